@@ -1,0 +1,3 @@
+//! The `halidom` binary: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! The pure core: ids, names, what records mean, hybrid logical time, and the one join that merges rows.
+//!
+//! No I/O, no clock, no randomness; imports nothing of ours. Everything here is a function of its arguments, so that own writes,
+//! received entries, reconciliation, restore and replay can all go through the same code (see `row` and `entry`).
+
+mod codec;
+pub mod entry;
+pub mod erasure;
+pub mod hash;
+pub mod ids;
+pub mod key;
+pub mod row;
+pub mod stamp;
+pub mod vector;
+
+pub use codec::DecodeError;
+pub use hash::{BlobHash, BlobKey, BlobNonce, Sha256};
+pub use ids::{AlbumId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
+pub use key::{Kind, Owner, RowKey};
+pub use stamp::{Hlc, Origin, Seq, Stamp, WallMs};

@@ -1,0 +1,33 @@
+//! The only place that touches the clock, randomness, threads and signals, so that a whole site can run in a seeded simulation.
+//! Everything else is handed a [`Runtime`]; `clippy.toml` bans the bare functions elsewhere.
+
+mod clock;
+mod random;
+mod shutdown;
+mod spawn;
+
+pub use clock::Clock;
+pub use random::Random;
+pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_channel, wait_for_signal};
+pub use spawn::{BlockingPool, Gone, sleep, spawn, spawn_thread};
+
+/// Clock and randomness, as handed to whatever needs them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// Wall and monotonic time.
+    pub clock: Clock,
+    /// Random bytes.
+    pub random: Random,
+}
+
+impl Runtime {
+    /// The system's clock and randomness.
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), random: Random::system() }
+    }
+
+    /// A clock that stands until it is moved, and bytes that follow from `seed`: the same at every run.
+    pub fn simulated(seed: u64, start_unix_ms: u64) -> Self {
+        Self { clock: Clock::manual(start_unix_ms), random: Random::seeded(seed) }
+    }
+}

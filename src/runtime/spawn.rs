@@ -1,0 +1,64 @@
+//! Threads: blocking work off the async threads, and the few long-lived threads of our own.
+
+#![allow(clippy::disallowed_methods)] // The one place that spawns.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// The work was given up: it panicked, or the runtime is shutting down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work was given up")]
+pub struct Gone;
+
+/// Runs blocking work (file system, decoding, metadata) off the async threads, at most `limit` pieces at once; the rest wait.
+/// One pool a kind of work, so that a dead filer cannot take the threads that decoding needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BlockingPool {
+    name: &'static str,
+    permits: Arc<Semaphore>,
+}
+
+impl BlockingPool {
+    /// A pool of at most `limit` (at least one) pieces of work at once. `name` is for logs and metrics.
+    pub fn new(name: &'static str, limit: usize) -> Self {
+        Self { name, permits: Arc::new(Semaphore::new(limit.max(1))) }
+    }
+
+    /// What the pool is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Runs `work` on a blocking thread. Work that has begun runs to its end, also where the caller has gone; its permit is held till then.
+    ///
+    /// # Errors
+    /// [`Gone`] where `work` panicked or the runtime is shutting down.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Gone> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone)?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(|_| Gone)
+    }
+}
+
+/// Starts an async task that nobody waits for. It must end by itself when the shutdown begins.
+pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
+/// Waits for this long: for retries and periodic work, never to guess that something has happened.
+pub async fn sleep(duration: std::time::Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Starts a long-lived thread of our own, such as the metadata writer.
+///
+/// # Errors
+/// Where the system has no thread to give.
+pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
