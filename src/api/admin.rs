@@ -1,0 +1,178 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::{TenantId, TokenId, UserId};
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Everything, at every tenant.
+    Admin,
+    /// Users and tokens of one tenant.
+    Tenant,
+    /// One user's albums and photos.
+    User,
+    /// Reading them only.
+    Read,
+}
+
+/// A banner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tenant {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: TenantId,
+    /// Its name, unique at the site.
+    pub name: String,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+}
+
+/// Makes a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTenant {
+    /// 1 to 200 characters.
+    pub name: String,
+}
+
+/// A user of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: UserId,
+    /// Its tenant.
+    #[schema(value_type = uuid::Uuid)]
+    pub tenant: TenantId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// No token of a disabled user is accepted.
+    pub disabled: bool,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+}
+
+/// Makes a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUser {
+    /// 1 to 200 characters.
+    pub name: String,
+    /// Absent: the tenant of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub tenant: Option<TenantId>,
+}
+
+/// Edits a user; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchUser {
+    /// The new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Refuses or accepts the user's tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Token {
+    /// Its public name.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: TokenId,
+    /// The tenant it speaks for.
+    #[schema(value_type = uuid::Uuid)]
+    pub tenant: TenantId,
+    /// The user it speaks for.
+    #[schema(value_type = uuid::Uuid)]
+    pub user: UserId,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// When it ceases (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// When it was last used at this site, to the minute (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
+}
+
+/// Makes a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// For which user; absent: the one the request speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub user: Option<UserId>,
+    /// Of which tenant; absent: the tenant of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub tenant: Option<TenantId>,
+    /// Absent: `user` and `read`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Seconds until it ceases; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// A token that was just made: the one time that its secret is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedToken {
+    /// Its public name.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: TokenId,
+    /// What goes into `Authorization: Bearer`.
+    pub token: String,
+    /// When it ceases (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// What the site holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    /// Photos of all users, those in the trash not counted.
+    pub photos: u64,
+    /// Albums of all users.
+    pub albums: u64,
+    /// Users of all tenants.
+    pub users: u64,
+    /// Blobs: distinct originals.
+    pub blobs: u64,
+    /// Bytes of all photos' originals, each photo counted.
+    pub logical_bytes: u64,
+    /// Bytes of the blobs, each counted once.
+    pub stored_bytes: u64,
+    /// Keys that wait for their deletion.
+    pub doomed: u64,
+}
+
+/// What an administrator did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditRecord {
+    /// When (RFC 3339).
+    pub at: String,
+    /// With which token.
+    #[schema(value_type = uuid::Uuid)]
+    pub token: TokenId,
+    /// What: `user.create`, `token.revoke`, …
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// The request's id in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}

@@ -1,0 +1,35 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::BlobHash;
+
+/// Asks for a signed rendition URL of a blob that this user owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignUrl {
+    /// Of which blob.
+    #[schema(value_type = String)]
+    pub hash: BlobHash,
+    /// Pixels; 0 or absent: as follows from the height.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels; 0 or absent: as follows from the width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// 1 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
+    /// `jpg`, `webp` or `png`; absent: `jpg`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Seconds since the Unix epoch after which the URL is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+}
+
+/// A signed rendition URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignedUrl {
+    /// Relative to the server.
+    pub url: String,
+}
