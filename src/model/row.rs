@@ -48,10 +48,17 @@ impl Live {
     }
 
     /// Merges what another delta says of the same birth.
+    ///
+    /// The fixed part comes from one delta only, the creating one; were there two, the larger stands, so that order never matters.
     pub fn join(&mut self, other: &Self) {
-        if self.fixed.is_none() {
+        if self.fixed < other.fixed {
             self.fixed.clone_from(&other.fixed);
         }
+        self.join_edits(other);
+    }
+
+    /// Merges everything but the fixed part: also between births that a user sees as one.
+    pub fn join_edits(&mut self, other: &Self) {
         join_register(&mut self.place, other.place.as_ref());
         self.removed = self.removed.max(other.removed);
         for (field, register) in &other.registers {
