@@ -9,7 +9,7 @@ mod spawn;
 pub use clock::Clock;
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_channel, wait_for_signal};
-pub use spawn::{BlockingPool, Gone, sleep, spawn, spawn_thread};
+pub use spawn::{BlockingPool, Gone, sleep, spawn, spawn_joined, spawn_thread, timeout};
 
 /// Clock and randomness, as handed to whatever needs them. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -50,9 +50,23 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }
 
+/// Runs `work` in a task of its own and waits for it: the work goes on to its end also where the caller has gone.
+///
+/// # Errors
+/// [`Gone`] where `work` panicked or the runtime is shutting down.
+pub async fn spawn_joined<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Gone> {
+    use tracing::Instrument;
+    tokio::spawn(work.in_current_span()).await.map_err(|_| Gone)
+}
+
 /// Waits for this long: for retries and periodic work, never to guess that something has happened.
 pub async fn sleep(duration: std::time::Duration) {
     tokio::time::sleep(duration).await;
+}
+
+/// Waits for `work`, but no longer than `limit`; `None` where it took longer. Then `work` is dropped.
+pub async fn timeout<T>(limit: std::time::Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
 }
 
 /// Starts a long-lived thread of our own, such as the metadata writer.

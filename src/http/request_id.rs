@@ -1,0 +1,43 @@
+//! Every request has an id: in the log, in every problem, in the `X-Request-Id` header. A client's own is kept where it is sound.
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+
+use super::App;
+
+/// The header.
+const HEADER: &str = "x-request-id";
+/// Longer ones from clients are replaced.
+const MAX_LENGTH: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: String;
+}
+
+/// The id of the request that this task answers.
+pub fn current() -> Option<String> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Gives the request its id and a log span.
+pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let sent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sound(id));
+    let id = sent.map_or_else(|| fresh(&app), str::to_owned);
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
+    let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+fn is_sound(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+fn fresh(app: &App) -> String {
+    app.runtime.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect()
+}

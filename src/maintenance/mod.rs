@@ -1,0 +1,5 @@
+//! Looking after what is stored: the check of metadata against itself and against the blobs.
+
+mod check;
+
+pub use check::{CheckError, check};

@@ -1,0 +1,124 @@
+//! What can go wrong for a user of the service, named for what the caller does next.
+
+use crate::blobs::BlobError;
+use crate::imaging::ImagingError;
+use crate::metadata::{MetadataError, WriteError};
+use crate::runtime::Gone;
+
+/// A refused or failed request. Only `http` turns it into a status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// No token, or one that is not (or no longer) good: log in.
+    #[error("no valid token")]
+    Unauthenticated,
+    /// The token's scopes do not reach that far: use another.
+    #[error("this needs the scope `{needed}`")]
+    Forbidden {
+        /// The scope that would do.
+        needed: &'static str,
+    },
+    /// A rendition URL whose signature no live key made, or that has expired.
+    #[error("{0}")]
+    BadSignature(&'static str),
+    /// Nothing of that name is this caller's: correct the id.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It was erased for good: do not send it again.
+    #[error("this {0} was erased")]
+    Erased(&'static str),
+    /// It collides with what is there: choose another id or name.
+    #[error("{detail}")]
+    Conflict {
+        /// Stable word.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// A value that cannot be: correct it.
+    #[error("{field}: {detail}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What it should be.
+        detail: String,
+    },
+    /// The bytes are no image of a kind that is taken: do not send them again.
+    #[error("{0}")]
+    NotAnImage(String),
+    /// An image, but broken: send a whole copy.
+    #[error("the image is broken: {0}")]
+    BrokenImage(String),
+    /// Over a limit of bytes or pixels: make it smaller.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The bytes are not those that the digest names: send them again.
+    #[error("the body does not have the digest that was sent with it")]
+    DigestMismatch,
+    /// The body ended early: send it again.
+    #[error("the request body was cut off")]
+    Interrupted,
+    /// Too many at once, or shutting down: come again.
+    #[error("busy: {0}")]
+    Busy(&'static str),
+    /// Out of space: an operator has to make room.
+    #[error("the store is out of space")]
+    NoSpace,
+    /// The backend is away: come again.
+    #[error("the {0} is not available")]
+    Unavailable(&'static str),
+    /// The stored bytes are damaged or gone at this site: an operator is told.
+    #[error("the stored bytes are damaged")]
+    Damaged,
+    /// A fault of ours; the text is for the log alone.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<BlobError> for ServiceError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::NotFound { .. } | BlobError::Damaged { .. } => Self::Damaged,
+            BlobError::NoSpace { .. } => Self::NoSpace,
+            BlobError::Unavailable { .. } => Self::Unavailable("blob store"),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<MetadataError> for ServiceError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::NoSpace { .. } => Self::NoSpace,
+            MetadataError::Unavailable { .. } => Self::Unavailable("metadata"),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<WriteError<ServiceError>> for ServiceError {
+    fn from(error: WriteError<ServiceError>) -> Self {
+        match error {
+            WriteError::Refused(error) => error,
+            WriteError::Busy => Self::Busy("too many writes are waiting"),
+            WriteError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<ImagingError> for ServiceError {
+    fn from(error: ImagingError) -> Self {
+        let text = error.to_string();
+        match error {
+            ImagingError::NotAnImage { .. } | ImagingError::Unsupported { .. } => Self::NotAnImage(text),
+            ImagingError::TooLarge { .. } => Self::TooLarge(text),
+            ImagingError::Broken { .. } => Self::BrokenImage(text),
+            ImagingError::Internal { .. } => Self::Internal(text),
+        }
+    }
+}
+
+impl From<Gone> for ServiceError {
+    fn from(Gone: Gone) -> Self {
+        Self::Internal("blocking work was given up".into())
+    }
+}

@@ -1,0 +1,134 @@
+//! What Halidom does for its users: upload, download, albums, renditions, tenants, users and tokens.
+//!
+//! Knows the rules (who may, what a name may be, what a retry means) and the order of the blob protocol; knows neither HTTP nor RocksDB.
+
+mod albums;
+mod audit;
+mod auth;
+mod caller;
+mod delete_queue;
+mod error;
+mod names;
+mod original;
+mod photos;
+mod rendition;
+mod rendition_url;
+mod sending;
+mod stats;
+mod tenants;
+mod tokens;
+mod upload;
+mod users;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::blobs::VerifyStore;
+use crate::config::{LimitsConfig, RenditionsConfig};
+use crate::imaging;
+use crate::metadata::Metadata;
+use crate::runtime::{BlockingPool, Runtime};
+
+pub use auth::Secret;
+pub use caller::{Caller, Scope, Scopes};
+pub use delete_queue::Deleted;
+pub use error::ServiceError;
+pub use original::Original;
+pub use rendition::{Rendition, Renditions};
+pub use rendition_url::{Signature, sign_rendition_url};
+pub use sending::{LinkItem, LinkOutcome};
+pub use tokens::NewTokenRequest;
+pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
+
+/// Everything that a service call needs. One a site, shared.
+#[derive(Debug)]
+pub struct Services {
+    metadata: Metadata,
+    blobs: Arc<VerifyStore>,
+    runtime: Runtime,
+    pools: Pools,
+    limits: Limits,
+    renditions: Renditions,
+    token_uses: auth::TokenUses,
+}
+
+/// Where blocking work runs, one pool a kind of work.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// Scans of metadata.
+    pub metadata: BlockingPool,
+    /// Inspecting, decoding, encoding.
+    pub imaging: BlockingPool,
+}
+
+/// What the service bounds.
+#[derive(Debug, Clone)]
+struct Limits {
+    config: LimitsConfig,
+    imaging: imaging::Limits,
+    /// One permit an upload in progress.
+    uploads: Arc<Semaphore>,
+    /// One permit a MiB of originals held whole in memory for a decoder.
+    decode_mib: Arc<Semaphore>,
+}
+
+impl Services {
+    /// Assembles the service. Nothing runs yet.
+    pub fn new(
+        metadata: Metadata,
+        blobs: Arc<VerifyStore>,
+        runtime: Runtime,
+        pools: Pools,
+        limits: &LimitsConfig,
+        renditions: &RenditionsConfig,
+    ) -> Self {
+        let limits = Limits {
+            imaging: limits.imaging(),
+            uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads)),
+            decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory.as_u64()) as usize)),
+            config: limits.clone(),
+        };
+        Self { renditions: Renditions::new(renditions), metadata, blobs, runtime, pools, limits, token_uses: auth::TokenUses::default() }
+    }
+
+    /// The store of metadata, for the parts that stand beside the service (maintenance, metrics).
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The store of blobs, likewise.
+    pub fn blobs(&self) -> &Arc<VerifyStore> {
+        &self.blobs
+    }
+
+    /// The largest page of a list.
+    pub fn max_page(&self) -> usize {
+        self.limits.config.max_page_size
+    }
+
+    /// Runs a read that may take a while off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&crate::metadata::Snapshot) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let metadata = self.metadata.clone();
+        self.pools.metadata.run(move || read(&metadata.read())).await?
+    }
+
+    /// Whether metadata and blob store do their work: one synced write to each.
+    ///
+    /// # Errors
+    /// What does not work.
+    pub async fn probe(&self) -> Result<(), ServiceError> {
+        use crate::blobs::BlobStore;
+        self.blobs.probe().await?;
+        self.metadata.probe().await?;
+        Ok(())
+    }
+}
+
+/// Bytes in whole MiB, at least one.
+fn mib(bytes: u64) -> u32 {
+    bytes.div_ceil(1 << 20).clamp(1, u32::MAX as u64 / 2) as u32
+}

@@ -1,0 +1,137 @@
+//! Sending only what is missing: `missing` promises, `link` redeems (`protocols/blobs.md`).
+//!
+//! Invariant 9: both speak only of blobs that the asking user owns, so that nobody learns what others have.
+
+use std::collections::HashSet;
+
+use crate::blobs::BlobStore;
+use crate::metadata::Read;
+use crate::model::photo::{NewPhoto, PhotoView};
+use crate::model::{AlbumId, BlobHash, PhotoId, RowKey, WallMs};
+
+use super::caller::{Caller, Scope};
+use super::upload::create_photo;
+use super::{ServiceError, Services, names};
+
+/// One photo to make of a blob that its user owns.
+#[derive(Debug, Clone)]
+pub struct LinkItem {
+    /// The client's own id.
+    pub id: Option<PhotoId>,
+    /// Of which blob.
+    pub hash: BlobHash,
+    /// The file name.
+    pub name: String,
+}
+
+/// What came of one [`LinkItem`].
+#[derive(Debug, Clone)]
+pub enum LinkOutcome {
+    /// The photo, and whether it stood in the album already.
+    Photo {
+        /// The photo.
+        photo: Box<PhotoView>,
+        /// These bytes stood in this album already.
+        duplicate: bool,
+    },
+    /// The bytes must be sent.
+    Missing(BlobHash),
+}
+
+impl Services {
+    /// Which of these blobs the caller must send. The rest are pinned until the answer's promise expires.
+    ///
+    /// # Errors
+    /// `TooLarge` for more hashes than the limit.
+    pub async fn missing(&self, caller: &Caller, hashes: Vec<BlobHash>) -> Result<Vec<BlobHash>, ServiceError> {
+        caller.require(Scope::User)?;
+        self.check_length("hashes", hashes.len())?;
+        let owner = caller.owner;
+        let until = WallMs(self.runtime.clock.unix_ms() + self.limits.config.pin_term.as_millis() as u64);
+        let asked = hashes.clone();
+        let promised = self
+            .metadata
+            .write("missing", move |tx| -> Result<Vec<_>, ServiceError> {
+                let mut promised = vec![];
+                for hash in asked {
+                    if tx.promise(owner, hash, until)? {
+                        promised.extend(tx.blob(&hash)?.map(|row| (row.key, row.size_bytes)));
+                    }
+                }
+                Ok(promised)
+            })
+            .await?;
+        // "Have" is said only after a look that the object exists with its length.
+        let mut have = HashSet::with_capacity(promised.len());
+        for (key, size_bytes) in promised {
+            if self.blobs.size_of(&key).await? == Some(size_bytes) {
+                have.insert(key.hash);
+            } else {
+                self.verify_or_mark(key).await?;
+            }
+        }
+        let mut said = HashSet::new();
+        Ok(hashes.into_iter().filter(|hash| !have.contains(hash) && said.insert(*hash)).collect())
+    }
+
+    /// Makes photos of blobs that the caller owns, all in one commit; what is not owned and present comes back as missing.
+    ///
+    /// # Errors
+    /// `NotFound` for the album, `Invalid` for a name, `Conflict` where an id names other bytes; then nothing was made.
+    pub async fn link(&self, caller: &Caller, album: AlbumId, items: Vec<LinkItem>) -> Result<Vec<LinkOutcome>, ServiceError> {
+        caller.require(Scope::User)?;
+        self.check_length("photos", items.len())?;
+        let owner = caller.owner;
+        let mut named = Vec::with_capacity(items.len());
+        for item in items {
+            let fresh = PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
+            named.push((item.id, item.id.unwrap_or(fresh), item.hash, names::file_name(&item.name)?));
+        }
+        let linked = self.metadata.write("link", move |tx| -> Result<Vec<_>, ServiceError> {
+            if tx.album(owner, album)?.is_none() {
+                return Err(ServiceError::NotFound("album"));
+            }
+            let mut outcomes = Vec::with_capacity(named.len());
+            for (own_id, id, hash, name) in named {
+                if tx.is_erased(&RowKey::photo(owner, id))? {
+                    return Err(ServiceError::Erased("photo"));
+                }
+                if own_id.is_some()
+                    && let Some(existing) = tx.photo_or_trashed(owner, id)?
+                {
+                    if existing.hash != hash {
+                        return Err(ServiceError::Conflict { code: "photo_id_taken", detail: "this photo id names other bytes".into() });
+                    }
+                    outcomes.push(LinkOutcome::Photo { photo: Box::new(existing), duplicate: false });
+                    continue;
+                }
+                // What the bytes are is known from a photo of the same user's; without one there is nothing to link.
+                let Some(known) = tx.photo_of_owner_by_hash(owner, &hash)? else {
+                    outcomes.push(LinkOutcome::Missing(hash));
+                    continue;
+                };
+                if !tx.blob_is_sound(&hash)? {
+                    outcomes.push(LinkOutcome::Missing(hash));
+                    continue;
+                }
+                if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
+                    && let Some(photo) = tx.photo(owner, existing)?
+                {
+                    outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: true });
+                    continue;
+                }
+                create_photo(tx, owner, id, album, &name, &NewPhoto::like(&known))?;
+                tx.unpin(owner, hash)?;
+                let photo = tx.photo(owner, id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
+                outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: false });
+            }
+            Ok(outcomes)
+        });
+        Ok(linked.await?)
+    }
+
+    fn check_length(&self, what: &'static str, length: usize) -> Result<(), ServiceError> {
+        let max = self.limits.config.max_list_length;
+        if length > max { Err(ServiceError::TooLarge(format!("at most {max} {what} in one request"))) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,114 @@
+//! Making, listing and revoking tokens.
+
+use crate::metadata::{Read, Transaction};
+use crate::model::token::{NewToken, Scopes, TokenView};
+use crate::model::{Owner, TokenId, WallMs};
+
+use super::auth::Secret;
+use super::caller::{Caller, Scope};
+use super::{ServiceError, Services, names};
+
+/// A token to make.
+#[derive(Debug, Clone)]
+pub struct NewTokenRequest {
+    /// For whom.
+    pub owner: Owner,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// What it is for.
+    pub label: Option<String>,
+    /// Seconds until it ceases.
+    pub expires_in_seconds: Option<u64>,
+}
+
+impl Services {
+    /// Makes a token. A user may make tokens for itself, an administrator for others; nobody gives more than they may.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound` for the user, `Invalid` for the label or without a scope.
+    pub async fn create_token(&self, caller: &Caller, request: NewTokenRequest) -> Result<(TokenView, Secret), ServiceError> {
+        let NewTokenRequest { owner, scopes, label, expires_in_seconds } = request;
+        self.require_over(caller, owner)?;
+        if scopes.iter().next().is_none() {
+            return Err(ServiceError::Invalid { field: "scopes", detail: "name at least one".into() });
+        }
+        for scope in scopes.iter() {
+            match scope {
+                // Whoever may make a token for a user may let it act as that user.
+                Scope::User | Scope::Read => {}
+                Scope::Admin | Scope::Tenant => caller.require(scope)?,
+            }
+        }
+        let label = label.map(|label| names::name("label", &label)).transpose()?;
+        let now = self.runtime.clock.unix_ms();
+        let expires = expires_in_seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
+        let id = TokenId::new(now, self.runtime.random.bytes());
+        let secret = Secret::from_random(self.runtime.random.bytes());
+        let new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };
+        let (caller, made) = (caller.clone(), id);
+        let created = self.metadata.write("token.create", move |tx| -> Result<_, ServiceError> {
+            if tx.user(owner)?.is_none() {
+                return Err(ServiceError::NotFound("user"));
+            }
+            put_token(tx, owner, made, &new)?;
+            super::audit::note(tx, &caller, "token.create", made)?;
+            tx.token(owner, made)?.ok_or_else(|| ServiceError::Internal("a token just made is not there".into()))
+        });
+        Ok((created.await?, secret))
+    }
+
+    /// A user's tokens, without their secrets.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn list_tokens(&self, caller: &Caller, owner: Owner, limit: usize) -> Result<Vec<(TokenView, Option<WallMs>)>, ServiceError> {
+        self.require_over(caller, owner)?;
+        self.read(move |at| {
+            let tokens = at.list_tokens(owner, None, limit)?;
+            tokens.into_iter().map(|token| Ok((at.token_last_use(token.id)?, token))).map(|pair| pair.map(|(at, token)| (token, at))).collect()
+        })
+        .await
+    }
+
+    /// Revokes a token: from the answer on it is refused at this site.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`.
+    pub async fn revoke_token(&self, caller: &Caller, owner: Owner, id: TokenId) -> Result<(), ServiceError> {
+        self.require_over(caller, owner)?;
+        let caller = caller.clone();
+        let revoked = self.metadata.write("token.revoke", move |tx| -> Result<(), ServiceError> {
+            let token = tx.token(owner, id)?.ok_or(ServiceError::NotFound("token"))?;
+            tx.apply_all(token.revoke())?;
+            super::audit::note(tx, &caller, "token.revoke", id)
+        });
+        Ok(revoked.await?)
+    }
+
+    /// Makes the administrator's token of a new site, for the default user. Only the server calls it, when the site is new.
+    ///
+    /// # Errors
+    /// Where metadata cannot be written.
+    pub async fn create_first_token(&self) -> Result<Secret, ServiceError> {
+        let id = TokenId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
+        let secret = Secret::from_random(self.runtime.random.bytes());
+        let scopes = [Scope::Admin, Scope::Tenant, Scope::User, Scope::Read].into_iter().collect();
+        let new = NewToken { secret_hash: secret.hash(), scopes, expires: None, label: "admin.token".into() };
+        self.metadata.write("token.first", move |tx| -> Result<(), ServiceError> { put_token(tx, Owner::DEFAULT, id, &new) }).await?;
+        Ok(secret)
+    }
+
+    /// Refuses a caller that may not rule over this user: administrators may over all, a tenant's over its own, a user over itself.
+    fn require_over(&self, caller: &Caller, owner: Owner) -> Result<(), ServiceError> {
+        if caller.owner == owner && caller.allows(Scope::User) {
+            return Ok(());
+        }
+        caller.require_tenant(owner.tenant)
+    }
+}
+
+fn put_token(tx: &mut Transaction, owner: Owner, id: TokenId, new: &NewToken) -> Result<(), ServiceError> {
+    let stamp = tx.stamp();
+    tx.apply(new.create(owner, id, stamp))?;
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! Upload: bytes stream into staging while they are hashed; then one copy is made durable, or the existing one verified; then one commit.
+//! The order is that of `protocols/blobs.md`, "Upload"; an acknowledged photo is durable in both stores.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use crate::blobs::{BlobError, BlobStore, Digests, Staged};
+use crate::imaging::{self, Inspection};
+use crate::metadata::{NewBlob, Placed, Read, Transaction};
+use crate::model::photo::{NewPhoto, PhotoView};
+use crate::model::{AlbumId, BlobHash, BlobKey, BlobNonce, Owner, PhotoId, RowKey, Sha256};
+use crate::runtime;
+
+use super::caller::{Caller, Scope};
+use super::{ServiceError, Services, mib, names};
+
+/// Bytes that suffice to tell an image from what is none.
+const SNIFF_LENGTH: usize = 64;
+/// How often a row may change under an upload before it gives up.
+const MAX_RECHECKS: usize = 8;
+
+/// Which id the photo gets.
+#[derive(Debug, Clone)]
+pub enum PhotoName {
+    /// A fresh one.
+    Fresh,
+    /// The client's own: the same again answers the same photo.
+    Own(PhotoId),
+    /// The one that follows from this `Idempotency-Key`.
+    Key(String),
+}
+
+/// What a client says that its bytes hash to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExpectedDigests {
+    /// `Content-Digest: sha-256=…`.
+    pub sha256: Option<Sha256>,
+    /// `X-Blake3`.
+    pub blake3: Option<BlobHash>,
+}
+
+/// A photo on its way in.
+#[derive(Debug, Clone)]
+pub struct UploadRequest {
+    /// Who sends it.
+    pub caller: Caller,
+    /// Into which album.
+    pub album: AlbumId,
+    /// Under which file name.
+    pub name: String,
+    /// Under which id.
+    pub id: PhotoName,
+    /// What it must hash to.
+    pub expected: ExpectedDigests,
+    /// `Content-Length`, where known.
+    pub size_bytes: Option<u64>,
+}
+
+/// An acknowledged upload.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// The photo: a new one, or the one that was there.
+    pub photo: PhotoView,
+    /// These bytes stood in this album already; `photo` is that photo.
+    pub duplicate: bool,
+    /// A photo was made.
+    pub created: bool,
+    /// The bytes were kept at this site already.
+    pub deduplicated: bool,
+    /// How many bytes were received.
+    pub size_bytes: u64,
+}
+
+/// What the commit has to know.
+#[derive(Debug, Clone)]
+struct Arrival {
+    owner: Owner,
+    album: AlbumId,
+    name: String,
+    id: PhotoId,
+    own_id: bool,
+    digests: Digests,
+    inspection: Inspection,
+}
+
+/// How a commit ended.
+enum Outcome {
+    Done(Box<Uploaded>),
+    /// The row names another copy now than the one that was verified (or none was): look at it first.
+    Recheck(BlobKey),
+}
+
+impl Services {
+    /// Receives a photo.
+    ///
+    /// The body is streamed to staging and never whole in memory, but for the moment in which it is inspected, which a budget bounds.
+    /// Where it fails, or the caller goes away before the last byte, nothing is left.
+    ///
+    /// # Errors
+    /// See [`ServiceError`]; `Interrupted` where `body` fails.
+    pub async fn upload<E>(
+        self: &Arc<Self>,
+        request: UploadRequest,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    ) -> Result<Uploaded, ServiceError> {
+        let UploadRequest { caller, album, name, id, expected, size_bytes } = request;
+        caller.require(Scope::User)?;
+        let name = names::file_name(&name)?;
+        let owner = caller.owner;
+        if size_bytes.is_some_and(|size| size > self.limits.config.max_upload.as_u64()) {
+            return Err(self.too_many_bytes());
+        }
+        if self.metadata.read().album(owner, album)?.is_none() {
+            return Err(ServiceError::NotFound("album"));
+        }
+        let Ok(_permit) = self.limits.uploads.clone().try_acquire_owned() else {
+            return Err(ServiceError::Busy("too many uploads at once"));
+        };
+        let (id, own_id) = match id {
+            PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),
+            PhotoName::Own(id) => (id, true),
+            PhotoName::Key(key) => (PhotoId::from_idempotency_key(owner.tenant, owner.user, &key), true),
+        };
+        let mut staged = self.blobs.stage().await?;
+        match self.receive(&mut *staged, body, expected).await {
+            Ok((digests, inspection)) => {
+                let arrival = Arrival { owner, album, name, id, own_id, digests, inspection };
+                // From here on the bytes are whole: the work goes on to its end also where the client has gone.
+                let services = self.clone();
+                runtime::spawn_joined(async move { services.keep(staged, arrival).await }).await?
+            }
+            Err(error) => {
+                staged.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn too_many_bytes(&self) -> ServiceError {
+        ServiceError::TooLarge(format!("at most {} a photo", self.limits.config.max_upload))
+    }
+
+    /// Streams the body into staging, checks it against what was promised, and looks what it is.
+    async fn receive<E>(
+        &self,
+        staged: &mut dyn Staged,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        expected: ExpectedDigests,
+    ) -> Result<(Digests, Inspection), ServiceError> {
+        let max = self.limits.config.max_upload.as_u64();
+        let mut head = Vec::with_capacity(SNIFF_LENGTH);
+        let mut size = 0_u64;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|_| ServiceError::Interrupted)?;
+            size += chunk.len() as u64;
+            if size > max {
+                return Err(self.too_many_bytes());
+            }
+            if head.len() < SNIFF_LENGTH {
+                head.extend_from_slice(&chunk[..chunk.len().min(SNIFF_LENGTH - head.len())]);
+                if head.len() == SNIFF_LENGTH && imaging::sniff(&head).is_none() {
+                    return Err(ServiceError::NotAnImage("not an image of a kind that is taken".into()));
+                }
+            }
+            staged.write(chunk).await?;
+        }
+        let digests = staged.digests().await?;
+        if expected.sha256.is_some_and(|sha256| sha256 != digests.sha256) || expected.blake3.is_some_and(|hash| hash != digests.hash) {
+            return Err(ServiceError::DigestMismatch);
+        }
+        let inspection = self.inspect(staged, size).await?;
+        Ok((digests, inspection))
+    }
+
+    /// Looks what the staged bytes are, holding them in memory under the budget.
+    async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
+        let _memory = self.decode_permit(size).await?;
+        let bytes = staged.contents().await?;
+        let limits = self.limits.imaging.clone();
+        Ok(self.pools.imaging.run(move || imaging::inspect(&bytes, &limits)).await??)
+    }
+
+    /// A share of the memory in which whole originals may lie.
+    pub(super) async fn decode_permit(&self, size_bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ServiceError> {
+        let whole = mib(self.limits.config.decode_memory.as_u64());
+        let permits = mib(size_bytes).min(whole);
+        self.limits.decode_mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::Busy("shutting down"))
+    }
+
+    /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
+    async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
+        let hash = arrival.digests.hash;
+        if let Some(verified) = self.verified_copy(hash).await? {
+            match self.commit_reference(arrival.clone(), verified).await {
+                Ok(Some(uploaded)) => {
+                    staged.discard().await;
+                    return Ok(uploaded);
+                }
+                Ok(None) => {} // The row has changed since: our bytes are needed after all.
+                Err(error) => {
+                    staged.discard().await;
+                    return Err(error);
+                }
+            }
+        }
+        let key = BlobKey { hash, nonce: BlobNonce::from_random(self.runtime.random.bytes()) };
+        let mut in_flight = self.metadata.enter_in_flight(key)?;
+        staged.publish(&key).await?;
+        let mut verified = None;
+        for _ in 0..MAX_RECHECKS {
+            let arrival = arrival.clone();
+            let new = NewBlob::raw(key, arrival.digests);
+            let committed = self
+                .metadata
+                .write("upload", move |tx| -> Result<_, ServiceError> {
+                    match tx.place_blob(&mut in_flight, new, verified) {
+                        Ok(placed) => {
+                            let uploaded = commit_photo(tx, &arrival, placed == Placed::Duplicate)?;
+                            Ok((in_flight, Outcome::Done(Box::new(uploaded))))
+                        }
+                        Err(recheck) => Ok((in_flight, Outcome::Recheck(recheck.row_key))),
+                    }
+                })
+                .await?;
+            match committed {
+                (_, Outcome::Done(uploaded)) => return Ok(*uploaded),
+                (returned, Outcome::Recheck(row_key)) => {
+                    in_flight = returned;
+                    verified = self.verify_or_mark(row_key).await?.then_some(row_key);
+                }
+            }
+        }
+        Err(ServiceError::Busy("the blob's row kept changing"))
+    }
+
+    /// The row's key, where a row stands undamaged and its object was read and verified (now, or within the remembered time).
+    async fn verified_copy(&self, hash: BlobHash) -> Result<Option<BlobKey>, ServiceError> {
+        let Some(row) = self.metadata.read().blob(&hash)?.filter(|row| !row.damaged) else { return Ok(None) };
+        Ok(self.verify_or_mark(row.key).await?.then_some(row.key))
+    }
+
+    /// Reads and verifies an object that a row names; where it is bad or gone, the row is marked damaged.
+    pub(super) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
+        match self.blobs.open(&key).await {
+            Ok(_) => Ok(true),
+            Err(BlobError::NotFound { .. } | BlobError::Damaged { .. }) => {
+                tracing::error!(%key, "a stored copy is damaged or gone");
+                self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> { Ok(tx.mark_damaged(key)?) }).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Commits a photo of the verified copy; `None` where the row no longer names it.
+    async fn commit_reference(&self, arrival: Arrival, verified: BlobKey) -> Result<Option<Uploaded>, ServiceError> {
+        let committed = self.metadata.write("upload", move |tx| -> Result<_, ServiceError> {
+            let stands = tx.blob(&verified.hash)?.is_some_and(|row| !row.damaged && row.key == verified);
+            if stands { commit_photo(tx, &arrival, true).map(Some) } else { Ok(None) }
+        });
+        Ok(committed.await?)
+    }
+}
+
+/// The part of the commit that is about the photo. The blob is present: placed or checked in this very transaction.
+fn commit_photo(tx: &mut Transaction, arrival: &Arrival, deduplicated: bool) -> Result<Uploaded, ServiceError> {
+    let Arrival { owner, album, .. } = *arrival;
+    let (hash, size_bytes) = (arrival.digests.hash, arrival.digests.size_bytes);
+    let key = RowKey::photo(owner, arrival.id);
+    if tx.is_erased(&key)? {
+        return Err(ServiceError::Erased("photo"));
+    }
+    if arrival.own_id
+        && let Some(existing) = tx.photo_or_trashed(owner, arrival.id)?
+    {
+        return if existing.hash == hash {
+            Ok(Uploaded { photo: existing, duplicate: false, created: false, deduplicated, size_bytes })
+        } else {
+            Err(ServiceError::Conflict { code: "photo_id_taken", detail: "this photo id names other bytes".into() })
+        };
+    }
+    if tx.album(owner, album)?.is_none() {
+        return Err(ServiceError::NotFound("album"));
+    }
+    if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
+        && let Some(photo) = tx.photo(owner, existing)?
+    {
+        return Ok(Uploaded { photo, duplicate: true, created: false, deduplicated, size_bytes });
+    }
+    create_photo(tx, owner, arrival.id, album, &arrival.name, &new_photo(arrival))?;
+    let photo = tx.photo(owner, arrival.id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
+    Ok(Uploaded { photo, duplicate: false, created: true, deduplicated, size_bytes })
+}
+
+/// Makes a photo in this commit.
+pub(super) fn create_photo(
+    tx: &mut Transaction,
+    owner: Owner,
+    id: PhotoId,
+    album: AlbumId,
+    name: &str,
+    new: &NewPhoto,
+) -> Result<(), ServiceError> {
+    let stamp = tx.stamp();
+    tx.apply(new.create(owner, id, stamp, album, name, None))?;
+    Ok(())
+}
+
+fn new_photo(arrival: &Arrival) -> NewPhoto {
+    let Inspection { format, width, height, orientation, taken_at, camera_make, camera_model, lens, gps, placeholder, .. } =
+        arrival.inspection.clone();
+    NewPhoto {
+        hash: arrival.digests.hash,
+        size_bytes: arrival.digests.size_bytes,
+        sha256: arrival.digests.sha256,
+        crc32: arrival.digests.crc32,
+        format: format.as_str().to_owned(),
+        width,
+        height,
+        orientation,
+        taken_at: taken_at.map(|taken| taken.to_string()),
+        camera_make,
+        camera_model,
+        lens,
+        gps,
+        placeholder,
+    }
+}
