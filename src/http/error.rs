@@ -46,6 +46,11 @@ impl From<ServiceError> for ApiError {
 }
 
 impl ApiError {
+    /// The stable code of the problem.
+    pub fn code(&self) -> &'static str {
+        self.parts().1
+    }
+
     /// Status, stable code, and the detail that may be sent.
     fn parts(&self) -> (StatusCode, &'static str, Option<String>) {
         match self {

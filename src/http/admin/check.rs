@@ -1,0 +1,22 @@
+//! `/v1/admin/check`.
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api::{CheckReport, CheckRequest, Problem};
+use crate::http::App;
+use crate::http::error::ApiError;
+use crate::http::extract::{Auth, Body};
+use crate::service::Scope;
+
+/// Checks metadata and blobs. Takes as long as it takes; changes nothing.
+#[utoipa::path(post, path = "/v1/admin/check", tag = "admin", security(("token" = [])), request_body = CheckRequest,
+    responses((status = 200, body = CheckReport), (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub(in crate::http) async fn run(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    Body(request): Body<CheckRequest>,
+) -> Result<Json<CheckReport>, ApiError> {
+    caller.require(Scope::Admin)?;
+    Ok(Json(app.maintenance.check(request).await?))
+}

@@ -1,0 +1,54 @@
+//! `/v1/admin/tenants`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::{CreateTenant, Page, Problem, Tenant};
+use crate::http::error::ApiError;
+use crate::http::extract::{Auth, Body, Paging, Params, PathId};
+use crate::http::{App, cursor, views};
+use crate::model::TenantId;
+use crate::model::tenant::TenantView;
+
+fn tenant(view: TenantView) -> Tenant {
+    Tenant { id: view.id, name: view.name, created_at: views::time(view.created.hlc.wall()) }
+}
+
+/// Makes a tenant.
+#[utoipa::path(post, path = "/v1/admin/tenants", tag = "admin", security(("token" = [])), request_body = CreateTenant,
+    responses((status = 201, body = Tenant), (status = 409, body = Problem, content_type = "application/problem+json")))]
+pub(in crate::http) async fn create(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    Body(new): Body<CreateTenant>,
+) -> Result<Response, ApiError> {
+    let made = app.services.create_tenant(&caller, &new.name).await?;
+    Ok((StatusCode::CREATED, Json(tenant(made))).into_response())
+}
+
+/// Shows a tenant.
+#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
+    responses((status = 200, body = Tenant), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(in crate::http) async fn show(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    PathId(id): PathId<TenantId>,
+) -> Result<Json<Tenant>, ApiError> {
+    Ok(Json(tenant(app.services.tenant(&caller, id)?)))
+}
+
+/// Lists the tenants.
+#[utoipa::path(get, path = "/v1/admin/tenants", tag = "admin", security(("token" = [])),
+    params(("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)), responses((status = 200, body = Page<Tenant>)))]
+pub(in crate::http) async fn list(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    Params(paging): Params<Paging>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let limit = paging.limit(&app);
+    let tenants = app.services.list_tenants(&caller, paging.after::<TenantId>()?, limit + 1).await?;
+    Ok(cursor::page(tenants, limit, &uri, |view| view.id, tenant))
+}

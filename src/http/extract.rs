@@ -1,0 +1,120 @@
+//! Extractors: whom the request speaks for, and JSON, paths and queries whose errors are problems like all others.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::{App, request_id};
+use crate::api::ACT_FOR;
+use crate::model::Owner;
+use crate::service::{Caller, Secret, ServiceError};
+
+/// The authenticated caller. A handler that takes none serves everyone.
+pub(super) struct Auth(pub(super) Caller);
+
+impl FromRequestParts<App> for Auth {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let secret = bearer(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
+        let act_for = act_for(&parts.headers)?;
+        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current())?))
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn act_for(headers: &HeaderMap) -> Result<Option<Owner>, ApiError> {
+    let Some(value) = headers.get(ACT_FOR) else { return Ok(None) };
+    let owner = value.to_str().ok().and_then(|text| {
+        let (tenant, user) = text.split_once('/')?;
+        Some(Owner { tenant: tenant.trim().parse().ok()?, user: user.trim().parse().ok()? })
+    });
+    match owner {
+        Some(owner) => Ok(Some(owner)),
+        None => Err(ApiError::Malformed { detail: format!("{ACT_FOR}: expected `{{tenant id}}/{{user id}}`") }),
+    }
+}
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let limited = axum::body::Body::new(http_body_util::Limited::new(body, app.limits.max_json_bytes));
+        match Json::<T>::from_request(Request::from_parts(parts, limited), app).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::NotJson),
+            Err(JsonRejection::BytesRejection(_)) => Err(ApiError::BodyTooLarge),
+            Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
+        }
+    }
+}
+
+/// Parameters of the path. An id that is none names nothing, so it is not found.
+pub(super) struct PathId<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Path::<T>::from_request_parts(parts, app).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => Err(ServiceError::NotFound("id").into()),
+            Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
+        }
+    }
+}
+
+/// Parameters of the query.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match <Query<T> as FromRequestParts<App>>::from_request_parts(parts, app).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(error @ QueryRejection::FailedToDeserializeQueryString(_)) => Err(ApiError::Malformed { detail: error.body_text() }),
+            Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
+        }
+    }
+}
+
+/// `limit` and `cursor` of a list.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Paging {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// For lists that take other parameters beside.
+    pub(super) fn new(limit: Option<usize>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
+    /// How many items the page has at most.
+    pub(super) fn limit(&self, app: &App) -> usize {
+        self.limit.unwrap_or(app.limits.default_page).clamp(1, app.limits.max_page)
+    }
+
+    /// What stood last on the page before.
+    pub(super) fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
+        self.cursor.as_deref().map(super::cursor::read).transpose()
+    }
+}
+

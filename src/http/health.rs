@@ -1,0 +1,38 @@
+//! `/livez`, `/readyz`, `/metrics`.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::error::ApiError;
+use crate::service::ServiceError;
+
+/// The process answers.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Metadata and blob store work, and the server is not stopping.
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = crate::api::Problem, content_type = "application/problem+json")))]
+pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
+    if app.shutdown.is_stopping() {
+        return Err(ServiceError::Busy("shutting down").into());
+    }
+    match crate::runtime::timeout(app.limits.request_timeout, app.services.probe()).await {
+        Some(Ok(())) => Ok("ready\n"),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            Err(ServiceError::Unavailable("store").into())
+        }
+        None => Err(ApiError::Timeout),
+    }
+}
+
+/// The metrics in OpenMetrics text.
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    (StatusCode::OK, [(header::CONTENT_TYPE, TEXT)], app.observer.render()).into_response()
+}

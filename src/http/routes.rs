@@ -1,0 +1,84 @@
+//! Every route stands here.
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::model::{AlbumId, PhotoId};
+
+use super::{
+    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, upload, urls,
+};
+
+/// What the public listener serves.
+pub fn router(app: App) -> Router {
+    // Bodies of photos: streamed, bounded by the service, no overall timeout; a body that stands still is given up.
+    let uploads = Router::new()
+        .route("/v1/albums/{album}/photos", get(photos::list).post(upload::create))
+        .route("/v1/albums/{album}/photos/{photo}", axum::routing::put(upload::put))
+        .route("/v1/photos/{photo}/original", get(original::get))
+        .route("/v1/admin/check", post(admin::check::run));
+
+    let calls = Router::new()
+        .route("/v1/me", get(me::show))
+        .route("/v1/albums", get(albums::list).post(albums::create))
+        .route("/v1/albums/{album}", get(albums::show).patch(albums::edit).delete(albums::delete))
+        .route("/v1/albums/{album}/photos/link", post(sending::link))
+        .route("/v1/blobs/missing", post(sending::missing))
+        .route("/v1/photos/{photo}", get(photos::show).patch(photos::edit).delete(photos::delete))
+        .route("/v1/urls", post(urls::sign))
+        .route("/v1/admin/usage", get(admin::usage::show))
+        .route("/v1/admin/audit", get(admin::audit::list))
+        .route("/v1/admin/tenants", get(admin::tenants::list).post(admin::tenants::create))
+        .route("/v1/admin/tenants/{tenant}", get(admin::tenants::show))
+        .route("/v1/admin/users", get(admin::users::list).post(admin::users::create))
+        .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
+        .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))
+        .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
+        .route("/i/{*rendition}", get(renditions::get))
+        .route("/openapi.json", get(openapi::show))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), layers::deadline));
+
+    let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+
+    let routes = uploads.merge(calls).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
+    layers::wrap(routes, app.clone()).with_state(app)
+}
+
+/// What the admin listener serves.
+pub fn admin_router(app: App) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(app)
+}
+
+/// Where a photo's original is fetched.
+pub(super) fn original_path(photo: PhotoId) -> String {
+    format!("/v1/photos/{photo}/original")
+}
+
+/// Where a rendition is fetched, given what the service signed: signature, options and source.
+pub(super) fn rendition_path(signed: &str) -> String {
+    format!("/i{signed}")
+}
+
+/// Where an album is found.
+pub(super) fn album_path(album: AlbumId) -> String {
+    format!("/v1/albums/{album}")
+}
+
+/// Where a photo is found.
+pub(super) fn photo_path(photo: PhotoId) -> String {
+    format!("/v1/photos/{photo}")
+}
+
+async fn no_route() -> ApiError {
+    ApiError::NoRoute
+}
+
+async fn no_method() -> ApiError {
+    ApiError::NoMethod
+}

@@ -1,0 +1,134 @@
+//! `POST` and `PUT` of a photo's bytes.
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::extract::{Auth, Params, PathId};
+use super::idle::IdleTimeout;
+use super::views::PhotoWriter;
+use super::{App, UploadOutcome, digest_header, routes};
+use crate::api::{Photo, Problem, X_BLAKE3};
+use crate::model::{AlbumId, PhotoId};
+use crate::service::{ExpectedDigests, PhotoName, ServiceError, UploadRequest, Uploaded};
+
+/// The header that makes a retry safe.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longer keys are refused.
+const MAX_KEY_LENGTH: usize = 255;
+
+/// Under which name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    /// The file name.
+    name: Option<String>,
+}
+
+/// Uploads a photo. The body is the image.
+#[utoipa::path(post, path = "/v1/albums/{album}/photos", tag = "photos", security(("token" = [])),
+    params(("album" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name"),
+        ("Content-Digest" = Option<String>, Header, description = "sha-256 (RFC 9530)"), ("X-Blake3" = Option<String>, Header),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Vec<u8>, content_type = "image/*"),
+    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "These bytes stood in the album already"),
+        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 507, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    PathId(album): PathId<AlbumId>,
+    Params(named): Params<Named>,
+    headers: HeaderMap,
+    body: HttpBody,
+) -> Result<Response, ApiError> {
+    let id = match headers.get(IDEMPOTENCY_KEY) {
+        None => PhotoName::Fresh,
+        Some(value) => match value.to_str() {
+            Ok(key) if (1..=MAX_KEY_LENGTH).contains(&key.len()) => PhotoName::Key(key.to_owned()),
+            _ => return Err(ApiError::Malformed { detail: format!("{IDEMPOTENCY_KEY}: 1 to {MAX_KEY_LENGTH} ASCII characters") }),
+        },
+    };
+    receive(app, caller, album, named, id, &headers, body).await
+}
+
+/// Uploads a photo under the client's own id; the same again answers the same photo.
+#[utoipa::path(put, path = "/v1/albums/{album}/photos/{photo}", tag = "photos", security(("token" = [])),
+    params(("album" = uuid::Uuid, Path), ("photo" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name")),
+    request_body(content = Vec<u8>, content_type = "image/*"),
+    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "The photo was there already"),
+        (status = 409, body = Problem, description = "The id names other bytes", content_type = "application/problem+json")))]
+pub(super) async fn put(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    PathId((album, photo)): PathId<(AlbumId, PhotoId)>,
+    Params(named): Params<Named>,
+    headers: HeaderMap,
+    body: HttpBody,
+) -> Result<Response, ApiError> {
+    receive(app, caller, album, named, PhotoName::Own(photo), &headers, body).await
+}
+
+async fn receive(
+    app: App,
+    caller: crate::service::Caller,
+    album: AlbumId,
+    named: Named,
+    id: PhotoName,
+    headers: &HeaderMap,
+    body: HttpBody,
+) -> Result<Response, ApiError> {
+    let request = UploadRequest {
+        caller: caller.clone(),
+        album,
+        name: named.name.unwrap_or_else(|| "photo".into()),
+        id,
+        expected: expected(headers)?,
+        size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
+    };
+    let body = IdleTimeout::new(body.into_data_stream(), app.limits.idle_timeout);
+    match app.services.upload(request, body).await {
+        Ok(uploaded) => {
+            app.observer.upload(outcome(&uploaded));
+            let status = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };
+            let location = routes::photo_path(uploaded.photo.id);
+            let photo = PhotoWriter::new(&app.services, &caller)?.arrived(uploaded.photo, uploaded.duplicate);
+            Ok((status, [(header::LOCATION, location)], Json(photo)).into_response())
+        }
+        Err(error) => {
+            let error = ApiError::from(error);
+            app.observer.upload(UploadOutcome::Refused(error.code()));
+            Err(error)
+        }
+    }
+}
+
+fn outcome(uploaded: &Uploaded) -> UploadOutcome {
+    let size_bytes = uploaded.size_bytes;
+    match (uploaded.created, uploaded.deduplicated) {
+        (false, _) => UploadOutcome::Existing,
+        (true, true) => UploadOutcome::Deduplicated { size_bytes },
+        (true, false) => UploadOutcome::Stored { size_bytes },
+    }
+}
+
+/// The digests that the client sent along.
+fn expected(headers: &HeaderMap) -> Result<ExpectedDigests, ApiError> {
+    let sha256 = match headers.get("content-digest") {
+        None => None,
+        Some(value) => digest_header::parse_sha256(value.to_str().unwrap_or(""))
+            .map_err(|_| ApiError::Malformed { detail: "content-digest: not as RFC 9530 writes it".into() })?,
+    };
+    let blake3 = match headers.get(X_BLAKE3) {
+        None => None,
+        Some(value) => {
+            let parsed = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+            Some(parsed.ok_or(ServiceError::Invalid { field: X_BLAKE3, detail: "expected 64 lowercase hex digits".into() })?)
+        }
+    };
+    Ok(ExpectedDigests { sha256, blake3 })
+}

@@ -1,0 +1,29 @@
+//! `/v1/urls`: signs a rendition URL for a blob that the caller owns.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::error::ApiError;
+use super::extract::{Auth, Body};
+use super::{App, routes};
+use crate::api::{Problem, SignUrl, SignedUrl};
+use crate::service::UrlOptions;
+
+/// Signs a rendition URL.
+#[utoipa::path(post, path = "/v1/urls", tag = "renditions", security(("token" = [])), request_body = SignUrl,
+    responses((status = 200, body = SignedUrl), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn sign(
+    State(app): State<App>,
+    Auth(caller): Auth,
+    Body(request): Body<SignUrl>,
+) -> Result<Json<SignedUrl>, ApiError> {
+    let options = UrlOptions {
+        width: request.width.unwrap_or(0),
+        height: request.height.unwrap_or(0),
+        quality: request.quality,
+        format: request.format,
+        expires: request.expires,
+    };
+    let signed = app.services.sign_rendition(&caller, request.hash, &options)?;
+    Ok(Json(SignedUrl { url: routes::rendition_path(&signed) }))
+}
