@@ -4,5 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod http;
 pub mod model;
 pub mod runtime;
+pub mod server;
+pub mod service;

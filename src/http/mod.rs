@@ -1,0 +1,1 @@
+//! HTTP: the pure parts first, each one field or rule of the protocol.

@@ -1,0 +1,1 @@
+//! What the product does, between HTTP and the stores.
