@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod config;
 pub mod model;
 pub mod runtime;

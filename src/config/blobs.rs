@@ -1,0 +1,49 @@
+//! The blob store's threads and times.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Findings;
+
+/// `[blobs]`: how blobs are read, checked and promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobsConfig {
+    /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
+    pub io_threads: u32,
+    /// How long a copy whose bytes were checked is served without checking them again.
+    #[serde(with = "humantime_serde")]
+    pub verify_remember: Duration,
+    /// How many checked copies are remembered.
+    pub verify_remember_copies: u32,
+    /// How long a blob that a client was told not to send is kept for its album.
+    #[serde(with = "humantime_serde")]
+    pub pin_term: Duration,
+}
+
+impl Default for BlobsConfig {
+    fn default() -> Self {
+        Self {
+            io_threads: 64,
+            verify_remember: Duration::from_secs(10 * 60),
+            verify_remember_copies: 100_000,
+            pin_term: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl BlobsConfig {
+    /// Few threads, a short memory.
+    pub fn for_testing() -> Self {
+        Self { io_threads: 4, verify_remember_copies: 1_000, ..Self::default() }
+    }
+
+    pub(super) fn check(&self, findings: &mut Findings) {
+        findings.within("blobs.io_threads", u64::from(self.io_threads), 1..=1_024);
+        findings.within("blobs.verify_remember_copies", u64::from(self.verify_remember_copies), 1..=100_000_000);
+        // A promise must outlive the upload of the rest of an album.
+        findings.time_within("blobs.pin_term", self.pin_term, Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 60 * 60));
+        findings.time_within("blobs.verify_remember", self.verify_remember, Duration::ZERO..=Duration::from_secs(7 * 24 * 60 * 60));
+    }
+}

@@ -1,0 +1,56 @@
+//! Renditions.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ByteSize;
+use super::error::Findings;
+
+/// `[renditions]`: what rendering may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenditionsConfig {
+    /// Memory for finished renditions.
+    pub cache_bytes: ByteSize,
+    /// Renders at once; 0: one a core.
+    pub concurrency: u32,
+    /// Renders that may wait; more are told to come again.
+    pub queue_limit: u32,
+    /// How long a request waits for its rendition, queue and all.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// Width or height of a rendition.
+    pub max_side: u32,
+    /// Quality (1 to 100) where a URL names none.
+    pub default_quality: u8,
+}
+
+impl Default for RenditionsConfig {
+    fn default() -> Self {
+        Self {
+            cache_bytes: ByteSize::mib(256),
+            concurrency: 0,
+            queue_limit: 256,
+            deadline: Duration::from_secs(15),
+            max_side: 8_192,
+            default_quality: 80,
+        }
+    }
+}
+
+impl RenditionsConfig {
+    /// A small cache, one render at a time.
+    pub fn for_testing() -> Self {
+        Self { cache_bytes: ByteSize::mib(4), concurrency: 1, queue_limit: 16, max_side: 2_048, ..Self::default() }
+    }
+
+    pub(super) fn check(&self, findings: &mut Findings) {
+        findings.size_within("renditions.cache_bytes", self.cache_bytes, ByteSize::bytes(0)..=ByteSize::gib(4_096));
+        findings.within("renditions.concurrency", u64::from(self.concurrency), 0..=1_024);
+        findings.within("renditions.queue_limit", u64::from(self.queue_limit), 1..=100_000);
+        findings.within("renditions.max_side", u64::from(self.max_side), 16..=65_535);
+        findings.within("renditions.default_quality", u64::from(self.default_quality), 1..=100);
+        findings.some_time("renditions.deadline", self.deadline);
+    }
+}

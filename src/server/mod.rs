@@ -1,0 +1,1 @@
+//! What a running server needs besides its parts: metrics and logs.
