@@ -1,0 +1,52 @@
+# Everything a developer does here. `make run` and `make test` share the dev profile (docs/decisions/0001), so that RocksDB is
+# compiled once for both; `bench` and `release` compile it once more, with the release profile.
+
+SHELL := /bin/bash
+# Where rustup puts cargo, for shells that have not been told yet.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+export RUST_BACKTRACE ?= 1
+
+# A collection of image files of every class, kept beside a checkout; tests that read it say so and pass without it.
+ifneq ($(wildcard ../shared/corpus/MANIFEST.tsv),)
+export HALIDOM_CORPUS ?= $(abspath ../shared/corpus)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long lint fmt bench bench-peers release doc
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: ## install what is missing to build
+	@scripts/setup build
+
+run: setup ## build, start a server on 127.0.0.1:8420, upload the fixture album, print a URL, stay up
+	@scripts/run
+
+test: ## install what is missing and run every test
+	@scripts/setup build test
+	cargo test --locked
+
+test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds
+	@scripts/setup build test test-long
+	HALIDOM_TEST_LONG=1 cargo test --locked
+
+lint: setup ## formatting and clippy, warnings denied
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: setup ## the benchmarks of benches/
+	cargo bench --locked
+
+bench-peers: ## the same work on the same disk: Halidom, a minimal program, SeaweedFS, nginx
+	@scripts/setup build bench-peers
+	scripts/bench-peers
+
+release: setup ## an optimised binary: target/release/halidom
+	cargo build --locked --release --bin halidom
+
+doc: setup ## the documentation of the code: target/doc/halidom/index.html
+	cargo doc --locked --no-deps --document-private-items
