@@ -1,142 +1,19 @@
 //! `check`: is everything there that metadata names, does it verify, and does metadata agree with itself? Changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use crate::api::{CheckReport, Finding};
 use crate::blobs::{BlobError, BlobStore, InventoryItem};
 use crate::metadata::{BlobRow, Metadata, MetadataError, Read, check_metadata};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime::BlockingPool;
+use crate::runtime::{BlockingPool, Gone};
 
 /// Findings that are listed; more are counted only.
 const MAX_LISTED: usize = 1_000;
-/// Blob rows that are read at once.
+/// Rows that are read at once.
 const PAGE: usize = 1_000;
-
-/// A report that is being written.
-#[derive(Debug, Default)]
-pub struct Report(CheckReport);
-
-impl Report {
-    fn add(&mut self, code: &str, subject: impl ToString, detail: impl ToString) {
-        self.0.problems += 1;
-        if self.0.findings.len() < MAX_LISTED {
-            self.0.findings.push(Finding { code: code.into(), subject: subject.to_string(), detail: detail.to_string() });
-        }
-    }
-
-    /// The finished report.
-    pub fn finish(self) -> CheckReport {
-        self.0
-    }
-}
-
-/// Checks a site. `blobs` reads what is on the backend itself, past any cache; uploads may go on meanwhile.
-///
-/// The backend is listed first and metadata read afterwards: an object named since the listing is looked at by itself, so that a
-/// running upload is never reported.
-///
-/// # Errors
-/// Where metadata or the backend's listing cannot be read at all: then the check says nothing.
-pub async fn check(
-    metadata: &Metadata,
-    blobs: &dyn BlobStore,
-    pool: &BlockingPool,
-    read_data: bool,
-) -> Result<CheckReport, CheckError> {
-    let mut report = Report::default();
-    let mut listed: BTreeMap<BlobKey, u64> = BTreeMap::new();
-    let mut foreign = vec![];
-    blobs
-        .inventory(&mut |item| match item {
-            InventoryItem::Blob { key, size_bytes } => {
-                listed.insert(key, size_bytes);
-            }
-            InventoryItem::Foreign { path } => foreign.push(path),
-        })
-        .await?;
-    for path in foreign {
-        report.add("backend_foreign", path, "not a name that Halidom writes; left alone");
-    }
-    let own = metadata.clone();
-    let found = pool.run(move || check_metadata(&own.read())).await.map_err(|_| CheckError::Interrupted)??;
-    report.0.rows = found.rows;
-    for difference in found.differences {
-        report.add(difference.code, difference.subject, difference.detail);
-    }
-    let mut after: Option<BlobHash> = None;
-    loop {
-        let at = metadata.clone();
-        let page = pool.run(move || at.read().list_blobs(after, PAGE)).await.map_err(|_| CheckError::Interrupted)??;
-        for row in &page {
-            report.0.blobs += 1;
-            check_blob(&mut report, blobs, row, listed.remove(&row.key), read_data).await?;
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key.hash),
-            _ => break,
-        }
-    }
-    for key in listed.into_keys() {
-        if metadata.read().is_doomed(&key)? {
-            report.0.doomed += 1;
-        } else if !metadata.is_in_flight(&key) && metadata.read().blob(&key.hash)?.is_none_or(|row| row.key != key) {
-            report.0.orphans += 1;
-        }
-    }
-    Ok(report.finish())
-}
-
-async fn check_blob(
-    report: &mut Report,
-    blobs: &dyn BlobStore,
-    row: &BlobRow,
-    listed: Option<u64>,
-    read_data: bool,
-) -> Result<(), CheckError> {
-    let key = row.key;
-    if row.damaged {
-        report.add("blob_damaged", key, "marked damaged: its bytes did not verify");
-        return Ok(());
-    }
-    let size = match listed {
-        Some(size) => size,
-        // Not in the listing: gone, or written since.
-        None => match blobs.open(&key).await {
-            Ok(reader) => reader.size_bytes(),
-            Err(BlobError::NotFound { .. }) => {
-                report.add("blob_missing", key, "metadata names it, the backend does not have it");
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        },
-    };
-    if size != row.stored_size_bytes() {
-        report.add("blob_wrong_size", key, format!("{size} bytes, should be {}", row.stored_size_bytes()));
-    } else if read_data {
-        report.0.bytes_read += size;
-        match hash_of(blobs, &key).await {
-            Ok(hash) if hash == key.hash => {}
-            Ok(hash) => report.add("blob_damaged", key, format!("its bytes hash to {hash}")),
-            Err(BlobError::Damaged { .. } | BlobError::NotFound { .. }) => report.add("blob_damaged", key, "it cannot be read"),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-async fn hash_of(blobs: &dyn BlobStore, key: &BlobKey) -> Result<BlobHash, BlobError> {
-    const PIECE: u64 = 1 << 20;
-    let reader = blobs.open(key).await?;
-    let mut hasher = blake3::Hasher::new();
-    let mut offset = 0;
-    while offset < reader.size_bytes() {
-        let length = PIECE.min(reader.size_bytes() - offset);
-        hasher.update(&reader.read_at(offset, length as usize).await?);
-        offset += length;
-    }
-    Ok(hasher.finalize().into())
-}
+/// Rows not found in the listing that are looked at one by one; past that the backend as a whole is not what it should be.
+const MAX_UNLISTED: usize = 100_000;
 
 /// Why a check could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -150,4 +27,191 @@ pub enum CheckError {
     /// The server is shutting down.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<Gone> for CheckError {
+    fn from(Gone: Gone) -> Self {
+        Self::Interrupted
+    }
+}
+
+/// Checks a site. `blobs` is the backend itself, past any cache. Uploads may go on meanwhile: what they write is never reported.
+///
+/// # Errors
+/// Where metadata or the backend's listing cannot be read at all: then the check says nothing.
+pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, read_data: bool) -> Result<CheckReport, CheckError> {
+    let mut report = CheckReport::default();
+    let own = metadata.clone();
+    let found = pool.run(move || check_metadata(&own.read())).await??;
+    report.rows = found.rows;
+    for difference in found.differences {
+        add(&mut report, &difference.code, difference.subject, difference.detail);
+    }
+    let unlisted = walk(metadata, blobs, &mut report).await?;
+    for row in unlisted {
+        look_again(metadata, blobs, &mut report, row).await?;
+    }
+    if read_data {
+        read_all(metadata, blobs, pool, &mut report).await?;
+    }
+    Ok(report)
+}
+
+fn add(report: &mut CheckReport, code: &str, subject: impl ToString, detail: impl ToString) {
+    report.problems += 1;
+    if report.findings.len() < MAX_LISTED {
+        report.findings.push(Finding { code: code.into(), subject: subject.to_string(), detail: detail.to_string() });
+    }
+}
+
+/// Walks the backend's listing and the rows side by side: both come in the order of hashes. Answers the rows that were not listed.
+async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport) -> Result<Vec<BlobRow>, CheckError> {
+    let mut rows = Rows::new(metadata.clone());
+    let mut unlisted = vec![];
+    let mut failed = None;
+    let walked = blobs.inventory(&mut |item| {
+        if failed.is_some() {
+            return;
+        }
+        match item {
+            InventoryItem::Foreign { path } => {
+                add(report, "backend_foreign", path.display(), "not a name that Halidom writes; left alone");
+            }
+            InventoryItem::Copy { key, size_bytes } => {
+                if let Err(error) = meet(&mut rows, &mut unlisted, report, key, size_bytes) {
+                    failed = Some(error);
+                }
+            }
+        }
+    });
+    walked.await?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    while let Some(row) = rows.next()? {
+        note_row(report, &row);
+        keep_unlisted(&mut unlisted, report, row);
+    }
+    Ok(unlisted)
+}
+
+/// One listed copy meets the rows up to its hash.
+fn meet(
+    rows: &mut Rows,
+    unlisted: &mut Vec<BlobRow>,
+    report: &mut CheckReport,
+    key: BlobKey,
+    size_bytes: u64,
+) -> Result<(), CheckError> {
+    while rows.peek()?.is_some_and(|row| row.key.hash < key.hash) {
+        if let Some(row) = rows.next()? {
+            note_row(report, &row);
+            keep_unlisted(unlisted, report, row);
+        }
+    }
+    if rows.peek()?.is_some_and(|row| row.key == key) {
+        if let Some(row) = rows.next()? {
+            note_row(report, &row);
+            if size_bytes != row.stored_bytes {
+                add(report, "blob_wrong_size", key, format!("{size_bytes} bytes, should be {}", row.stored_bytes));
+            }
+        }
+        return Ok(());
+    }
+    if rows.metadata.read().is_doomed(&key)? {
+        report.doomed += 1;
+    } else if !rows.metadata.is_in_flight(&key) && rows.metadata.read().blob(&key.hash)?.is_none_or(|row| row.key != key) {
+        report.orphans += 1;
+    }
+    Ok(())
+}
+
+fn note_row(report: &mut CheckReport, row: &BlobRow) {
+    report.blobs += 1;
+    if row.damaged {
+        add(report, "blob_damaged", row.key, "marked damaged: its bytes did not verify");
+    }
+}
+
+fn keep_unlisted(unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, row: BlobRow) {
+    if row.damaged {
+        return;
+    }
+    if unlisted.len() < MAX_UNLISTED {
+        unlisted.push(row);
+    } else {
+        add(report, "blob_missing", row.key, "not in the backend's listing");
+    }
+}
+
+/// A row that was not listed: its copy is gone, or was written since; or the row has moved on.
+async fn look_again(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport, row: BlobRow) -> Result<(), CheckError> {
+    match blobs.open(&row.key).await {
+        Ok(reader) if reader.size_bytes() == row.stored_bytes => {}
+        Ok(reader) => add(report, "blob_wrong_size", row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes)),
+        Err(BlobError::NotFound) => {
+            if metadata.read().blob(&row.key.hash)?.is_some_and(|now| now.key == row.key) {
+                add(report, "blob_missing", row.key, "metadata names it, the backend does not have it");
+            }
+        }
+        Err(BlobError::Damaged { .. }) => add(report, "blob_damaged", row.key, "it cannot be read"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Reads and hashes every copy that a row names.
+async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, report: &mut CheckReport) -> Result<(), CheckError> {
+    let mut after = None;
+    loop {
+        let own = metadata.clone();
+        let page = pool.run(move || own.read().list_blobs(after, PAGE)).await??;
+        for row in page.iter().filter(|row| !row.damaged) {
+            // What is missing or of the wrong size was reported by the walk.
+            let Ok(reader) = blobs.open(&row.key).await else { continue };
+            if reader.size_bytes() != row.stored_bytes {
+                continue;
+            }
+            match reader.content_hash().await {
+                Ok(hash) if hash == row.key.hash => {}
+                Ok(hash) => add(report, "blob_damaged", row.key, format!("its bytes hash to {hash}")),
+                Err(BlobError::Damaged { .. } | BlobError::NotFound) => add(report, "blob_damaged", row.key, "it cannot be read"),
+                Err(error) => return Err(error.into()),
+            }
+            report.bytes_read += row.stored_bytes;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.hash),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The blob rows in the order of their hashes, a page at a time.
+struct Rows {
+    metadata: Metadata,
+    page: VecDeque<BlobRow>,
+    after: Option<BlobHash>,
+    ended: bool,
+}
+
+impl Rows {
+    fn new(metadata: Metadata) -> Self {
+        Self { metadata, page: VecDeque::new(), after: None, ended: false }
+    }
+
+    fn peek(&mut self) -> Result<Option<&BlobRow>, MetadataError> {
+        if self.page.is_empty() && !self.ended {
+            let page = self.metadata.read().list_blobs(self.after, PAGE)?;
+            self.ended = page.len() < PAGE;
+            self.after = page.last().map(|row| row.key.hash).or(self.after);
+            self.page = page.into();
+        }
+        Ok(self.page.front())
+    }
+
+    fn next(&mut self) -> Result<Option<BlobRow>, MetadataError> {
+        self.peek()?;
+        Ok(self.page.pop_front())
+    }
 }

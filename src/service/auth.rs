@@ -28,6 +28,11 @@ impl Secret {
         Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
+    /// Whether a text has the form of a secret.
+    pub fn is_well_formed(text: &str) -> bool {
+        text.strip_prefix(PREFIX).and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok()).is_some_and(|bytes| bytes.len() == 32)
+    }
+
     /// What a client sent. Any text: one that is no secret is simply found nowhere.
     pub fn from_client(text: &str) -> Self {
         Self(text.to_owned())

@@ -77,8 +77,8 @@ pub enum ServiceError {
 impl From<BlobError> for ServiceError {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::NotFound { .. } | BlobError::Damaged { .. } => Self::Damaged,
-            BlobError::NoSpace { .. } => Self::NoSpace,
+            BlobError::NotFound | BlobError::Damaged { .. } => Self::Damaged,
+            BlobError::NoSpace => Self::NoSpace,
             BlobError::Unavailable { .. } => Self::Unavailable("blob store"),
             other => Self::Internal(other.to_string()),
         }

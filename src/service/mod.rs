@@ -21,6 +21,7 @@ mod upload;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -32,11 +33,13 @@ use crate::runtime::{BlockingPool, Runtime};
 
 pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
+pub use crate::imaging::OutputFormat;
+pub use crate::metadata::AlbumRow;
 pub use delete_queue::Deleted;
 pub use error::ServiceError;
 pub use original::Original;
-pub use rendition::{Rendition, Renditions};
-pub use rendition_url::{Signature, sign_rendition_url};
+pub use photos::PhotoEdit;
+pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions};
 pub use sending::{LinkItem, LinkOutcome};
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
@@ -71,6 +74,8 @@ struct Limits {
     uploads: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
+    /// How long a promise of `missing` holds.
+    pin_term: Duration,
 }
 
 impl Services {
@@ -82,11 +87,13 @@ impl Services {
         pools: Pools,
         limits: &LimitsConfig,
         renditions: &RenditionsConfig,
+        pin_term: Duration,
     ) -> Self {
         let limits = Limits {
-            imaging: limits.imaging(),
-            uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads)),
-            decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory.as_u64()) as usize)),
+            imaging: imaging_limits(limits),
+            uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
+            decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
+            pin_term,
             config: limits.clone(),
         };
         Self { renditions: Renditions::new(renditions), metadata, blobs, runtime, pools, limits, token_uses: auth::TokenUses::default() }
@@ -100,11 +107,6 @@ impl Services {
     /// The store of blobs, likewise.
     pub fn blobs(&self) -> &Arc<VerifyStore> {
         &self.blobs
-    }
-
-    /// The largest page of a list.
-    pub fn max_page(&self) -> usize {
-        self.limits.config.max_page_size
     }
 
     /// Runs a read that may take a while off the async threads.
@@ -125,6 +127,17 @@ impl Services {
         self.blobs.probe().await?;
         self.metadata.probe().await?;
         Ok(())
+    }
+}
+
+fn imaging_limits(limits: &LimitsConfig) -> imaging::Limits {
+    imaging::Limits {
+        max_pixels: limits.max_pixels,
+        max_side: limits.max_side,
+        max_scans: limits.max_scans,
+        max_frames: limits.max_frames,
+        max_metadata_bytes: limits.max_embedded_bytes.as_u64(),
+        max_decoded_bytes: limits.max_decoded_bytes.as_u64(),
     }
 }
 

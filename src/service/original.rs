@@ -35,7 +35,7 @@ impl Services {
         let Some(row) = self.blob_row(&hash)? else { return Err(ServiceError::Damaged) };
         let failed = match self.blobs.open(&row.key).await {
             Ok(reader) => return Ok(reader),
-            Err(error @ (BlobError::NotFound { .. } | BlobError::Damaged { .. })) => error,
+            Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => error,
             Err(error) => return Err(error.into()),
         };
         // The row may have moved on between the look and the read: once more.

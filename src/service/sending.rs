@@ -45,9 +45,9 @@ impl Services {
     /// `TooLarge` for more hashes than the limit.
     pub async fn missing(&self, caller: &Caller, hashes: Vec<BlobHash>) -> Result<Vec<BlobHash>, ServiceError> {
         caller.require(Scope::User)?;
-        self.check_length("hashes", hashes.len())?;
+        check_length("hashes", hashes.len(), self.limits.config.max_missing_hashes)?;
         let owner = caller.owner;
-        let until = WallMs(self.runtime.clock.unix_ms() + self.limits.config.pin_term.as_millis() as u64);
+        let until = WallMs(self.runtime.clock.unix_ms() + self.limits.pin_term.as_millis() as u64);
         let asked = hashes.clone();
         let promised = self
             .metadata
@@ -80,7 +80,7 @@ impl Services {
     /// `NotFound` for the album, `Invalid` for a name, `Conflict` where an id names other bytes; then nothing was made.
     pub async fn link(&self, caller: &Caller, album: AlbumId, items: Vec<LinkItem>) -> Result<Vec<LinkOutcome>, ServiceError> {
         caller.require(Scope::User)?;
-        self.check_length("photos", items.len())?;
+        check_length("photos", items.len(), self.limits.config.max_link_photos)?;
         let owner = caller.owner;
         let mut named = Vec::with_capacity(items.len());
         for item in items {
@@ -129,9 +129,8 @@ impl Services {
         });
         Ok(linked.await?)
     }
+}
 
-    fn check_length(&self, what: &'static str, length: usize) -> Result<(), ServiceError> {
-        let max = self.limits.config.max_list_length;
-        if length > max { Err(ServiceError::TooLarge(format!("at most {max} {what} in one request"))) } else { Ok(()) }
-    }
+fn check_length(what: &'static str, length: usize, max: u32) -> Result<(), ServiceError> {
+    if length > max as usize { Err(ServiceError::TooLarge(format!("at most {max} {what} in one request"))) } else { Ok(()) }
 }

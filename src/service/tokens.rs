@@ -89,13 +89,25 @@ impl Services {
     ///
     /// # Errors
     /// Where metadata cannot be written.
-    pub async fn create_first_token(&self) -> Result<Secret, ServiceError> {
+    pub async fn create_first_token(&self, secret: &Secret) -> Result<(), ServiceError> {
         let id = TokenId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
-        let secret = Secret::from_random(self.runtime.random.bytes());
         let scopes = [Scope::Admin, Scope::Tenant, Scope::User, Scope::Read].into_iter().collect();
         let new = NewToken { secret_hash: secret.hash(), scopes, expires: None, label: "admin.token".into() };
         self.metadata.write("token.first", move |tx| -> Result<(), ServiceError> { put_token(tx, Owner::DEFAULT, id, &new) }).await?;
-        Ok(secret)
+        Ok(())
+    }
+
+    /// Whether the default user has a token, or ever had one that was revoked since: then no first token is due.
+    ///
+    /// # Errors
+    /// Where metadata cannot be read.
+    pub async fn has_first_token(&self) -> Result<bool, ServiceError> {
+        self.read(|at| Ok(at.first_token_was_made()?)).await
+    }
+
+    /// A secret that is not stored yet.
+    pub fn fresh_secret(&self) -> Secret {
+        Secret::from_random(self.runtime.random.bytes())
     }
 
     /// Refuses a caller that may not rule over this user: administrators may over all, a tenant's over its own, a user over itself.

@@ -109,7 +109,7 @@ impl Services {
         caller.require(Scope::User)?;
         let name = names::file_name(&name)?;
         let owner = caller.owner;
-        if size_bytes.is_some_and(|size| size > self.limits.config.max_upload.as_u64()) {
+        if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
         }
         if self.metadata.read().album(owner, album)?.is_none() {
@@ -139,7 +139,7 @@ impl Services {
     }
 
     fn too_many_bytes(&self) -> ServiceError {
-        ServiceError::TooLarge(format!("at most {} a photo", self.limits.config.max_upload))
+        ServiceError::TooLarge(format!("at most {} a photo", self.limits.config.max_upload_bytes))
     }
 
     /// Streams the body into staging, checks it against what was promised, and looks what it is.
@@ -149,7 +149,7 @@ impl Services {
         mut body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
         expected: ExpectedDigests,
     ) -> Result<(Digests, Inspection), ServiceError> {
-        let max = self.limits.config.max_upload.as_u64();
+        let max = self.limits.config.max_upload_bytes.as_u64();
         let mut head = Vec::with_capacity(SNIFF_LENGTH);
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
@@ -184,7 +184,7 @@ impl Services {
 
     /// A share of the memory in which whole originals may lie.
     pub(super) async fn decode_permit(&self, size_bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ServiceError> {
-        let whole = mib(self.limits.config.decode_memory.as_u64());
+        let whole = mib(self.limits.config.decode_memory_bytes.as_u64());
         let permits = mib(size_bytes).min(whole);
         self.limits.decode_mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::Busy("shutting down"))
     }
@@ -245,7 +245,7 @@ impl Services {
     pub(super) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
         match self.blobs.open(&key).await {
             Ok(_) => Ok(true),
-            Err(BlobError::NotFound { .. } | BlobError::Damaged { .. }) => {
+            Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
                 tracing::error!(%key, "a stored copy is damaged or gone");
                 self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> { Ok(tx.mark_damaged(key)?) }).await?;
                 Ok(false)

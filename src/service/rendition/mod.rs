@@ -51,10 +51,10 @@ impl Renditions {
     /// An empty cache.
     pub fn new(config: &RenditionsConfig) -> Self {
         Self {
-            cache: Cache::new(config.cache.as_u64()),
-            queue: Arc::new(Semaphore::new(config.max_queue)),
+            cache: Cache::new(config.cache_bytes.as_u64()),
+            queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             max_side: config.max_side,
-            quality: config.quality,
+            quality: config.default_quality,
             deadline: config.deadline,
         }
     }

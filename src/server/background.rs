@@ -1,0 +1,59 @@
+//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::runtime::{self, Shutdown};
+use crate::service::Services;
+
+/// How often the delete queue is looked at.
+const DELETE_EVERY: Duration = Duration::from_secs(5);
+/// How long a doomed key waits. Copies of uploads that came to nothing were never named, so it needs no grace to be safe.
+const DELETE_GRACE: Duration = Duration::from_secs(60);
+/// Keys that are deleted in one batch.
+const DELETE_BATCH: usize = 256;
+/// How often last uses are written.
+const USES_EVERY: Duration = Duration::from_secs(60);
+
+/// Starts the work; the answer ends when all of it has, after the stop has begun.
+pub(super) fn start(services: Arc<Services>, shutdown: Shutdown) -> impl Future<Output = ()> {
+    let deleting = every(DELETE_EVERY, shutdown.clone(), {
+        let services = services.clone();
+        move || {
+            let services = services.clone();
+            async move {
+                match services.delete_doomed(DELETE_GRACE, DELETE_BATCH).await {
+                    Ok(deleted) if deleted.keys + deleted.failed > 0 => {
+                        tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(%error, "the delete queue could not be worked on"),
+                }
+            }
+        }
+    });
+    let uses = every(USES_EVERY, shutdown, move || {
+        let services = services.clone();
+        async move {
+            if let Err(error) = services.write_token_uses().await {
+                tracing::warn!(%error, "last uses of tokens could not be written");
+            }
+        }
+    });
+    let deleting = runtime::spawn_joined(deleting);
+    let uses = runtime::spawn_joined(uses);
+    async move {
+        // A task that panicked has ended as well.
+        let _ = deleting.await;
+        let _ = uses.await;
+    }
+}
+
+/// Does `work` now and then, and once more at the stop.
+async fn every<F: Future<Output = ()>>(pause: Duration, mut shutdown: Shutdown, work: impl Fn() -> F) {
+    while !shutdown.is_stopping() {
+        work().await;
+        let _ = runtime::timeout(pause, shutdown.stopping()).await;
+    }
+    work().await;
+}

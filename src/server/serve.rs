@@ -1,0 +1,143 @@
+//! Listeners: bounded connections, bounded heads, and a stop that lets running requests end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::ServerError;
+use crate::config::ServerConfig;
+use crate::runtime::{self, Shutdown};
+
+/// Pause after an accept failed (no file descriptor left, mostly), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Streams that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 128;
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Where it listens, with the port that the system gave where none was named.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Binds a socket.
+pub(super) async fn bind(address: SocketAddr) -> Result<Bound, ServerError> {
+    let listener = TcpListener::bind(address).await.map_err(ServerError::io(format!("listening on {address}")))?;
+    let address = listener.local_addr().map_err(ServerError::io(format!("listening on {address}")))?;
+    Ok(Bound { listener, address })
+}
+
+/// What a listener bounds.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// Shared by all listeners.
+    connections: Arc<Semaphore>,
+    header_timeout: Duration,
+    max_header_bytes: usize,
+    grace: Duration,
+}
+
+impl Limits {
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(config.max_connections as usize)),
+            header_timeout: config.header_timeout,
+            max_header_bytes: config.max_header_bytes.as_usize(),
+            grace: config.shutdown_grace,
+        }
+    }
+}
+
+/// A listener with what it serves.
+#[derive(Debug)]
+pub(super) struct Server {
+    bound: Bound,
+    router: Router,
+    limits: Limits,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    pub(super) fn new(bound: Bound, router: Router, limits: Limits, shutdown: Shutdown) -> Self {
+        Self { bound, router, limits, shutdown }
+    }
+
+    /// Accepts until the stop begins, then waits for running requests, at most the grace.
+    pub(super) async fn run(mut self) {
+        let graceful = GracefulShutdown::new();
+        let builder = self.builder();
+        loop {
+            let Ok(permit) = self.limits.connections.clone().acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.bound.listener.accept() => accepted,
+                () = self.shutdown.stopping() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let router = self.router.clone();
+                    let builder = builder.clone();
+                    let watcher = graceful.watcher();
+                    runtime::spawn(async move {
+                        let _permit = permit;
+                        serve_connection(stream, router, &builder, watcher).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    runtime::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.bound);
+        if runtime::timeout(self.limits.grace, graceful.shutdown()).await.is_none() {
+            tracing::warn!("some requests did not end within the grace; they are cut off");
+        }
+    }
+
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            // Also the read buffer of bodies, so not smaller than a useful piece.
+            .max_buf_size(self.limits.max_header_bytes.max(128 << 10));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(self.limits.max_header_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(Some(Duration::from_secs(20)));
+        builder
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    builder: &auto::Builder<TokioExecutor>,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+}

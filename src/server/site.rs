@@ -1,0 +1,134 @@
+//! A site's parts, put together from the settings.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::metrics::Gauges;
+use super::{ServerError, admin_token};
+use crate::api::{CheckReport, CheckRequest};
+use crate::blobs::{BlobStore, DiskStore, Marker, VerifyStore};
+use crate::config::{BlobsUrl, Config};
+use crate::http::Maintenance;
+use crate::maintenance::{self, CheckError};
+use crate::metadata::{Metadata, RocksEngine};
+use crate::model::SiteId;
+use crate::runtime::{BlockingPool, Runtime};
+use crate::service::{Pools, ServiceError, Services};
+
+/// RocksDB's directory under the data directory.
+const METADATA_DIR: &str = "metadata";
+/// The blobs' directory under the data directory, where no other is set.
+const BLOBS_DIR: &str = "blobs";
+
+/// An open site.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) services: Arc<Services>,
+    metadata: Metadata,
+    backend: Arc<dyn BlobStore>,
+    pool: BlockingPool,
+}
+
+impl Site {
+    /// Opens or makes the site of these settings.
+    pub(super) async fn open(config: &Config, runtime: &Runtime) -> Result<Self, ServerError> {
+        let data = &config.storage.data;
+        make_private_dir(data)?;
+        let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
+        let engine = RocksEngine::open(&data.join(METADATA_DIR), &config.metadata)?;
+        let metadata = Metadata::open(Arc::new(engine), runtime.clone(), &config.metadata)?;
+        let backend = open_backend(config, runtime, metadata.site()).await?;
+        let verified = VerifyStore::new(
+            backend.clone(),
+            runtime.clock.clone(),
+            config.blobs.verify_remember,
+            u64::from(config.blobs.verify_remember_copies),
+        );
+        let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
+        let services = Arc::new(Services::new(
+            metadata.clone(),
+            Arc::new(verified),
+            runtime.clone(),
+            pools,
+            &config.limits,
+            &config.renditions,
+            config.blobs.pin_term,
+        ));
+        services.ensure_signing_keys().await?;
+        admin_token::ensure(&services, data).await?;
+        Ok(Self { services, metadata, backend, pool: metadata_pool })
+    }
+
+    /// What the metrics read now and then.
+    pub(super) fn gauges(&self) -> Gauges {
+        Gauges { services: self.services.clone(), metadata: self.metadata.clone() }
+    }
+
+    /// The long work that HTTP may start.
+    pub(super) fn maintenance(&self) -> SiteMaintenance {
+        SiteMaintenance { metadata: self.metadata.clone(), backend: self.backend.clone(), pool: self.pool.clone() }
+    }
+
+    /// Closes metadata; nothing may write any more.
+    pub(super) async fn close(self) {
+        self.metadata.close();
+    }
+}
+
+/// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
+async fn open_backend(config: &Config, runtime: &Runtime, site: SiteId) -> Result<Arc<dyn BlobStore>, ServerError> {
+    let root = match &config.storage.blobs {
+        BlobsUrl::Default => config.storage.data.join(BLOBS_DIR),
+        BlobsUrl::File(path) => path.clone(),
+        other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
+    };
+    make_private_dir(&root)?;
+    let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
+    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool).await?);
+    match store.marker().await? {
+        Some(marker) if marker.site == site => {}
+        Some(marker) => {
+            return Err(ServerError::NotOurs(format!(
+                "{} belongs to the site {}, this is {site}: the metadata beside it is not its own",
+                root.display(),
+                marker.site
+            )));
+        }
+        None => store.claim(None, Marker { site, epoch: 1 }).await?,
+    }
+    store.sweep_staging().await?;
+    Ok(store)
+}
+
+fn make_private_dir(path: &Path) -> Result<(), ServerError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(ServerError::io(path.display().to_string()))
+}
+
+/// Runs the check for HTTP.
+#[derive(Debug)]
+pub(super) struct SiteMaintenance {
+    metadata: Metadata,
+    backend: Arc<dyn BlobStore>,
+    pool: BlockingPool,
+}
+
+#[async_trait]
+impl Maintenance for SiteMaintenance {
+    async fn check(&self, request: CheckRequest) -> Result<CheckReport, ServiceError> {
+        let checked = maintenance::check(&self.metadata, &*self.backend, &self.pool, request.read_data).await;
+        checked.map_err(|error| match error {
+            CheckError::Metadata(error) => error.into(),
+            CheckError::Blobs(error) => error.into(),
+            CheckError::Interrupted => ServiceError::Busy("shutting down"),
+        })
+    }
+}
+
+/// Where a site keeps its metadata, for offline tools.
+pub fn metadata_dir(data: &Path) -> PathBuf {
+    data.join(METADATA_DIR)
+}
