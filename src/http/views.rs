@@ -22,8 +22,8 @@ pub(super) fn album(row: AlbumRow) -> api::Album {
         id: row.view.id,
         name: row.view.name,
         description: Some(row.view.description).filter(|text| !text.is_empty()),
-        photo_count: row.photo_count,
-        bytes: row.bytes,
+        photo_count: row.totals.photos,
+        bytes: row.totals.bytes,
         created_at: time(row.view.first_created),
     }
 }

@@ -166,7 +166,7 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
     loop {
         let own = metadata.clone();
         let page = pool.run(move || own.read().list_blobs(after, PAGE)).await??;
-        for row in page.iter().filter(|row| !row.damaged) {
+        for row in page.items.iter().filter(|row| !row.damaged) {
             // What is missing or of the wrong size was reported by the walk.
             let Ok(reader) = blobs.open(&row.key).await else { continue };
             if reader.size_bytes() != row.stored_bytes {
@@ -180,10 +180,10 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
             }
             report.bytes_read += row.stored_bytes;
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key.hash),
-            _ => return Ok(()),
+        if page.next.is_none() {
+            return Ok(());
         }
+        after = page.next;
     }
 }
 
@@ -203,9 +203,9 @@ impl Rows {
     fn peek(&mut self) -> Result<Option<&BlobRow>, MetadataError> {
         if self.page.is_empty() && !self.ended {
             let page = self.metadata.read().list_blobs(self.after, PAGE)?;
-            self.ended = page.len() < PAGE;
-            self.after = page.last().map(|row| row.key.hash).or(self.after);
-            self.page = page.into();
+            self.ended = page.next.is_none();
+            self.after = page.next;
+            self.page = page.items.into();
         }
         Ok(self.page.front())
     }

@@ -58,7 +58,6 @@ impl Site {
             &config.renditions,
             config.blobs.pin_term,
         ));
-        services.ensure_signing_keys().await?;
         admin_token::ensure(&services, data).await?;
         Ok(Self { services, metadata, backend, pool: metadata_pool })
     }

@@ -31,15 +31,17 @@ use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
 
+pub use albums::AlbumRow;
 pub use auth::Secret;
+pub use crate::metadata::Page;
 pub use caller::{Caller, Scope, Scopes};
 pub use crate::imaging::OutputFormat;
-pub use crate::metadata::AlbumRow;
 pub use delete_queue::Deleted;
 pub use error::ServiceError;
-pub use original::Original;
+pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions};
+pub use rendition_url::UrlOptions;
 pub use sending::{LinkItem, LinkOutcome};
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
@@ -125,7 +127,7 @@ impl Services {
     pub async fn probe(&self) -> Result<(), ServiceError> {
         use crate::blobs::BlobStore;
         self.blobs.probe().await?;
-        self.metadata.probe().await?;
+        self.metadata.write("probe", |tx| -> Result<(), ServiceError> { Ok(tx.probe()?) }).await?;
         Ok(())
     }
 }

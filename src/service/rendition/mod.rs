@@ -133,30 +133,45 @@ impl Services {
         Ok(Rendition { bytes: rendered.bytes.into(), format: rendered.format, etag: cache::etag(key) })
     }
 
-    /// A signed URL of a rendition, relative to the server. Signs only for blobs that the caller owns.
+    /// A signed URL of a rendition: what follows `/i`. Signs only for blobs that the caller owns.
     ///
     /// # Errors
     /// `NotFound` for a blob that is not the caller's; `Invalid` for the sizes.
-    pub fn sign_rendition(
-        &self,
-        caller: &super::Caller,
-        hash: BlobHash,
-        options: &super::rendition_url::UrlOptions,
-    ) -> Result<String, ServiceError> {
-        caller.require(super::Scope::Read)?;
+    pub fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
+        caller.require(Scope::Read)?;
         if !self.metadata.read().owns(caller.owner, &hash)? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(self.url_signer(caller.owner.tenant)?.sign(hash, options))
+        self.signer(caller.owner.tenant)?.sign(hash, options)
     }
 
-    /// What signs a tenant's rendition URLs: its first key.
+    /// What signs the rendition URLs that come with every photo of a caller's.
     ///
     /// # Errors
-    /// `NotFound` where the tenant has none.
-    pub fn url_signer(&self, tenant: TenantId) -> Result<super::rendition_url::UrlSigner, ServiceError> {
+    /// Where the tenant has no signing key.
+    pub fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
+        Ok(PhotoUrlSigner(self.signer(caller.owner.tenant)?))
+    }
+
+    fn signer(&self, tenant: TenantId) -> Result<UrlSigner, ServiceError> {
         let view = self.metadata.read().tenant(tenant)?.ok_or(ServiceError::NotFound("tenant"))?;
         let key = view.signing_keys.into_iter().next().ok_or(ServiceError::NotFound("signing key"))?;
-        Ok(super::rendition_url::UrlSigner::new(key.key, key.salt))
+        Ok(UrlSigner::new(key.key, key.salt))
+    }
+}
+
+/// Signs the rendition URLs of a photo.
+#[derive(Debug)]
+pub struct PhotoUrlSigner(UrlSigner);
+
+impl PhotoUrlSigner {
+    /// A thumbnail: fits 320 × 320.
+    pub fn thumbnail(&self, hash: BlobHash) -> String {
+        self.0.fit(hash, 320)
+    }
+
+    /// A preview: fits 1280 × 1280.
+    pub fn preview(&self, hash: BlobHash) -> String {
+        self.0.fit(hash, 1280)
     }
 }
