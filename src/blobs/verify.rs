@@ -1,0 +1,176 @@
+//! A decorator that never lets wrong bytes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+
+use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use super::{BlobError, Damage};
+use crate::model::{BlobHash, BlobKey};
+use crate::runtime::Clock;
+
+/// How long, and for how many copies, a check is remembered.
+#[derive(Debug, Clone)]
+pub struct VerifySettings {
+    /// How long a copy that was read whole and found good is taken to be good. Zero: checked at every opening.
+    pub remember: Duration,
+    /// Of how many copies that is remembered; the least recently used are forgotten first.
+    pub capacity: u64,
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self { remember: Duration::from_secs(600), capacity: 100_000 }
+    }
+}
+
+/// A store that reads and hashes a copy before it hands it out.
+///
+/// [`BlobStore::open`] answers with a copy whose bytes hashed to its key when they were last read whole, at most `remember` ago; the same
+/// key opened by many at once is read once. Everything else goes through unchanged.
+#[derive(Debug)]
+pub struct VerifyStore<S> {
+    inner: S,
+    clock: Clock,
+    remember: Duration,
+    verified: Cache<BlobKey, Verified>,
+}
+
+/// A check that found a copy good.
+#[derive(Debug, Clone, Copy)]
+struct Verified {
+    /// By the clock's monotonic time, before the first byte was read.
+    at: Duration,
+    size_bytes: u64,
+}
+
+impl<S: BlobStore> VerifyStore<S> {
+    /// Decorates `inner`.
+    pub fn new(inner: S, clock: Clock, settings: VerifySettings) -> Self {
+        let verified = Cache::builder().max_capacity(settings.capacity).eviction_policy(EvictionPolicy::lru()).build();
+        Self { inner, clock, remember: settings.remember, verified }
+    }
+
+    /// The store below, which checks nothing.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Whether this copy was found good so lately that it is not read again before it is served.
+    pub async fn is_verified(&self, key: &BlobKey) -> bool {
+        self.verified.get(key).await.is_some_and(|verified| self.is_fresh(&verified))
+    }
+
+    /// Reads and hashes the copy now, whatever is remembered; what it finds is remembered.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`] where it is not what its key says; [`BlobError::NotFound`] where there is none.
+    pub async fn verify(&self, key: &BlobKey) -> Result<(), BlobError> {
+        self.verified.invalidate(key).await;
+        let read = self.inner.open(key).await?;
+        self.verified.insert(*key, self.check(key, &*read).await?).await;
+        Ok(())
+    }
+
+    fn is_fresh(&self, verified: &Verified) -> bool {
+        self.clock.monotonic().saturating_sub(verified.at) < self.remember
+    }
+
+    async fn check(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<Verified, BlobError> {
+        let at = self.clock.monotonic();
+        let found = read.content_hash().await?;
+        if found != key.hash {
+            return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
+        }
+        Ok(Verified { at, size_bytes: read.size_bytes() })
+    }
+}
+
+#[async_trait]
+impl<S: BlobStore> BlobStore for VerifyStore<S> {
+    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+        self.inner.stage().await
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let read = self.inner.open(key).await?;
+        let remembered = self.verified.get(key).await;
+        if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.size_bytes == read.size_bytes()) {
+            if remembered.is_some() {
+                self.verified.invalidate(key).await;
+            }
+            // One of those who ask at once reads; an error is given to all of them and not remembered.
+            let checked =
+                self.verified.try_get_with(*key, self.check(key, &*read)).await.map_err(|error: Arc<BlobError>| (*error).clone())?;
+            if checked.size_bytes != read.size_bytes() {
+                self.verify(key).await?;
+            }
+        }
+        Ok(Arc::new(VerifiedRead { read, key: *key, verified: self.verified.clone() }))
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        self.inner.copies(hash).await
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+        self.verified.invalidate(key).await;
+        self.inner.delete(key).await
+    }
+
+    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+        self.inner.inventory(each).await
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        self.inner.marker().await
+    }
+
+    async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError> {
+        self.inner.claim(expected, new).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        self.inner.probe().await
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        self.inner.usage().await
+    }
+}
+
+/// An open copy whose good check is forgotten as soon as reading it shows damage.
+#[derive(Debug)]
+struct VerifiedRead {
+    read: Arc<dyn BlobRead>,
+    key: BlobKey,
+    verified: Cache<BlobKey, Verified>,
+}
+
+impl VerifiedRead {
+    async fn note<T>(&self, done: Result<T, BlobError>) -> Result<T, BlobError> {
+        if let Err(BlobError::Damaged { .. }) = done {
+            self.verified.invalidate(&self.key).await;
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl BlobRead for VerifiedRead {
+    fn size_bytes(&self) -> u64 {
+        self.read.size_bytes()
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+        self.note(self.read.read_at(offset, length).await).await
+    }
+
+    async fn content_hash(&self) -> Result<BlobHash, BlobError> {
+        self.note(self.read.content_hash().await).await
+    }
+}
