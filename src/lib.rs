@@ -4,5 +4,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod imaging;
 pub mod model;
 pub mod runtime;

@@ -6,15 +6,19 @@
 mod codec;
 pub mod entry;
 pub mod erasure;
+pub mod format;
 pub mod hash;
 pub mod ids;
 pub mod key;
 pub mod row;
 pub mod stamp;
+pub mod taken;
 pub mod vector;
 
 pub use codec::DecodeError;
+pub use format::Format;
 pub use hash::{BlobHash, BlobKey, BlobNonce, Sha256};
 pub use ids::{AlbumId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
 pub use key::{Kind, Owner, RowKey};
 pub use stamp::{Hlc, Origin, Seq, Stamp, WallMs};
+pub use taken::{Gps, TakenAt};
