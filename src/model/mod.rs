@@ -9,6 +9,7 @@ mod codec;
 pub mod derive;
 pub mod entry;
 pub mod erasure;
+pub mod format;
 pub mod hash;
 pub mod ids;
 pub mod key;
@@ -16,14 +17,20 @@ pub mod photo;
 pub mod row;
 pub mod set_hash;
 pub mod stamp;
+<<<<<<< HEAD
 pub mod tenant;
 pub mod token;
 pub mod user;
 mod value;
+=======
+pub mod taken;
+>>>>>>> h/imaging
 pub mod vector;
 
 pub use codec::DecodeError;
+pub use format::Format;
 pub use hash::{BlobHash, BlobKey, BlobNonce, Sha256};
 pub use ids::{AlbumId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
 pub use key::{Kind, Owner, RowKey};
 pub use stamp::{Hlc, Origin, Seq, Stamp, WallMs};
+pub use taken::{Gps, TakenAt};
