@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("service", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("snapshot", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("maintenance", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
-    ("client", &["model", "config", "api"]),
+    ("client", &["model", "runtime", "config", "api"]),
     ("replication", &["model", "runtime", "config", "api", "blobs", "metadata", "client"]),
     ("http", &["model", "runtime", "config", "api", "service", "snapshot", "maintenance", "client", "replication"]),
     (
@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
         ],
     ),
-    ("cli", &["client", "api", "config", "server", "maintenance", "snapshot"]),
+    ("cli", &["model", "runtime", "config", "api", "client", "server", "maintenance", "snapshot"]),
     ("main", &["cli"]),
 ];
 

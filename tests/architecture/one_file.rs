@@ -71,11 +71,9 @@ pub fn column_families(source: &Source, columns: &BTreeSet<String>) -> Vec<Findi
         ["cf_handle", "create_cf", "drop_cf"].iter().any(|call| follows(source, at, &[call, "("]))
             || follows(source, at, &["ColumnFamilyDescriptor", "::", "new", "("])
     };
-    let names = |at: usize, token: &Token| {
-        token
-            .string()
-            .is_some_and(|text| takes_name(at) || (source.layer() == "metadata" && !in_attribute(source, at) && columns.contains(&text)))
-    };
+    let is_word_for_people = |at: usize| in_attribute(source, at) || follows(source, at, &["field", "("]);
+    let says_column = |at: usize, text: &String| source.layer() == "metadata" && columns.contains(text) && !is_word_for_people(at);
+    let names = |at: usize, token: &Token| token.string().is_some_and(|text| takes_name(at) || says_column(at, &text));
     code(source).filter(|(at, token)| names(*at, token)).map(|(_, token)| source.finding(token.line, token.text.clone())).collect()
 }
 
@@ -94,9 +92,11 @@ pub fn blob_paths(source: &Source) -> Vec<Finding> {
             None => false,
         },
         text if text.starts_with('"') => {
-            let literal_path = follows(source, at, &["Path", "::", "new", "("]) || follows(source, at, &["PathBuf", "::", "from", "("]);
-            let formatted = follows(source, at, &["format", "!", "("]) && token.string().is_some_and(|text| text.contains('/'));
-            literal_path || formatted
+            let text = token.string().unwrap_or_default();
+            let is_path = follows(source, at, &["Path", "::", "new", "("]) || follows(source, at, &["PathBuf", "::", "from", "("]);
+            let is_formatted = follows(source, at, &["format", "!", "("]);
+            // The store's own root is no name: "" and ".".
+            (is_path && text.contains(char::is_alphanumeric)) || (is_formatted && text.contains('/'))
         }
         _ => false,
     };
@@ -111,20 +111,19 @@ fn code(source: &Source) -> impl Iterator<Item = (usize, &Token)> {
     source.tokens.iter().enumerate().filter(|(_, token)| !token.is_test)
 }
 
-/// Whether these tokens stand right before the one at this index.
+/// Whether these tokens, `_` being any one, stand right before the one at this index.
 fn follows(source: &Source, at: usize, before: &[&str]) -> bool {
     let Some(start) = at.checked_sub(before.len()) else { return false };
-    source.tokens[start..at].iter().zip(before).all(|(token, wanted)| token.is(wanted))
+    source.tokens[start..at].iter().zip(before).all(|(token, wanted)| *wanted == "_" || token.is(wanted))
 }
 
 fn is_called(source: &Source, at: usize) -> bool {
     source.tokens.get(at + 1).is_some_and(|next| next.is("("))
 }
 
-/// `#[doc = "…"]`, which documentation comments are too, and `#[error("…")]`.
+/// In `#[doc = "…"]`, which documentation comments are too, or in `#[error("…")]`.
 fn in_attribute(source: &Source, at: usize) -> bool {
-    follows(source, at, &["="]) && at >= 3 && source.tokens[at - 3].is("[")
-        || at >= 3 && follows(source, at, &["("]) && source.tokens[at - 3].is("[")
+    ["=", "("].iter().any(|before| follows(source, at, &["#", "[", "_", before]))
 }
 
 #[cfg(test)]
@@ -175,7 +174,7 @@ mod tests {
             &[1],
         );
         check(rule, "src/metadata/column.rs", "const A: &str = \"blob\";", &[]);
-        check(rule, "src/metadata/rocks.rs", "#[doc = \"blob\"] #[error(\"blob\")] struct S;", &[]);
+        check(rule, "src/metadata/rocks.rs", "#[doc = \"blob\"] #[error(\"blob\")] struct S; fn f() { f.field(\"blob\", b) }", &[]);
         check(rule, "src/http/metrics.rs", "const LABEL: &str = \"blob\";", &[]);
     }
 
@@ -185,7 +184,12 @@ mod tests {
         check(blob_paths, "src/blobs/disk.rs", text, &[1, 2, 3, 4]);
         check(blob_paths, "src/blobs/path.rs", text, &[]);
         check(blob_paths, "src/metadata/rocks.rs", text, &[]);
-        check(blob_paths, "src/blobs/disk.rs", "fn f() { thread.join(); names.join(\", \"); format!(\"{a}.{b}\"); Path::new(&a); }", &[]);
+        check(
+            blob_paths,
+            "src/blobs/disk.rs",
+            "fn f() { thread.join(); names.join(\", \"); format!(\"{a}.{b}\"); Path::new(&a); Path::new(\"\"); }",
+            &[],
+        );
         check(blob_paths, "src/blobs/disk.rs", "#[cfg(test)] mod tests { fn f() { dir.join(\"x\"); } }", &[]);
         check(blob_paths, "src/blobs/disk.rs", "fn f() { a.with_extension(\"tmp\") }", &[1]);
     }
