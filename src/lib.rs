@@ -5,5 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
+pub mod client;
 pub mod model;
 pub mod runtime;
