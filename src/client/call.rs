@@ -213,10 +213,7 @@ impl Client {
     /// Nothing moved for too long.
     pub(super) fn silent(&self) -> Failure {
         let detail = format!("nothing moved for {} s", self.settings.idle_timeout.as_secs());
-        Failure {
-            error: ClientError::Unreachable { server: self.base.to_string(), detail },
-            verdict: Verdict::Again { retry_after: None },
-        }
+        Failure { error: ClientError::Unreachable { server: self.base.to_string(), detail }, verdict: Verdict::Again { retry_after: None } }
     }
 
     pub(super) fn protocol(&self, detail: String) -> ClientError {

@@ -79,7 +79,8 @@ impl Client {
     /// [`ClientError::Settings`] where the address is not such a URL, the token cannot stand in a header, or TLS has no certificates to
     /// trust.
     pub fn new(server: &str, token: Option<&str>, settings: ClientSettings, runtime: Runtime) -> Result<Self, ClientError> {
-        let url = Url::parse(server).map_err(|error| ClientError::Settings(format!("the server's address `{server}` is not a URL: {error}")))?;
+        let url =
+            Url::parse(server).map_err(|error| ClientError::Settings(format!("the server's address `{server}` is not a URL: {error}")))?;
         let plain = match url.scheme() {
             "http" => true,
             "https" => false,
