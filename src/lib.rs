@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod blobs;
 pub mod config;
+pub mod imaging;
 pub mod model;
 pub mod runtime;

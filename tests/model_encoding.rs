@@ -5,7 +5,8 @@ use halidom::model::change::Seen;
 use halidom::model::entry::{ChainHash, Entry, Predecessor};
 use halidom::model::erasure::Erasure;
 use halidom::model::journal::Record;
-use halidom::model::photo::{Gps, NewPhoto};
+use halidom::model::Gps;
+use halidom::model::photo::NewPhoto;
 use halidom::model::row::{Births, Delta, Live, Register, Row};
 use halidom::model::set_hash::{Bucket, SetHash, SetKey, row_hash};
 use halidom::model::tenant::{NewTenant, SigningKey};
@@ -38,7 +39,7 @@ fn photo() -> Delta {
         camera_make: Some("Canon".to_owned()),
         camera_model: Some("EOS 5D".to_owned()),
         lens: Some("50mm".to_owned()),
-        gps: Some(Gps { latitude: 51.5, longitude: -0.125, altitude_m: Some(11.0) }),
+        gps: Some(Gps { latitude_e7: 515_000_000, longitude_e7: -1_250_000, altitude_mm: Some(11_000) }),
         placeholder: Some(vec![0x33; 5]),
     };
     photo.create(Owner::DEFAULT, PhotoId::from_bytes([0x44; 16]), stamp(1), AlbumId::from_bytes([0x55; 16]), "p.jpg", Some("a cat"))

@@ -19,14 +19,11 @@ pub mod replica;
 pub mod row;
 pub mod set_hash;
 pub mod stamp;
-<<<<<<< HEAD
+pub mod taken;
 pub mod tenant;
 pub mod token;
 pub mod user;
 mod value;
-=======
-pub mod taken;
->>>>>>> h/imaging
 pub mod vector;
 
 pub use codec::DecodeError;

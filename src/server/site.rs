@@ -10,12 +10,11 @@ use async_trait::async_trait;
 use super::metrics::Gauges;
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
-use crate::blobs::{BlobStore, DiskStore, Marker, VerifyStore};
+use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
 use crate::config::{BlobsUrl, Config};
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
-use crate::metadata::{Metadata, RocksEngine};
-use crate::model::SiteId;
+use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read, RocksEngine, RocksSettings};
 use crate::runtime::{BlockingPool, Runtime};
 use crate::service::{Pools, ServiceError, Services};
 
@@ -39,15 +38,13 @@ impl Site {
         let data = &config.storage.data;
         make_private_dir(data)?;
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
-        let engine = RocksEngine::open(&data.join(METADATA_DIR), &config.metadata)?;
-        let metadata = Metadata::open(Arc::new(engine), runtime.clone(), &config.metadata)?;
-        let backend = open_backend(config, runtime, metadata.site()).await?;
-        let verified = VerifyStore::new(
-            backend.clone(),
-            runtime.clock.clone(),
-            config.blobs.verify_remember,
-            u64::from(config.blobs.verify_remember_copies),
-        );
+        let metadata = open_metadata(config, runtime, &metadata_pool).await?;
+        let backend = open_backend(config, runtime, &metadata).await?;
+        let remember = VerifySettings {
+            remember: config.blobs.verify_remember,
+            capacity: u64::from(config.blobs.verify_remember_copies),
+        };
+        let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
         let services = Arc::new(Services::new(
             metadata.clone(),
@@ -78,16 +75,44 @@ impl Site {
     }
 }
 
+/// Opens metadata off the async threads: RocksDB may have a log to replay.
+async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
+    let settings = &config.metadata;
+    let rocks = RocksSettings {
+        cache_bytes: settings.block_cache_bytes.as_usize(),
+        write_buffer_bytes: settings.write_buffers_total_bytes.as_usize(),
+        open_files: i32::try_from(settings.max_open_files).unwrap_or(i32::MAX),
+        ..RocksSettings::default()
+    };
+    let writer = MetadataSettings {
+        group_limit: settings.group_limit as usize,
+        queue_limit: settings.queue_limit as usize,
+        ..MetadataSettings::default()
+    };
+    let (path, runtime) = (config.storage.data.join(METADATA_DIR), runtime.clone());
+    let opened = pool.run(move || -> Result<Metadata, MetadataError> {
+        let engine = RocksEngine::open(&path, &rocks)?;
+        Metadata::open(Arc::new(engine), runtime, writer)
+    });
+    Ok(opened.await.map_err(ServiceError::from)??)
+}
+
 /// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
-async fn open_backend(config: &Config, runtime: &Runtime, site: SiteId) -> Result<Arc<dyn BlobStore>, ServerError> {
+async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<Arc<dyn BlobStore>, ServerError> {
+    let site = metadata.site();
     let root = match &config.storage.blobs {
         BlobsUrl::Default => config.storage.data.join(BLOBS_DIR),
         BlobsUrl::File(path) => path.clone(),
         other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
     };
-    make_private_dir(&root)?;
     let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool).await?);
+    // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
+    let create = metadata.read().stats()?.blobs == 0;
+    if create {
+        make_private_dir(&root)?;
+    }
+    let settings = DiskSettings { create, ..DiskSettings::default() };
+    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool, settings).await?);
     match store.marker().await? {
         Some(marker) if marker.site == site => {}
         Some(marker) => {
@@ -99,7 +124,6 @@ async fn open_backend(config: &Config, runtime: &Runtime, site: SiteId) -> Resul
         }
         None => store.claim(None, Marker { site, epoch: 1 }).await?,
     }
-    store.sweep_staging().await?;
     Ok(store)
 }
 
@@ -125,9 +149,4 @@ impl Maintenance for SiteMaintenance {
             CheckError::Interrupted => ServiceError::Busy("shutting down"),
         })
     }
-}
-
-/// Where a site keeps its metadata, for offline tools.
-pub fn metadata_dir(data: &Path) -> PathBuf {
-    data.join(METADATA_DIR)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::blobs::BlobStore;
+use crate::blobs::{BlobError, BlobStore};
 use crate::metadata::{MetadataError, Read};
 use crate::model::photo::{NewPhoto, PhotoView};
 use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, WallMs};
@@ -92,8 +92,10 @@ impl Services {
 
     /// Whether the backend has this copy with this length; where not, the row is marked damaged, so that the bytes are asked for again.
     async fn has_copy(&self, key: BlobKey, stored_bytes: u64) -> Result<bool, ServiceError> {
-        if self.blobs.size_of(&key).await? == Some(stored_bytes) {
-            return Ok(true);
+        match self.blobs.inner().open(&key).await {
+            Ok(copy) if copy.size_bytes() == stored_bytes => return Ok(true),
+            Ok(_) | Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
         self.verify_or_mark(key).await?;
         Ok(false)
