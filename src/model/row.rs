@@ -48,10 +48,17 @@ impl Live {
     }
 
     /// Merges what another delta says of the same birth.
+    ///
+    /// The fixed part comes from one delta only, the creating one; were there two, the larger stands, so that order never matters.
     pub fn join(&mut self, other: &Self) {
-        if self.fixed.is_none() {
+        if self.fixed < other.fixed {
             self.fixed.clone_from(&other.fixed);
         }
+        self.join_edits(other);
+    }
+
+    /// Merges everything but the fixed part: also between births that a user sees as one.
+    pub fn join_edits(&mut self, other: &Self) {
         join_register(&mut self.place, other.place.as_ref());
         self.removed = self.removed.max(other.removed);
         for (field, register) in &other.registers {
@@ -132,6 +139,26 @@ impl Births {
         let before = self.0.len();
         self.0.retain(|birth, row| !(row.is_stub() && covers(birth)));
         self.0.len() != before
+    }
+
+    /// What a reconciliation joins to this row, which is `self` here and `theirs` at the sender (empty where it has none): every birth
+    /// of the sender, and the deletion of every birth that the sender lacks and its vector covers. What would change nothing is left out,
+    /// so that equal rows give nothing; `covers` asks the own vector, `sender_covers` the sender's.
+    pub fn reconciliation(
+        &self,
+        theirs: &Self,
+        covers: impl Fn(&Stamp) -> bool,
+        sender_covers: impl Fn(&Stamp) -> bool,
+    ) -> Vec<(Stamp, Row)> {
+        let lacking = self.live().map(|(birth, _)| birth).filter(|birth| !theirs.0.contains_key(birth) && sender_covers(birth));
+        let deltas = theirs.0.iter().map(|(birth, row)| (*birth, row.clone())).chain(lacking.map(|birth| (*birth, Row::Dead)));
+        let changes = deltas.filter(|(birth, row)| {
+            let own = Self(self.0.get(birth).map(|own| (*birth, own.clone())).into_iter().collect());
+            let mut joined = own.clone();
+            joined.join(*birth, row, covers(birth));
+            joined != own
+        });
+        changes.collect()
     }
 
     /// All births with their rows, oldest first, stubs included.

@@ -58,6 +58,26 @@ pub struct Stamp {
     pub seq: Seq,
 }
 
+impl Stamp {
+    /// Length in bytes of [`Stamp::to_bytes`].
+    pub const LENGTH: usize = 8 + 16 + 8;
+
+    /// Time, origin, sequence, big-endian: sorts as stamps do.
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut out = [0; Self::LENGTH];
+        out[..8].copy_from_slice(&self.hlc.0.to_be_bytes());
+        out[8..24].copy_from_slice(&self.origin.0);
+        out[24..].copy_from_slice(&self.seq.0.to_be_bytes());
+        out
+    }
+
+    /// The inverse of [`Stamp::to_bytes`].
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        let number = |from: usize| u64::from_be_bytes(std::array::from_fn(|i| bytes[from + i]));
+        Self { hlc: Hlc(number(0)), origin: Origin(std::array::from_fn(|i| bytes[8 + i])), seq: Seq(number(24)) }
+    }
+}
+
 impl fmt::Debug for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{:?}/{}", self.hlc.0, self.origin, self.seq.0)
