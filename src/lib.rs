@@ -4,5 +4,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod metadata;
 pub mod model;
 pub mod runtime;

@@ -87,6 +87,7 @@ fn settle_with(engine: &dyn Engine, known: u64, migrations: &[Migration]) -> Res
 mod tests {
     use super::*;
     use crate::metadata::column::ColumnId;
+    use crate::metadata::engine::Source;
     use crate::metadata::memory::MemoryEngine;
 
     fn store_of(version: u64) -> MemoryEngine {

@@ -134,10 +134,8 @@ fn apply(columns: &mut Columns, batch: &Batch) {
 
 fn scan(columns: &Columns, column: ColumnId, bounds: &Bounds, each: &mut Each<'_>) {
     let Some(rows) = columns.get(&column).filter(|_| !bounds.is_empty()) else { return };
-    let range = rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>((
-        bounds.from.as_ref().map(Vec::as_slice),
-        bounds.to.as_ref().map(Vec::as_slice),
-    ));
+    let range =
+        rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>((bounds.from.as_ref().map(Vec::as_slice), bounds.to.as_ref().map(Vec::as_slice)));
     // A break means that the caller has seen enough.
     let _ = if bounds.reverse {
         range.rev().try_for_each(|(key, value)| each(key, value))

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind, Options,
-    ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
+    Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteBufferManager, WriteOptions,
 };
 use self_cell::self_cell;
 
@@ -162,7 +162,11 @@ impl Database {
             Bound::Unbounded => {}
         }
         let mut rows: DBRawIterator<'_> = self.db.raw_iterator_cf_opt(self.column(column), options);
-        if bounds.reverse { rows.seek_to_last() } else { rows.seek_to_first() }
+        if bounds.reverse {
+            rows.seek_to_last()
+        } else {
+            rows.seek_to_first()
+        }
         while let Some((key, value)) = rows.item() {
             if let ControlFlow::Break(()) = each(key, value) {
                 return Ok(());
