@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,17 +11,16 @@ use super::metrics::Gauges;
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
 use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
-use crate::config::{BlobsUrl, Config};
+use crate::config::Config;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
-use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read, RocksEngine, RocksSettings};
+use crate::metadata::rocks::{RocksEngine, RocksSettings};
+use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{BlockingPool, Runtime};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
 const METADATA_DIR: &str = "metadata";
-/// The blobs' directory under the data directory, where no other is set.
-const BLOBS_DIR: &str = "blobs";
 
 /// An open site.
 #[derive(Debug)]
@@ -100,11 +99,8 @@ async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) 
 /// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
 async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<Arc<dyn BlobStore>, ServerError> {
     let site = metadata.site();
-    let root = match &config.storage.blobs {
-        BlobsUrl::Default => config.storage.data.join(BLOBS_DIR),
-        BlobsUrl::File(path) => path.clone(),
-        other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
-    };
+    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
+    let root = config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)?;
     let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let create = metadata.read().stats()?.blobs == 0;

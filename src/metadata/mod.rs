@@ -1,0 +1,38 @@
+//! The metadata of a site: rows that sites share, and rows about this site's blobs, in one ordered store.
+//!
+//! There is one writer. It evaluates every request in turn, and puts rows, everything derived from them, log entry, version vector and
+//! journal into one synced batch before anybody is told (`writer`, `transaction`, `row_change`, `blob_life`). Readers see snapshots
+//! (`read`). Which column holds what stands in `column`, and nothing else formats a key.
+
+mod blob_life;
+pub mod column;
+mod derived;
+pub mod engine;
+mod error;
+mod flight;
+mod format;
+mod key;
+pub mod memory;
+mod open;
+mod overlay;
+mod queue;
+mod read;
+mod receive;
+mod record;
+mod request;
+pub mod rocks;
+mod row_change;
+mod table;
+mod transaction;
+mod writer;
+
+pub use blob_life::{NewBlob, PlaceError, Placed, RequireError};
+pub use error::{MetadataError, WriteError};
+pub use flight::InFlight;
+pub use format::FORMAT;
+pub use key::{Commit, Key};
+pub use open::{Metadata, MetadataSettings};
+pub use read::{AlbumTotals, BlobRow, PAGE_LIMIT, Page, PhotoPosition, Read, SiteStats, Snapshot};
+pub use receive::Received;
+pub use record::{AuditRecord, Counts, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
+pub use transaction::Transaction;
