@@ -1,1 +1,4 @@
 //! What a running server needs besides its parts: metrics and logs.
+
+pub mod logging;
+pub mod metrics;
