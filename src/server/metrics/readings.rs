@@ -7,7 +7,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::register;
 
-/// What whoever answers a scrape has read just before. What is `None` could not be read in time, and is left out or stays as it was.
+/// What whoever answers a scrape has read just before. What is `None` could not be read in time, and stays as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
     /// Queues and pools.
@@ -96,6 +96,9 @@ struct PropertyLabels {
     property: &'static str,
 }
 
+/// A gauge that is not on the page before it was read once: a zero would be a claim.
+type OnceRead = Family<[(&'static str, &'static str); 0], Gauge>;
+
 /// The gauges that readings set.
 #[derive(Debug)]
 pub(super) struct Gauges {
@@ -104,17 +107,17 @@ pub(super) struct Gauges {
     limit: Family<QueueLabels, Gauge>,
     engine_bytes: Family<PropertyLabels, Gauge>,
     engine_items: Family<PropertyLabels, Gauge>,
-    photos: Gauge,
-    albums: Gauge,
-    users: Gauge,
-    blobs: Gauge,
-    logical_bytes: Gauge,
-    stored_bytes: Gauge,
-    doomed_copies: Gauge,
-    pins: Gauge,
-    backend_size_bytes: Gauge,
-    backend_free_bytes: Gauge,
-    rendition_cache_bytes: Gauge,
+    photos: OnceRead,
+    albums: OnceRead,
+    users: OnceRead,
+    blobs: OnceRead,
+    logical_bytes: OnceRead,
+    stored_bytes: OnceRead,
+    doomed_copies: OnceRead,
+    pins: OnceRead,
+    backend_size_bytes: OnceRead,
+    backend_free_bytes: OnceRead,
+    rendition_cache_bytes: OnceRead,
     ready: Gauge,
 }
 
@@ -155,21 +158,21 @@ impl Gauges {
             }
         }
         if let Some(site) = &readings.site {
-            set(&self.photos, site.photos);
-            set(&self.albums, site.albums);
-            set(&self.users, site.users);
-            set(&self.blobs, site.blobs);
-            set(&self.logical_bytes, site.logical_bytes);
-            set(&self.stored_bytes, site.stored_bytes);
-            set(&self.doomed_copies, site.doomed_copies);
-            set(&self.pins, site.pins);
+            set(&self.photos.get_or_create(&[]), site.photos);
+            set(&self.albums.get_or_create(&[]), site.albums);
+            set(&self.users.get_or_create(&[]), site.users);
+            set(&self.blobs.get_or_create(&[]), site.blobs);
+            set(&self.logical_bytes.get_or_create(&[]), site.logical_bytes);
+            set(&self.stored_bytes.get_or_create(&[]), site.stored_bytes);
+            set(&self.doomed_copies.get_or_create(&[]), site.doomed_copies);
+            set(&self.pins.get_or_create(&[]), site.pins);
         }
         if let Some(backend) = &readings.backend {
-            set(&self.backend_size_bytes, backend.size_bytes);
-            set(&self.backend_free_bytes, backend.free_bytes);
+            set(&self.backend_size_bytes.get_or_create(&[]), backend.size_bytes);
+            set(&self.backend_free_bytes.get_or_create(&[]), backend.free_bytes);
         }
         if let Some(bytes) = readings.rendition_cache_bytes {
-            set(&self.rendition_cache_bytes, bytes);
+            set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
         }
         set(&self.ready, readings.ready.into());
     }

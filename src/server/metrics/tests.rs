@@ -85,6 +85,14 @@ fn what_happened_is_on_the_page() {
 }
 
 #[test]
+fn what_was_not_read_is_not_claimed() {
+    let metrics = Metrics::new(0);
+    assert!(!metrics.encode(&Readings::default()).contains("halidom_photos 0"));
+    metrics.encode(&Readings { site: Some(SiteReading { photos: 7, ..SiteReading::default() }), ..Readings::default() });
+    assert!(metrics.encode(&Readings::default()).contains("halidom_photos 7\n"), "it stays as it was");
+}
+
+#[test]
 fn every_sample_is_described_once() {
     let page = page();
     let described: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
