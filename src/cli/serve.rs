@@ -1,8 +1,11 @@
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::exit::Outcome;
+use crate::config::{self, Config, LoadOptions};
+use crate::server;
 
 /// Run the server
 ///
@@ -29,6 +32,19 @@ pub struct ServeOptions {
     pub config: Option<PathBuf>,
 }
 
-pub(super) fn run(_options: ServeOptions) -> anyhow::Result<Outcome> {
-    anyhow::bail!("this build has no server in it")
+pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
+    let environment = config::environment();
+    let settings = Config::load(LoadOptions {
+        config: options.config,
+        data: options.data,
+        listen: options.listen,
+        admin_listen: options.admin_listen,
+        peer_listen: options.peer_listen,
+        blobs: options.blobs,
+        environment: environment.clone(),
+    })?;
+    server::init_logging(&settings.log, &environment)?;
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
+    threads.block_on(server::run(settings))?;
+    Ok(Outcome::Done)
 }

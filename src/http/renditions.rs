@@ -9,7 +9,7 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
-use super::App;
+use super::{App, RenditionOutcome};
 use crate::api::Problem;
 use crate::service::{RenditionFormat, ServiceError};
 
@@ -39,7 +39,16 @@ pub(super) async fn get(
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    let rendition = app.services.rendition(&request).await?;
+    let rendition = match app.services.rendition(&request).await {
+        Ok(rendition) => rendition,
+        Err(error) => {
+            let error = ApiError::from(error);
+            app.observer.rendition(RenditionOutcome::Refused(error.code()));
+            return Err(error);
+        }
+    };
+    app.observer.rendition(rendition.rendered.map_or(RenditionOutcome::Cached, RenditionOutcome::Rendered));
+    let rendition = rendition.rendition;
     let size_bytes = rendition.bytes.len() as u64;
     let (status, bytes) = match range::select(&method, &headers, &tag, size_bytes) {
         Selection::Whole => (StatusCode::OK, rendition.bytes),

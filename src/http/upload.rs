@@ -110,7 +110,7 @@ async fn receive(
 fn outcome(uploaded: &Uploaded) -> UploadOutcome {
     let size_bytes = uploaded.size_bytes;
     match (uploaded.created, uploaded.deduplicated) {
-        (false, _) => UploadOutcome::Existing,
+        (false, _) => UploadOutcome::Existing { size_bytes },
         (true, true) => UploadOutcome::Deduplicated { size_bytes },
         (true, false) => UploadOutcome::Stored { size_bytes },
     }

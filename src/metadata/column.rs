@@ -8,7 +8,7 @@ use crate::model::erasure::Erasure;
 use crate::model::row::Births;
 use crate::model::set_hash::{Bucket, SetHash};
 use crate::model::vector::Head;
-use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, WallMs};
+use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs};
 
 /// A column family as a type.
 pub trait Column {
@@ -158,6 +158,9 @@ columns! {
     Audit "audit" (local): (Commit, u16) => AuditRecord,
         "commit 8 · number 2" => "time, actor, action, subject, detail",
         "What administrators did.";
+    TokenUses "token_uses" (local): TokenId => WallMs,
+        "token 16" => "time, to the minute",
+        "When tokens were last used at this site.";
     Site "site" (local): () => Settled,
         "empty" => "site id, key of the set hashes",
         "What this store is.";

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, WallMs};
+use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs};
 
 /// The local number of a commit: 1, 2, 3 without a gap, across all lives of this site. It never leaves the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -64,6 +64,7 @@ array_keys! {
     Uuid, 16, |v: &Uuid| *v.as_bytes(), |b| Some(Uuid::from_bytes(b));
     AlbumId, 16, |v: &AlbumId| *v.as_bytes(), |b| Some(AlbumId::from_bytes(b));
     PhotoId, 16, |v: &PhotoId| *v.as_bytes(), |b| Some(PhotoId::from_bytes(b));
+    TokenId, 16, |v: &TokenId| *v.as_bytes(), |b| Some(TokenId::from_bytes(b));
     SnapshotId, 16, |v: &SnapshotId| *v.as_bytes(), |b| Some(SnapshotId::from_bytes(b));
     BlobHash, 32, |v: &BlobHash| *v.as_bytes(), |b| Some(BlobHash::from_bytes(b));
     BlobKey, 44, |v: &BlobKey| v.to_bytes(), |b: [u8; 44]| BlobKey::from_bytes(&b);

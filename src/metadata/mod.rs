@@ -23,6 +23,7 @@ mod request;
 pub mod rocks;
 mod row_change;
 mod table;
+mod token_use;
 mod transaction;
 mod writer;
 

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use super::MetadataError;
 use super::column::{
     AlbumHashes, AlbumPhotos, Audit, Blobs, Candidates, CountsOf, Doomed, Entries, Erased, HeadsOf, Held, Journal, Names, OtherIds, Pins,
-    Refs, Rows, Scope, SumOf, Sums, TokenSecrets, Vector,
+    Refs, Rows, Scope, SumOf, Sums, TokenSecrets, TokenUses, Vector,
 };
 use super::derived::name_prefix;
 use super::engine::{Bounds, Source};
@@ -297,6 +297,12 @@ pub trait Read {
         Ok(table::first::<Refs>(self.source(), &Bounds::prefix(&(*hash, owner).to_key()))?.is_some())
     }
 
+    /// The row by which an owner has a blob, in the trash or not; the first where there are several.
+    fn ref_of_owner(&self, owner: Owner, hash: &BlobHash) -> Result<Option<PhotoId>, MetadataError> {
+        let found = table::first::<Refs>(self.source(), &Bounds::prefix(&(*hash, owner).to_key()))?;
+        Ok(found.map(|((_, _, photo), _)| photo))
+    }
+
     /// Whether any user of a tenant has a live reference to a blob.
     fn tenant_owns(&self, tenant: TenantId, hash: &BlobHash) -> Result<bool, MetadataError> {
         Ok(table::first::<Refs>(self.source(), &Bounds::prefix(&(*hash, tenant).to_key()))?.is_some())
@@ -365,7 +371,12 @@ pub trait Read {
         Ok(token::view(&key, &self.births(&key)?))
     }
 
-    /// An owner's tokens, by id.
+    /// When a token was last used at this site, to the minute.
+    fn token_use(&self, token: TokenId) -> Result<Option<WallMs>, MetadataError> {
+        table::get::<TokenUses>(self.source(), &token)
+    }
+
+    /// Tokens of an owner, by id.
     fn list_tokens(&self, owner: Owner, after_token: Option<TokenId>, limit: usize) -> Result<Page<TokenView, TokenId>, MetadataError> {
         let limit = bounded(limit);
         let prefix = (owner, Kind::TOKEN).to_key();

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::Gauges;
+use super::metrics::Metrics;
+use super::observation::{Observation, Routes};
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
 use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
@@ -16,7 +17,7 @@ use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-use crate::runtime::{BlockingPool, Runtime};
+use crate::runtime::{BlockingPool, Runtime, Shutdown};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
@@ -58,9 +59,17 @@ impl Site {
         Ok(Self { services, metadata, backend, pool: metadata_pool })
     }
 
-    /// What the metrics read now and then.
-    pub(super) fn gauges(&self) -> Gauges {
-        Gauges { services: self.services.clone(), metadata: self.metadata.clone() }
+    /// What feeds the metrics.
+    pub(super) fn observation(&self, runtime: &Runtime, shutdown: Shutdown) -> Observation {
+        Observation {
+            metrics: Metrics::new(runtime.clock.unix_ms()),
+            services: self.services.clone(),
+            metadata: self.metadata.clone(),
+            backend: self.backend.clone(),
+            pool: self.pool.clone(),
+            shutdown,
+            routes: Routes::default(),
+        }
     }
 
     /// The long work that HTTP may start.

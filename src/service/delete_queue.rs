@@ -51,7 +51,7 @@ impl Services {
             }
         }
         let keys = gone.len();
-        self.metadata.write("doom.done", move |tx| -> Result<(), ServiceError> { Ok(tx.forget_doomed(&gone)?) }).await?;
+        self.metadata.write("doom.done", move |tx| -> Result<(), ServiceError> { Ok(tx.forget_doomed(gone)?) }).await?;
         Ok(Deleted { keys, failed })
     }
 }

@@ -39,9 +39,10 @@ pub use delete_queue::Deleted;
 pub use error::ServiceError;
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
-pub use rendition::{PhotoUrlSigner, UrlOptions, Rendition, RenditionRequest, Renditions};
+pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
+pub use stats::Load;
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 
@@ -128,7 +129,11 @@ impl Services {
     /// What does not work.
     pub async fn probe(&self) -> Result<(), ServiceError> {
         self.blobs.probe().await?;
-        self.metadata.write("probe", |tx| -> Result<(), ServiceError> { Ok(tx.probe()?) }).await?;
+        let probed = self.metadata.write("probe", |tx| -> Result<(), ServiceError> {
+            tx.probe();
+            Ok(())
+        });
+        probed.await?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 mod cache;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,15 @@ pub struct Rendition {
     pub format: RenditionFormat,
 }
 
+/// A rendition, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The image.
+    pub rendition: Rendition,
+    /// How long it took to render, where this request began the render.
+    pub rendered: Option<Duration>,
+}
+
 /// What a signed URL shall ask for.
 #[derive(Debug, Clone, Default)]
 pub struct UrlOptions {
@@ -50,6 +59,7 @@ pub struct Renditions {
     cache: Cache,
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
+    queue_limit: u64,
     max_side: u32,
     quality: u8,
     deadline: Duration,
@@ -65,10 +75,16 @@ impl Renditions {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64()),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
+            queue_limit: config.queue_limit.into(),
             max_side: config.max_side,
             quality: config.default_quality,
             deadline: config.deadline,
         }
+    }
+
+    /// Renditions that render or wait to, and how many may.
+    pub fn queue(&self) -> (u64, u64) {
+        (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
     }
 
     /// How many renditions lie in memory, and their bytes.
@@ -112,15 +128,25 @@ impl Services {
     /// # Errors
     /// `Busy` where too many renditions wait or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
     /// cannot be decoded.
-    pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Rendition, ServiceError> {
+    pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
-        if let Some(hit) = self.renditions.cache.get(&key).await {
-            return Ok(hit);
+        if let Some(rendition) = self.renditions.cache.get(&key).await {
+            return Ok(Served { rendition, rendered: None });
         }
         let services = self.clone();
-        let rendered = self.renditions.cache.get_or_render(key, async move { services.render(&key).await });
-        let in_time = crate::runtime::timeout(self.renditions.deadline, rendered).await;
-        in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))
+        let took = Arc::new(OnceLock::new());
+        let render = {
+            let took = took.clone();
+            async move {
+                let began = services.runtime.clock.monotonic();
+                let rendition = services.render(&key).await?;
+                let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
+                Ok(rendition)
+            }
+        };
+        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, render)).await;
+        let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
+        Ok(Served { rendition, rendered: took.get().copied() })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
