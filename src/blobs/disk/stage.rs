@@ -196,3 +196,23 @@ impl Drop for Receiving {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::{DiskSettings, DiskStore};
+    use crate::runtime::Runtime;
+
+    #[tokio::test]
+    async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
+        let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
+        let mut staged = DiskStaged::new(store.shared.clone(), pool);
+        for _ in 0..3000 {
+            staged.write(Bytes::from_static(&[7; 333])).await.unwrap();
+            assert!(staged.gathered.capacity() <= 100_000, "{}", staged.gathered.capacity());
+        }
+        assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
+    }
+}
