@@ -174,3 +174,94 @@ impl BlobRead for VerifiedRead {
         self.note(self.read.content_hash().await).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::contract::{bytes, get, put};
+    use crate::blobs::{MemoryStore, Operation};
+
+    const REMEMBER: Duration = Duration::from_secs(60);
+
+    fn verify(capacity: u64) -> (MemoryStore, Clock, VerifyStore<MemoryStore>) {
+        let (store, clock) = (MemoryStore::new(), Clock::manual(0));
+        let verify = VerifyStore::new(store.clone(), clock.clone(), VerifySettings { remember: REMEMBER, capacity });
+        (store, clock, verify)
+    }
+
+    #[tokio::test]
+    async fn damage_of_every_kind_is_found() {
+        let (store, _, verify) = verify(10);
+        let (good, other) = (bytes(1, 10_000), bytes(2, 10_000));
+        let key = put(&verify, &good, 1).await.unwrap();
+        let assert_damaged = async || {
+            for _ in 0..2 {
+                let opened = verify.open(&key).await;
+                assert!(matches!(opened, Err(BlobError::Damaged { damage: Damage::Content { .. }, .. })), "{opened:?}");
+                assert!(!verify.is_verified(&key).await, "a failure is not remembered as a success");
+            }
+        };
+        assert!(store.corrupt(&key));
+        assert_damaged().await;
+        store.put_raw(key, other);
+        assert_damaged().await;
+        store.put_raw(key, good.clone());
+        assert!(store.truncate(&key));
+        assert_damaged().await;
+        store.put_raw(key, Bytes::new());
+        assert_damaged().await;
+        store.put_raw(key, good.clone());
+        assert_eq!(get(&verify, &key).await.unwrap(), good, "healed");
+        store.lose(&key);
+        assert!(matches!(verify.open(&key).await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_check_is_remembered_for_a_while() {
+        let (store, clock, verify) = verify(10);
+        let key = put(&verify, &bytes(1, 10_000), 1).await.unwrap();
+        assert!(!verify.is_verified(&key).await, "that it was written says nothing of what is read");
+        verify.open(&key).await.unwrap();
+        clock.advance(REMEMBER - Duration::from_millis(1));
+        assert!(verify.is_verified(&key).await);
+        store.faults().fail_always(Operation::Read, BlobError::NoSpace);
+        verify.open(&key).await.expect("not read again");
+        clock.advance(Duration::from_millis(1));
+        assert!(!verify.is_verified(&key).await);
+        assert!(matches!(verify.open(&key).await, Err(BlobError::NoSpace)));
+        store.faults().clear();
+        verify.open(&key).await.unwrap();
+        assert!(verify.is_verified(&key).await);
+        verify.delete(&key).await.unwrap();
+        assert!(!verify.is_verified(&key).await);
+    }
+
+    #[tokio::test]
+    async fn a_changed_length_or_a_failed_read_ends_the_trust() {
+        let (store, _, verify) = verify(10);
+        let good = bytes(1, 10_000);
+        let key = put(&verify, &good, 1).await.unwrap();
+        let read = verify.open(&key).await.unwrap();
+        store.truncate(&key);
+        assert!(matches!(verify.open(&key).await, Err(BlobError::Damaged { .. })), "also while the check is remembered");
+        store.put_raw(key, good);
+        verify.open(&key).await.unwrap();
+        let damage = BlobError::Damaged { key, damage: Damage::NotAFile };
+        store.faults().fail(Operation::Read, 0, damage);
+        read.read_at(0, 1).await.unwrap_err();
+        assert!(!verify.is_verified(&key).await);
+        store.corrupt(&key);
+        assert!(matches!(verify.verify(&key).await, Err(BlobError::Damaged { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded() {
+        let (_, _, verify) = verify(10);
+        for seed in 0..100 {
+            let key = put(&verify, &bytes(seed, 10), 1).await.unwrap();
+            verify.open(&key).await.unwrap();
+        }
+        verify.verified.run_pending_tasks().await;
+        assert!(verify.verified.entry_count() <= 10, "{}", verify.verified.entry_count());
+    }
+}

@@ -24,6 +24,13 @@ impl FanOut {
         Self { first: Bits::new(path::FAN_OUT), leaves: Bits::new(LEAVES) }
     }
 
+    /// Someone removed the directory: it will be made again.
+    pub(super) fn forget(&self, hash: &BlobHash) {
+        let [first, second, ..] = *hash.as_bytes();
+        self.first.clear(first.into());
+        self.leaves.clear(usize::from(first) * path::FAN_OUT + usize::from(second));
+    }
+
     /// Returns once the directory that holds copies under `hash` exists and its name, and its parent's, are durable.
     pub(super) fn ensure(&self, shared: &Shared, hash: &BlobHash) -> Result<(), BlobError> {
         let [first, second, ..] = *hash.as_bytes();
@@ -54,6 +61,10 @@ impl Bits {
 
     fn get(&self, at: usize) -> bool {
         self.0[at / 64].load(Ordering::Acquire) & (1 << (at % 64)) != 0
+    }
+
+    fn clear(&self, at: usize) {
+        self.0[at / 64].fetch_and(!(1 << (at % 64)), Ordering::Release);
     }
 
     fn set(&self, at: usize) {

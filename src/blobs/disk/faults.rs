@@ -60,7 +60,10 @@ impl Faults {
         match self.next(call, path) {
             None => act(),
             Some(Fault::Fail(errno)) => Err(errno.into()),
-            Some(Fault::FailDone(errno)) => act().and(Err(errno.into())),
+            Some(Fault::FailDone(errno)) => {
+                let _ = act();
+                Err(errno.into())
+            }
             Some(Fault::Halt) => Err(io::Error::other("the process is dead")),
         }
     }

@@ -19,7 +19,7 @@ use crate::runtime::Random;
 
 /// What `blobs-format` holds.
 const FORMAT: &[u8] = b"halidom blobs 1\n";
-/// A process that died leaves at most as many staging files as it had uploads.
+/// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
 
 impl Shared {
@@ -29,6 +29,11 @@ impl Shared {
             make_root(&root).map_err(failed("make the store's directory"))?;
         }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
+        Self::open_files(root, files, random, settings)
+    }
+
+    /// Opens the store in a directory that is there.
+    pub(super) fn open_files(root: PathBuf, files: Files, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
         if !settings.create && files.stat(path::FORMAT.as_ref()).map_err(failed("look at the store's format"))?.is_none() {
             // Before the lock: a directory that is no store gets no file from us.
             return Err(BlobError::Refused { reason: format!("there is no blob store in {}", root.display()) });
@@ -69,7 +74,8 @@ impl Shared {
     }
 
     fn create(&self, has_blobs: bool) -> Result<(), BlobError> {
-        if has_blobs && !self.files.list(path::BLOBS.as_ref(), 1).is_ok_and(|names| names.is_empty()) {
+        // An empty directory is what a set-up that was cut short leaves.
+        if has_blobs && !self.files.list(path::BLOBS.as_ref(), SWEEP_LIMIT).map_err(failed("list the store"))?.is_empty() {
             let reason = format!("there are blobs but no {}: a store that was copied in part?", path::FORMAT);
             return Err(BlobError::Refused { reason });
         }

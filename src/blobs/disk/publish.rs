@@ -22,7 +22,7 @@ impl Receiving {
         // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
         shared.sync_file(&staged, file)?;
         shared.fan_out.ensure(&shared, &key.hash)?;
-        shared.move_to_name(&staged, &named, file)?;
+        shared.move_to_name(&staged, &named, key, file)?;
         if let Err(error) = shared.sync_directory(&path::leaf(&key.hash)) {
             shared.take_back(key, &named);
             return Err(error);
@@ -34,7 +34,7 @@ impl Receiving {
 
 impl Shared {
     /// Moves a synced file to its final name, where nothing may stand.
-    fn move_to_name(&self, staged: &Path, named: &Path, file: &File) -> Result<(), BlobError> {
+    fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<(), BlobError> {
         let Err(error) = self.files.move_new(staged, named) else { return Ok(()) };
         // The answer, not the work, may have failed: then our own file stands there.
         let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity;
@@ -48,7 +48,10 @@ impl Shared {
                 Ok(())
             }
             io::ErrorKind::AlreadyExists => Err(BlobError::Internal { reason: "the key is taken: every copy needs a fresh one" }),
-            _ => {
+            kind => {
+                if kind == io::ErrorKind::NotFound {
+                    self.fan_out.forget(&key.hash);
+                }
                 if stands {
                     let _ = self.files.remove(named);
                 }

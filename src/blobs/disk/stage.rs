@@ -1,6 +1,7 @@
 //! Receiving a copy: chunks are gathered, then hashed and written in one hop to the pool.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,13 +36,15 @@ pub(super) struct Receiving {
     pub(super) digests: RunningDigests,
     /// Made at the first hop.
     file: Option<File>,
+    /// Whether something may lie in staging: also where making the file failed.
+    begun: bool,
     pool: BlockingPool,
 }
 
 impl DiskStaged {
     pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
         let (path, gather_bytes) = (shared.staging_path(), shared.settings.gather_bytes);
-        let receiving = Receiving { shared, path, digests: RunningDigests::default(), file: None, pool: pool.clone() };
+        let receiving = Receiving { shared, path, digests: RunningDigests::default(), file: None, begun: false, pool: pool.clone() };
         Self { pool, gather_bytes, gathered: Vec::new(), receiving: Some(receiving) }
     }
 
@@ -135,7 +138,12 @@ impl Receiving {
     pub(super) fn file(&mut self) -> Result<&File, BlobError> {
         let made = match self.file.take() {
             Some(file) => file,
-            None => self.shared.files.create(&self.path).map_err(failed("create a file in staging"))?,
+            None => {
+                let made = self.shared.files.create(&self.path);
+                // Only a file of another's, which random names rule out, is left alone.
+                self.begun = !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists);
+                made.map_err(failed("create a file in staging"))?
+            }
         };
         Ok(self.file.insert(made))
     }
@@ -143,6 +151,7 @@ impl Receiving {
     /// Lets go of the file without removing its name: it has been published, or removed.
     pub(super) fn release(&mut self) {
         self.file = None;
+        self.begun = false;
     }
 
     fn contents(&mut self) -> Result<Bytes, BlobError> {
@@ -151,14 +160,15 @@ impl Receiving {
         let mut bytes = vec![0; size];
         let read = shared.files.read(&path, self.file()?, &mut bytes, 0).map_err(failed("read back from staging"))?;
         if read < size {
-            return Err(failed("read back from staging")(std::io::ErrorKind::UnexpectedEof.into()));
+            return Err(failed("read back from staging")(io::ErrorKind::UnexpectedEof.into()));
         }
         Ok(bytes.into())
     }
 
     /// Removes the file, on this thread.
     fn remove(&mut self) {
-        if self.file.take().is_some() {
+        self.file = None;
+        if std::mem::take(&mut self.begun) {
             // Best effort: what is left is swept at the next opening.
             let _ = self.shared.files.remove(&self.path);
         }
@@ -168,7 +178,10 @@ impl Receiving {
 impl Drop for Receiving {
     /// The client has left. Removing may wait for the device, so it is not done on this thread if there is another.
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
+        if !std::mem::take(&mut self.begun) {
+            return;
+        }
+        let file = self.file.take();
         let (shared, path, pool) = (self.shared.clone(), std::mem::take(&mut self.path), self.pool.clone());
         let remove = move || {
             drop(file);
@@ -181,5 +194,25 @@ impl Drop for Receiving {
         } else {
             remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::{DiskSettings, DiskStore};
+    use crate::runtime::Runtime;
+
+    #[tokio::test]
+    async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
+        let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
+        let mut staged = DiskStaged::new(store.shared.clone(), pool);
+        for _ in 0..3000 {
+            staged.write(Bytes::from_static(&[7; 333])).await.unwrap();
+            assert!(staged.gathered.capacity() <= 100_000, "{}", staged.gathered.capacity());
+        }
+        assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
     }
 }

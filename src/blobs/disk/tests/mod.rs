@@ -7,6 +7,12 @@ use crate::blobs::contract::{Subject, contract_suite};
 use crate::blobs::{VerifySettings, VerifyStore, path};
 use crate::runtime::Clock;
 
+mod crash;
+mod faulty;
+mod full;
+mod layout;
+mod model;
+mod reading;
 
 /// A store in a new directory.
 struct Place {
@@ -74,4 +80,8 @@ mod verified {
     }
 
     contract_suite!(disk);
+}
+
+fn bytes_of_another() -> Vec<u8> {
+    crate::blobs::contract::bytes(2, 300_000).to_vec()
 }
