@@ -58,7 +58,7 @@ fn deltas() -> Vec<(&'static str, Delta)> {
     let created = user.create(Owner::DEFAULT, stamp(1));
     births.join(created.birth, &created.row, false);
     let off = UserEdit { disabled: Some(true), ..UserEdit::default() };
-    let off = user::view(&created.key, &births).unwrap().edit(stamp(2), &off).remove(0);
+    let off = user::view(&created.key, &births).expect("just created").edit(stamp(2), &off).remove(0);
     vec![
         ("photo", photo()),
         (
@@ -143,7 +143,8 @@ fn what_is_written_is_read() {
 
 #[test]
 fn a_newer_version_is_told_apart_from_damage() {
-    let forms: [(&str, Vec<u8>, fn(&[u8]) -> Option<DecodeError>); 3] = [
+    type Refusal = fn(&[u8]) -> Option<DecodeError>;
+    let forms: [(&str, Vec<u8>, Refusal); 3] = [
         ("a row", births().encode(), |bytes| Births::decode(bytes).err()),
         ("a log entry", entry().encode(), |bytes| Entry::decode(bytes).err()),
         ("a journal record", Record::Vector(vector()).encode(), |bytes| Record::decode(bytes).err()),

@@ -8,7 +8,7 @@ use halidom::model::photo::{self, NewPhoto, PhotoEdit};
 use halidom::model::row::Delta;
 use halidom::model::{AlbumId, BlobHash, Owner, PhotoId, RowKey, Sha256, Stamp};
 
-use super::world::{ALBUMS, PHOTOS, Thing, World, things};
+use super::world::{ALBUMS, PHOTOS, Thing, Trashing, World, things};
 
 pub fn album_id(number: u64) -> AlbumId {
     AlbumId::from_bytes([0xa0 + number as u8; 16])
@@ -111,7 +111,7 @@ impl World {
                 let photos: Vec<Thing> = things(self.state(site), false).into_iter().filter(inside).collect();
                 photos.iter().chain([&thing]).for_each(|thing| self.note_trash(at, thing));
                 album.trash_with(photos.iter().filter_map(|thing| match thing {
-                    Thing::Photo(photo) => Some(photo),
+                    Thing::Photo(photo) => Some(&**photo),
                     Thing::Album(_) => None,
                 }))
             }
@@ -121,7 +121,7 @@ impl World {
 
     fn note_trash(&mut self, at: Stamp, thing: &Thing) {
         let seen = thing.births().iter().filter_map(|seen| Some((seen.birth, seen.place?))).collect();
-        self.told.trashes.push((thing.key(), at, seen));
+        self.told.trashes.push(Trashing { key: thing.key(), at, seen });
         self.told.deletes.push((thing.key(), at, thing.observed()));
     }
 

@@ -150,21 +150,18 @@ impl World {
 
     /// What lies in the trash was seen where it stood by a trashing; what was trashed where it stands lies in the trash.
     fn check_trashes(&self, state: &State, found: &Rows) -> Result<(), String> {
-        let trashes: Vec<_> = self.told.trashes.iter().filter(|(_, at, _)| state.vector().covers(at)).collect();
+        let trashes: Vec<_> = self.told.trashes.iter().filter(|trashing| state.vector().covers(&trashing.at)).collect();
         for (key, births) in found {
             for (birth, live) in births {
                 let Some(place) = live.place.as_ref().map(|place| place.stamp) else { continue };
-                let saw = |(trashed, _, seen): &&(RowKey, Stamp, BTreeSet<(Stamp, Stamp)>)| {
-                    // After a rollback the move that a trashing saw may be lost: the trashing still covers the place before it.
-                    let later = self.told.rolled_back && seen.iter().any(|(seen, at)| seen == birth && *at > place);
-                    trashed == key && (seen.contains(&(*birth, place)) || later)
-                };
-                let named =
-                    |(trashed, _, seen): &&(RowKey, Stamp, BTreeSet<(Stamp, Stamp)>)| trashed == key && seen.contains(&(*birth, place));
-                if live.is_trashed() && !trashes.iter().copied().any(|trash| saw(&trash)) {
+                let of_row = || trashes.iter().filter(|trashing| trashing.key == *key);
+                let named = of_row().any(|trashing| trashing.seen.contains(&(*birth, place)));
+                // After a rollback the move that a trashing saw may be lost: the trashing still covers the place before it.
+                let later = || of_row().any(|trashing| trashing.seen.iter().any(|(seen, at)| seen == birth && *at > place));
+                if live.is_trashed() && !named && !(self.told.rolled_back && later()) {
                     return Err(format!("in the trash, but no deletion had seen it there: {key:?}"));
                 }
-                if !live.is_trashed() && trashes.iter().copied().any(|trash| named(&trash)) {
+                if !live.is_trashed() && named {
                     return Err(format!("a deletion was forgotten: {key:?}"));
                 }
             }

@@ -5,6 +5,8 @@
 //! More seeds: `HALIDOM_SIMULATION_SEEDS=100000 cargo test --test model_simulation`, from another one on:
 //! `HALIDOM_SIMULATION_FIRST=…`. A failure names its seed.
 
+#![allow(clippy::print_stderr)] // Seeds and counts are printed, for who repeats a run.
+
 mod actions;
 mod checks;
 mod exchange;

@@ -64,7 +64,7 @@ pub fn visible(state: &State) -> Visible {
 /// A photo or an album as a client sees it, in the trash or not.
 #[derive(Clone, Debug)]
 pub enum Thing {
-    Photo(PhotoView),
+    Photo(Box<PhotoView>),
     Album(AlbumView),
 }
 
@@ -97,10 +97,14 @@ impl Thing {
     }
 }
 
+fn photo_thing(photo: PhotoView) -> Thing {
+    Thing::Photo(Box::new(photo))
+}
+
 pub fn things(state: &State, trashed: bool) -> Vec<Thing> {
     let things = state.rows().iter().flat_map(|(key, births)| match key.kind {
-        Kind::PHOTO if trashed => photo::view_trashed(key, births).into_iter().map(Thing::Photo).collect::<Vec<_>>(),
-        Kind::PHOTO => photo::view(key, births).into_iter().map(Thing::Photo).collect(),
+        Kind::PHOTO if trashed => photo::view_trashed(key, births).into_iter().map(photo_thing).collect::<Vec<_>>(),
+        Kind::PHOTO => photo::view(key, births).into_iter().map(photo_thing).collect(),
         _ if trashed => album::view_trashed(key, births).into_iter().map(Thing::Album).collect(),
         _ => album::view(key, births).into_iter().map(Thing::Album).collect(),
     });
@@ -127,6 +131,14 @@ pub struct Site {
     pub given_up: Vec<bool>,
 }
 
+/// A trashing that was acknowledged.
+pub struct Trashing {
+    pub key: RowKey,
+    pub at: Stamp,
+    /// Births with the places at which they were seen.
+    pub seen: BTreeSet<(Stamp, Stamp)>,
+}
+
 /// What clients were told.
 #[derive(Default)]
 pub struct Told {
@@ -134,8 +146,7 @@ pub struct Told {
     pub adds: Vec<(RowKey, Stamp, Option<BlobHash>)>,
     /// Row, commit, what it saw.
     pub deletes: Vec<(RowKey, Stamp, BTreeSet<Stamp>)>,
-    /// Row and commit: births with the places at which they were seen.
-    pub trashes: Vec<(RowKey, Stamp, BTreeSet<(Stamp, Stamp)>)>,
+    pub trashes: Vec<Trashing>,
     pub erased: BTreeSet<Erasure>,
     /// A reconciliation was cut short: rows without the vector that covers them.
     pub cut_short: bool,
