@@ -118,7 +118,8 @@ async fn a_row_that_follows_from_nothing_is_found() {
 #[tokio::test]
 async fn a_row_with_another_value_is_found() {
     let engine = full().await;
-    for column in CHECKED {
+    // In which commit a live reference began follows from nothing else that is stored.
+    for column in CHECKED.into_iter().filter(|column| *column != ColumnId::Refs) {
         for (key, value) in rows(&engine, column) {
             let mut other = value.clone();
             match other.last_mut() {

@@ -1,7 +1,7 @@
 //! Opening: new stores, lives, versions; and what lists show.
 
 use super::super::column::{Column, Format};
-use super::super::engine::{Batch, Source};
+use super::super::engine::Batch;
 use super::super::rocks::{RocksEngine, RocksSettings};
 use super::*;
 use crate::model::entry::Entry;
