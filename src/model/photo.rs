@@ -260,8 +260,10 @@ impl PhotoView {
     }
 }
 
-/// Puts a photo back from the trash or from the past: see `change::rebirth`. `now`: the row as it is; `from`: where the fields come
+/// Puts a photo back from the trash or from the past: deletes the births of `now` of these bytes
+/// and makes a new one, which a concurrent purge cannot hit. `now`: the row as it is; `from`: where the fields come
 /// from, `now` itself or the row of a snapshot; `album`: where to, `None` for where it was. No deltas where `from` has no such bytes.
+/// One photo of a row and commit: others of the row need a stamp of their own.
 pub fn put_back(key: RowKey, at: Stamp, hash: &BlobHash, now: &Births, from: &Births, album: Option<AlbumId>) -> Vec<Delta> {
     let group = |births| {
         let groups = change::groups(births, |live| value::fixed(live, HASH).and_then(read_array).map(BlobHash::from_bytes));
