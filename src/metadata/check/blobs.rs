@@ -6,9 +6,9 @@ use super::{Checker, Fault};
 use crate::metadata::MetadataError;
 use crate::metadata::column::{Blobs, Candidates, Column, Died, Doomed, Held, HeldByOwner, Pins, Refs};
 use crate::metadata::engine::Bounds;
-use crate::metadata::key::Key;
+use crate::metadata::key::{Commit, Key};
 use crate::metadata::read::Read;
-use crate::metadata::table;
+use crate::metadata::record::Value;
 use crate::model::{BlobHash, BlobKey, RowKey};
 
 impl Checker<'_> {
@@ -39,10 +39,8 @@ impl Checker<'_> {
     }
 
     fn is_kept(&self, hash: &BlobHash) -> Result<bool, MetadataError> {
-        let prefix = Bounds::prefix(&hash.to_key());
-        Ok(table::first::<Refs>(self.source(), &prefix)?.is_some()
-            || table::first::<Held>(self.source(), &prefix)?.is_some()
-            || table::first::<Pins>(self.source(), &prefix)?.is_some())
+        let prefix = hash.to_key();
+        Ok(self.any(Refs::ID, &prefix)? || self.any(Held::ID, &prefix)? || self.any(Pins::ID, &prefix)?)
     }
 
     fn held(&mut self) -> Result<(), MetadataError> {
@@ -63,7 +61,7 @@ impl Checker<'_> {
         if self.count(Died::ID)? != held {
             self.scan::<Died>(&Bounds::all(), |checker, key, ()| {
                 let (died, hash, owner, photo, born) = key;
-                if table::get::<Held>(checker.source(), &(hash, owner, photo, born))? != Some(died) {
+                if !checker.is_held(&(hash, owner, photo, born), died)? {
                     checker.report(Fault::Extra, Died::ID, key.to_key(), "follows from no dead reference");
                 }
                 Ok(())
@@ -72,12 +70,16 @@ impl Checker<'_> {
         if self.count(HeldByOwner::ID)? != held {
             self.scan::<HeldByOwner>(&Bounds::all(), |checker, key, died| {
                 let (owner, photo, hash, born) = key;
-                if table::get::<Held>(checker.source(), &(hash, owner, photo, born))? != Some(died) {
+                if !checker.is_held(&(hash, owner, photo, born), died)? {
                     checker.report(Fault::Extra, HeldByOwner::ID, key.to_key(), "follows from no dead reference");
                 }
                 Ok(())
             })?;
         }
         Ok(())
+    }
+
+    fn is_held(&self, key: &<Held as Column>::Key, died: Commit) -> Result<bool, MetadataError> {
+        Ok(self.source().get(Held::ID, &key.to_key())?.is_some_and(|found| found == died.to_value()))
     }
 }

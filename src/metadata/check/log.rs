@@ -60,10 +60,11 @@ impl Checker<'_> {
                 checker.report(Fault::Missing, Journal::ID, Commit(next.unwrap_or(0)).to_key(), "a gap in the commits");
             }
             next = Some(commit.0 + 1);
-            if let JournalRow::Entry { origin, seq } = row {
-                if checker.snapshot.entry(origin, seq)?.is_none_or(|entry| entry.commit != commit) {
-                    checker.report(Fault::Extra, Journal::ID, commit.to_key(), "a commit of an entry that is not there");
-                }
+            // An entry that cannot be read was reported before.
+            if let JournalRow::Entry { origin, seq } = row
+                && checker.snapshot.entry(origin, seq).is_ok_and(|entry| entry.is_none_or(|entry| entry.commit != commit))
+            {
+                checker.report(Fault::Extra, Journal::ID, commit.to_key(), "a commit of an entry that is not there");
             }
             Ok(())
         })?;

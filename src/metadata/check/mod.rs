@@ -139,6 +139,16 @@ impl Checker<'_> {
         outcome
     }
 
+    /// Whether any row's key begins with `prefix`; the row itself may be unreadable.
+    fn any(&self, column: ColumnId, prefix: &[u8]) -> Result<bool, MetadataError> {
+        let mut found = false;
+        self.source().scan(column, &Bounds::prefix(prefix), &mut |_, _| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
     /// How many rows a column has.
     fn count(&self, column: ColumnId) -> Result<u64, MetadataError> {
         let mut count = 0;

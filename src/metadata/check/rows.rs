@@ -166,13 +166,10 @@ impl Checker<'_> {
 
     /// Totals of what has no rows at all.
     fn extra_totals(&mut self, totals: &Totals) -> Result<(), MetadataError> {
-        let rows_of = |checker: &Self, owner: Owner| {
-            table::first::<Rows>(checker.source(), &Bounds::prefix(&owner.to_key())).map(|row| row.is_some())
-        };
         self.scan::<CountsOf>(&Bounds::all(), |checker, scope, _| {
             let known = match scope {
                 Scope::Site | Scope::Tenant(_) => totals.counts.get(&scope).is_some_and(|counts| !counts.is_zero()),
-                Scope::Owner(owner) | Scope::Album(owner, _) => rows_of(checker, owner)?,
+                Scope::Owner(owner) | Scope::Album(owner, _) => checker.any(Rows::ID, &owner.to_key())?,
             };
             if !known {
                 checker.report(Fault::Extra, CountsOf::ID, scope.to_key(), "counts of nothing");
@@ -182,7 +179,7 @@ impl Checker<'_> {
         self.scan::<Sums>(&Bounds::all(), |checker, of, _| {
             let known = match of {
                 SumOf::Root | SumOf::Bucket(_) => totals.sums.contains_key(&of),
-                SumOf::Owner(bucket, owner) => bucket == Bucket::of(&owner) && rows_of(checker, owner)?,
+                SumOf::Owner(bucket, owner) => bucket == Bucket::of(&owner) && checker.any(Rows::ID, &owner.to_key())?,
             };
             if !known {
                 checker.report(Fault::Extra, Sums::ID, of.to_key(), "a sum of nothing");

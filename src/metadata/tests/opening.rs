@@ -153,7 +153,7 @@ async fn users_and_tokens_are_found_and_revoked() {
     metadata.write("token", move |tx| tx.apply(new.create(owner(2), id, tx.stamp()))).await.unwrap();
     let token = metadata.read().token_by_secret(&[8; 32]).unwrap().unwrap();
     assert_eq!((token.id, token.owner), (id, owner(2)));
-    assert_eq!(metadata.read().list_tokens(owner(2), None, 9).unwrap().items, [token.clone()]);
+    assert_eq!(metadata.read().list_tokens(owner(2), None, 9).unwrap().items, std::slice::from_ref(&token));
     assert!(metadata.read().list_tokens(owner(1), None, 9).unwrap().items.is_empty());
     metadata.write("revoke", move |tx| tx.apply_all(token.revoke())).await.unwrap();
     assert_eq!(metadata.read().token_by_secret(&[8; 32]).unwrap(), None);
