@@ -87,10 +87,13 @@ pub trait Source {
 /// A store at one point of its history. Owned: it keeps what it needs alive.
 pub trait EngineSnapshot: Source + Send + Sync + Debug {}
 
+/// A column, a key, and its new value, or `None` for a removal.
+pub type Change = (ColumnId, Vec<u8>, Option<Vec<u8>>);
+
 /// Changes that are made together or not at all. The last change of a key holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    changes: Vec<(ColumnId, Vec<u8>, Option<Vec<u8>>)>,
+    changes: Vec<Change>,
 }
 
 impl Batch {
@@ -109,8 +112,8 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// The changes in order: column, key, and the value or `None` for a removal.
-    pub fn changes(&self) -> &[(ColumnId, Vec<u8>, Option<Vec<u8>>)] {
+    /// The changes in order.
+    pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 }

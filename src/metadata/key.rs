@@ -70,7 +70,7 @@ array_keys! {
     BlobKey, 44, |v: &BlobKey| v.to_bytes(), |b: [u8; 44]| BlobKey::from_bytes(&b);
     Owner, 32, |v: &Owner| v.to_bytes(), |b: [u8; 32]| Owner::from_bytes(&b);
     RowKey, 49, |v: &RowKey| v.to_bytes(), |b: [u8; 49]| RowKey::from_bytes(&b);
-    [u8; 32], 32, |v: &[u8; 32]| *v, |b| Some(b);
+    [u8; 32], 32, |v: &[u8; 32]| *v, Some;
 }
 
 /// The key of a column's only row.

@@ -5,6 +5,7 @@
 //! (`read`). Which column holds what stands in `column`, and nothing else formats a key.
 
 mod blob_life;
+pub mod check;
 pub mod column;
 mod derived;
 pub mod engine;
@@ -37,3 +38,6 @@ pub use read::{AlbumTotals, BlobRow, PAGE_LIMIT, Page, PhotoPosition, Read, Site
 pub use receive::Received;
 pub use record::{AuditRecord, Counts, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
 pub use transaction::Transaction;
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ use super::record::Value;
 
 /// `None`: removed.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// A column, a key, and the change of it that was replaced; the outer `None`: there was none.
+type Undo = (ColumnId, Vec<u8>, Option<Option<Vec<u8>>>);
 
 /// A point to go back to, see [`Overlay::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub(super) struct Mark(usize);
 pub(super) struct Overlay {
     engine: Arc<dyn Engine>,
     columns: BTreeMap<ColumnId, Changes>,
-    /// What each change replaced in `columns`, oldest first; the inner `None`: nothing stood there.
-    undo: Vec<(ColumnId, Vec<u8>, Option<Option<Vec<u8>>>)>,
+    /// What each change replaced in `columns`, oldest first.
+    undo: Vec<Undo>,
 }
 
 impl Overlay {

@@ -8,7 +8,10 @@ use super::engine::{Bounds, Source};
 use super::key::Key;
 use super::record::Value;
 
-/// One row.
+/// A key and what stands under it.
+pub(super) type Row<C> = (<C as Column>::Key, <C as Column>::Value);
+
+/// The value of one key.
 pub(super) fn get<C: Column>(source: &dyn Source, key: &C::Key) -> Result<Option<C::Value>, MetadataError> {
     source.get(C::ID, &key.to_key())?.map(|bytes| C::Value::from_value(&bytes)).transpose()
 }
@@ -31,12 +34,12 @@ pub(super) fn scan<C: Column>(
 }
 
 /// The first row of a range.
-pub(super) fn first<C: Column>(source: &dyn Source, bounds: &Bounds) -> Result<Option<(C::Key, C::Value)>, MetadataError> {
+pub(super) fn first<C: Column>(source: &dyn Source, bounds: &Bounds) -> Result<Option<Row<C>>, MetadataError> {
     Ok(some::<C>(source, bounds, 1)?.pop())
 }
 
 /// The first `limit` rows of a range.
-pub(super) fn some<C: Column>(source: &dyn Source, bounds: &Bounds, limit: usize) -> Result<Vec<(C::Key, C::Value)>, MetadataError> {
+pub(super) fn some<C: Column>(source: &dyn Source, bounds: &Bounds, limit: usize) -> Result<Vec<Row<C>>, MetadataError> {
     let mut rows = vec![];
     if limit == 0 {
         return Ok(rows);

@@ -249,7 +249,8 @@ impl<'a> Transaction<'a> {
             None if self.overlay.changed_since(self.mark) => Some(JournalRow::Local),
             None => None,
         };
-        let Some(journal) = journal else { return Ok(Effects::default()) };
+        // Nothing to write; a given-up copy that a row names after all lands without.
+        let Some(journal) = journal else { return Ok(Effects { heads: None, landed: self.landed }) };
         self.overlay.put::<Journal>(&heads.commit, &journal);
         Ok(Effects { heads: Some(heads), landed: self.landed })
     }

@@ -117,7 +117,12 @@ impl Writer {
         for request in taken.requests {
             evaluated.push(self.evaluate(request, &mut overlay, &mut heads, &mut landed, start));
         }
-        let written = if overlay.changed_since(start) { self.write(overlay, heads, &landed) } else { Ok(()) };
+        let written = if overlay.changed_since(start) { self.write(overlay, heads) } else { Ok(()) };
+        if written.is_ok() {
+            self.queue.flight.leave(&landed);
+            // What is still in flight could not be doomed: it comes again.
+            self.abandoned.retain(|key| self.queue.flight.contains(key));
+        }
         for Evaluated { request, outcome, depends } in evaluated {
             match &written {
                 Err(error) if depends => request.answer(Err(error.clone())),
@@ -201,14 +206,11 @@ impl Writer {
     }
 
     /// Writes the group's batch. Only afterwards does the writer's memory follow.
-    fn write(&mut self, mut overlay: Overlay, heads: Heads, landed: &[BlobKey]) -> Result<(), MetadataError> {
+    fn write(&mut self, mut overlay: Overlay, heads: Heads) -> Result<(), MetadataError> {
         overlay.put::<HeadsOf>(&(), &heads);
         match self.engine.write(overlay.into_batch(), true) {
             Ok(()) => {
                 self.heads = heads;
-                self.queue.flight.leave(landed);
-                // What is still in flight was given up after this group began, or could not be doomed: it comes again.
-                self.abandoned.retain(|key| self.queue.flight.contains(key));
                 Ok(())
             }
             Err(error) => {
