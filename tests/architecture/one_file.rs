@@ -62,7 +62,8 @@ pub fn routes(source: &Source) -> Vec<Finding> {
     found.map(|(_, token)| source.finding(token.line, format!("`{}`", token.text))).collect()
 }
 
-/// Names of column families: in the metadata layer any of `columns` as text; anywhere a literal where RocksDB takes a name.
+/// Column families made or named elsewhere: text where RocksDB takes a name, a constant of the metadata layer that spells one of `columns`,
+/// and a type that is a column. (A column's name may well be a word of ours too: as text for people it says nothing.)
 pub fn column_families(source: &Source, columns: &BTreeSet<String>) -> Vec<Finding> {
     if source.path == COLUMNS {
         return Vec::new();
@@ -71,10 +72,18 @@ pub fn column_families(source: &Source, columns: &BTreeSet<String>) -> Vec<Findi
         ["cf_handle", "create_cf", "drop_cf"].iter().any(|call| follows(source, at, &[call, "("]))
             || follows(source, at, &["ColumnFamilyDescriptor", "::", "new", "("])
     };
-    let is_word_for_people = |at: usize| in_attribute(source, at) || follows(source, at, &["field", "("]);
-    let says_column = |at: usize, text: &String| source.layer() == "metadata" && columns.contains(text) && !is_word_for_people(at);
-    let names = |at: usize, token: &Token| token.string().is_some_and(|text| takes_name(at) || says_column(at, &text));
-    code(source).filter(|(at, token)| names(*at, token)).map(|(_, token)| source.finding(token.line, token.text.clone())).collect()
+    let spells = |at: usize, text: &String| {
+        let is_constant = follows(source, at, &["const", "_", ":", "&", "str", "="]);
+        is_constant && source.layer() == "metadata" && columns.contains(text)
+    };
+    let is_column = |at: usize| source.layer() == "metadata" && follows(source, at, &["impl", "Column"]);
+    let defines = |at: usize, token: &Token| {
+        token.is("for") && is_column(at) || token.string().is_some_and(|text| takes_name(at) || spells(at, &text))
+    };
+    code(source)
+        .filter(|(at, token)| defines(*at, token))
+        .map(|(_, token)| source.finding(token.line, format!("`{}`", token.text)))
+        .collect()
 }
 
 /// Paths put together in the blob layer: `join` with an argument, extensions, literal paths, and text with a slash in it.
@@ -119,11 +128,6 @@ fn follows(source: &Source, at: usize, before: &[&str]) -> bool {
 
 fn is_called(source: &Source, at: usize) -> bool {
     source.tokens.get(at + 1).is_some_and(|next| next.is("("))
-}
-
-/// In `#[doc = "…"]`, which documentation comments are too, or in `#[error("…")]`.
-fn in_attribute(source: &Source, at: usize) -> bool {
-    ["=", "("].iter().any(|before| follows(source, at, &["#", "[", "_", before]))
 }
 
 #[cfg(test)]
@@ -174,7 +178,8 @@ mod tests {
             &[1],
         );
         check(rule, "src/metadata/column.rs", "const A: &str = \"blob\";", &[]);
-        check(rule, "src/metadata/rocks.rs", "#[doc = \"blob\"] #[error(\"blob\")] struct S; fn f() { f.field(\"blob\", b) }", &[]);
+        check(rule, "src/metadata/check.rs", "fn f() -> &str { d.field(\"blob\", 1); \"blob\" }", &[]);
+        check(rule, "src/metadata/more.rs", "struct More;\nimpl Column for More {}\nimpl Key for More {}", &[2]);
         check(rule, "src/http/metrics.rs", "const LABEL: &str = \"blob\";", &[]);
     }
 
