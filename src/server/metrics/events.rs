@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 #[derive(Clone, Debug)]
 pub struct RequestEnd<'a> {
     /// The template of the route, such as `/v1/albums/{album}`; never the path itself. `unmatched` where there is none.
-    pub route: &'static str,
+    pub route: &'a str,
     /// The method.
     pub method: &'a Method,
     /// The status; `None` where the client was gone before one was sent.

@@ -10,7 +10,7 @@ mod readings;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
@@ -29,19 +29,22 @@ const REQUEST_SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 /// Work inside: commits, backend operations, renders.
 const WORK_SECONDS: [f64; 13] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
 
+/// Pairs of route and method that are told apart; a server has fewer, unless someone passes paths for routes.
+const MAX_ROUTES: usize = 512;
+
 /// A histogram of one set of buckets a family.
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    route: &'static str,
+    route: String,
     method: &'static str,
     status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: &'static str,
+    route: String,
     method: &'static str,
 }
 
@@ -80,6 +83,8 @@ struct Inner {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Histograms<RouteLabels>,
+    /// Pairs of route and method that were new, also those that came too late to be told apart.
+    routes_seen: AtomicUsize,
     requests_running: Gauge,
     received_bytes: Family<RouteLabels, Counter>,
     sent_bytes: Family<RouteLabels, Counter>,
@@ -123,6 +128,7 @@ impl Metrics {
                 Some(Unit::Seconds),
                 request_seconds,
             ),
+            routes_seen: AtomicUsize::new(0),
             requests_running: register(own, "http_requests_running", "Requests being answered", None),
             received_bytes: register(own, "http_received", "Bytes of request bodies that arrived", Some(Unit::Bytes)),
             sent_bytes: register(own, "http_sent", "Bytes of answers' bodies that were handed to the network", Some(Unit::Bytes)),
@@ -171,8 +177,13 @@ impl Metrics {
     pub fn request_ended(&self, end: &RequestEnd) {
         let RequestEnd { route, status, duration, received_bytes, sent_bytes, .. } = *end;
         let method = end.method();
-        let labels = RouteLabels { route, method };
-        self.0.requests.get_or_create(&RequestLabels { route, method, status: events::status_class(status) }).inc();
+        let mut labels = RouteLabels { route: route.to_owned(), method };
+        let is_new = self.0.request_seconds.get(&labels).is_none();
+        if is_new && self.0.routes_seen.fetch_add(1, Ordering::Relaxed) >= MAX_ROUTES {
+            labels.route = "other".to_owned();
+        }
+        let status = events::status_class(status);
+        self.0.requests.get_or_create(&RequestLabels { route: labels.route.clone(), method, status }).inc();
         self.0.request_seconds.get_or_create(&labels).observe(duration.as_secs_f64());
         self.0.received_bytes.get_or_create(&labels).inc_by(received_bytes);
         self.0.sent_bytes.get_or_create(&labels).inc_by(sent_bytes);

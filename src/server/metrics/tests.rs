@@ -93,6 +93,24 @@ fn what_was_not_read_is_not_claimed() {
 }
 
 #[test]
+fn labels_are_bounded() {
+    let metrics = Metrics::new(0);
+    for n in 0..2_000 {
+        metrics.request_ended(&RequestEnd {
+            route: &format!("/path/{n}"),
+            method: &Method::from_bytes(format!("WORD{n}").as_bytes()).unwrap(),
+            status: Some(StatusCode::OK),
+            duration: Duration::ZERO,
+            received_bytes: 0,
+            sent_bytes: 0,
+        });
+    }
+    let page = metrics.encode(&Readings::default());
+    assert_eq!(page.matches("halidom_http_requests_total{").count(), MAX_ROUTES + 1);
+    assert!(page.contains("halidom_http_requests_total{route=\"other\",method=\"other\",status=\"2xx\"} 1488"));
+}
+
+#[test]
 fn every_sample_is_described_once() {
     let page = page();
     let described: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();

@@ -47,6 +47,9 @@ impl Options {
                 self.format = Some(format(name, extension)?);
             }
             "expires" | "exp" => self.expires = arguments.number("a time in seconds since 1970", u64::MAX)?.unwrap_or(0),
+            // Renditions are always turned upright and never carry metadata: who asks for it gets it.
+            "auto_rotate" | "ar" => arguments.always("1: photos are always shown upright")?,
+            "strip_metadata" | "sm" => arguments.always("1: metadata is always left out")?,
             // It only makes the URL another one.
             "cachebuster" | "cb" => return Ok(()),
             _ => return Err(UrlError::UnknownOption { option: name.to_owned() }),
@@ -131,6 +134,14 @@ impl<'a> Arguments<'a> {
             Some("1" | "t" | "true") => Ok(Some(true)),
             Some("0" | "f" | "false") => Ok(Some(false)),
             Some(other) => Err(self.bad(other, "1 or 0")),
+        }
+    }
+
+    /// What is so anyway.
+    fn always(&mut self, expected: &'static str) -> Result<(), UrlError> {
+        match self.flag()? {
+            Some(false) => Err(self.bad("0", expected)),
+            Some(true) | None => Ok(()),
         }
     }
 

@@ -35,6 +35,7 @@ fn options_say_the_same_in_every_spelling() {
         ("/rs:fit:640:480/cb:v7:x/cachebuster:", fit),
         ("/rs:fit:640:480/q:0", fit),
         ("/rs:fit:640:480/exp:0/", fit),
+        ("/ar:t/sm:1/rs:fit:640:480", fit),
         ("/rs:fit:640:480:1", enlarged),
         ("/rs:fit:640:480/el:t", enlarged),
         ("/w:640", wide),
@@ -76,6 +77,7 @@ fn what_is_not_understood_is_named() {
         ("/f:", "f takes jpg"),
         ("/exp:tomorrow", "exp takes a time"),
         ("/el:maybe", "el takes 1 or 0"),
+        ("/sm:0", "sm takes 1: metadata is always left out, not \"0\""),
         ("/g:sm", "the option \"g\" is not known here"),
         ("/preset:thumb", "the option \"preset\" is not known"),
         ("/:5", "the option \"\" is not known"),
@@ -128,6 +130,24 @@ fn a_path_is_opened_by_its_own_key_only() {
     assert_eq!(RenditionUrl::open(&unsigned, [("mine", &mine)]), Err(UrlError::Signature), "what is not signed is not looked at");
     for path in ["", "/", "/i", "/i/", "/i/signature", "/iiif/3/x", "i/x/y"] {
         assert_eq!(RenditionUrl::open(path, [((), &mine)]), Err(UrlError::NotARendition), "{path}");
+    }
+}
+
+/// Made by npm's `@imgproxy/imgproxy-node` with the key and salt of imgproxy's documentation.
+#[test]
+fn urls_of_imgproxys_own_library_are_opened() {
+    let key = signature::tests::documented_key();
+    let hash: BlobHash = "a".repeat(64).parse().unwrap();
+    let large = RecipeRequest { width: 600, height: 400, format: Some(RenditionFormat::WebP), ..RecipeRequest::default() };
+    let plain = RecipeRequest { width: 300, ..RecipeRequest::default() };
+    let digits = "a".repeat(64);
+    let base64 = URL_SAFE_NO_PAD.encode(&digits);
+    for (path, recipe) in [
+        (format!("/i/Y-GlVhtd7af7C5S9sxquhfiCTJORXSLT1Pal6l8h4c8/dpr:2/f:webp/h:200/rt:fit/w:300/plain/{digits}"), large),
+        (format!("/i/9tHjOLFozURBI35_m-M8H3k2juN2ZBlYLYJwzr1-0wQ/dpr:2/f:webp/h:200/rt:fit/w:300/{base64}"), large),
+        (format!("/i/8K-Ik4BQ5wnj0gvxp0ex4l7NlJC0ywa66Rl85pWwf5A/w:300/{base64}"), plain),
+    ] {
+        assert_eq!(RenditionUrl::open(&path, [((), &key)]), Ok(((), RenditionUrl { hash, recipe, expires: None })), "{path}");
     }
 }
 
