@@ -116,6 +116,13 @@ impl Client {
         self
     }
 
+    /// The same with other patience. The time to connect stays as it was.
+    #[must_use]
+    pub fn with_settings(mut self, settings: ClientSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
     /// Where it goes, without a slash at the end.
     pub fn server(&self) -> &str {
         &self.base
