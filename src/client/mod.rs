@@ -16,7 +16,7 @@ mod photos;
 mod retry;
 mod send;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -87,6 +87,7 @@ pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Res
         }
         None => Generator::drawn(options.size, seed)?,
     };
+    let object_bytes = photos.size_bytes();
     let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
     let client = session.client.clone().with_settings(ClientSettings { retry: once, ..ClientSettings::default() });
     let request = CreateAlbum { name: format!("bench {seed:016x}"), id: None, description: None };
@@ -97,7 +98,7 @@ pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Res
         client.delete_album(album).await.context("could not delete the album that was measured in")?;
     }
     let name = options.what.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let report = Report::new(name, usize::from(options.concurrency.get()), options.size, seed, measured?);
+    let report = Report::new(name, usize::from(options.concurrency.get()), object_bytes, seed, measured?);
     session.output.either(&report, Report::text)?;
     Ok(Outcome::of_problems(report.errors))
 }
