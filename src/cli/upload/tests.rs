@@ -43,17 +43,17 @@ async fn the_second_run_sends_nothing() {
     let first = upload_from(&fake, folder.path()).await;
     assert_eq!((counts(&first), first.bytes_sent, first.bytes_skipped), ((1_003, 0, 0), 8_024, 0));
     assert_eq!(fake.asked("POST /v1/blobs/missing"), 3, "in batches of 500");
-    assert_eq!((fake.site().photos.len(), fake.site().bytes_received), (1_003, 8_024));
+    assert_eq!(fake.totals(), (1_003, 1, 8_024));
 
     let second = upload_from(&fake, folder.path()).await;
     assert_eq!((counts(&second), second.bytes_sent, second.bytes_skipped), ((0, 1_003, 0), 0, 8_024));
     assert_eq!(second.album, first.album);
-    assert_eq!(fake.site().bytes_received, 8_024);
+    assert_eq!(fake.totals(), (1_003, 1, 8_024));
 
     // Into another album: linked, nothing travels.
     let other = UploadOptions { album: "Other".into(), ..options(&[folder.path()]) };
     let (third, _) = upload(&other, &session(&fake)).await.unwrap();
-    assert_eq!((counts(&third), fake.site().photos.len(), fake.site().bytes_received), ((0, 1_003, 0), 2_006, 8_024));
+    assert_eq!((counts(&third), fake.totals()), ((0, 1_003, 0), (2_006, 2, 8_024)));
     assert_ne!(third.album, first.album);
 }
 
@@ -109,7 +109,8 @@ async fn lost_answers_and_busy_moments_leave_each_photo_once() {
     fake.fault("POST /v1/albums", Fault::Cut);
     let summary = upload_from(&fake, folder.path()).await;
     assert_eq!(counts(&summary), (6, 0, 0));
-    assert_eq!((fake.site().photos.len(), fake.site().albums.len()), (6, 1));
+    let (photos, albums, _) = fake.totals();
+    assert_eq!((photos, albums), (6, 1));
 }
 
 #[tokio::test]
@@ -119,7 +120,8 @@ async fn two_runs_at_once_make_one_album_and_each_photo_once() {
     let (a, b) = tokio::join!(upload_from(&fake, folder.path()), upload_from(&fake, folder.path()));
     assert_eq!(a.album, b.album);
     assert_eq!((a.refused, b.refused), (0, 0));
-    assert_eq!((fake.site().photos.len(), fake.site().albums.len()), (20, 1));
+    let (photos, albums, _) = fake.totals();
+    assert_eq!((photos, albums), (20, 1));
 }
 
 #[tokio::test]

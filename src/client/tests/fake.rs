@@ -87,6 +87,12 @@ impl Fake {
         self.site().faults.push_back((at, fault));
     }
 
+    /// How many photos (those in the trash too) and albums there are, and how many bytes were ever received.
+    pub(crate) fn totals(&self) -> (usize, usize, u64) {
+        let site = self.site();
+        (site.photos.len(), site.albums.len(), site.bytes_received)
+    }
+
     /// A client that does not wait between its attempts.
     pub(crate) fn client(&self) -> Client {
         let retry = RetrySettings { attempts: 3, first_delay: Duration::ZERO, longest_delay: Duration::ZERO, ..RetrySettings::default() };
