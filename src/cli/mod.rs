@@ -4,6 +4,7 @@
 //! found problems (refused files, damage).
 
 mod album;
+mod bench;
 mod check;
 mod completions;
 mod download;
@@ -57,6 +58,7 @@ enum Command {
     Token(token::TokenOptions),
     Stats(stats::StatsOptions),
     Check(check::CheckOptions),
+    Bench(bench::BenchOptions),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
 }
@@ -96,6 +98,7 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(options, session).await,
         Command::Stats(options) => stats::run(options, session).await,
         Command::Check(options) => check::run(options, session).await,
+        Command::Bench(options) => bench::run(options, session).await,
         Command::Serve(_) | Command::Completions(_) | Command::Man(_) => unreachable!("these need no server"),
     }
 }

@@ -31,11 +31,6 @@ impl Output {
         self.raw(&line)
     }
 
-    /// A line of text.
-    pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        self.raw(format!("{text}\n").as_bytes())
-    }
-
     /// Bytes as they are.
     pub(super) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
@@ -111,7 +106,7 @@ mod tests {
     #[test]
     fn columns_line_up_and_names_cannot_steer_the_terminal() {
         let rows = [["a\x1b[2J".to_owned(), "1".to_owned()], ["longer name".to_owned(), String::new()]];
-        assert_eq!(table(["NAME", "N"], rows), "NAME         N\na\u{fffd}[2J       1\nlonger name\n");
+        assert_eq!(table(["NAME", "N"], rows), "NAME         N\na\u{fffd}[2J        1\nlonger name\n");
     }
 
     #[test]

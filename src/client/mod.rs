@@ -16,7 +16,7 @@ mod photos;
 mod retry;
 mod send;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -113,6 +113,13 @@ impl Client {
     pub fn acting_for(mut self, owner: Owner) -> Self {
         let value = HeaderValue::try_from(format!("{}/{}", owner.tenant, owner.user)).expect("two UUIDs and a slash are visible ASCII");
         self.headers.insert(HeaderName::from_static(api::ACT_FOR), value);
+        self
+    }
+
+    /// The same with other patience. The time to connect stays as it was.
+    #[must_use]
+    pub fn with_settings(mut self, settings: ClientSettings) -> Self {
+        self.settings = settings;
         self
     }
 

@@ -5,9 +5,12 @@
 mod names;
 mod place;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -15,12 +18,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use self::names::NameBook;
 use self::place::Existing;
-use self::summary::Tally;
+use self::summary::{Summary, Tally};
 use super::exit::Outcome;
 use super::global::Session;
 use super::meter::Meter;
 use super::{resolve, units};
-use crate::api::Photo;
+use crate::api::{Album, Photo};
 use crate::client::{Client, ClientError, Fetched};
 use crate::runtime::BlockingPool;
 
@@ -41,45 +44,56 @@ pub(super) struct DownloadOptions {
 }
 
 pub(super) async fn run(options: DownloadOptions, session: &Session) -> anyhow::Result<Outcome> {
+    let album = resolve::album(&session.client, &options.album).await?;
+    let (summary, stopped) = download(&options, &album, session).await?;
+    session.output.either(&summary, |summary| summary.text(&album.name))?;
+    match stopped {
+        Some(error) => Err(anyhow::Error::new(error)
+            .context(format!("stopped before the end, with {} fetched; run it again to go on", units::count(summary.downloaded, "photo")))),
+        None => Ok(Outcome::of_problems(summary.failed)),
+    }
+}
+
+/// Downloads; the error, where there is one, ended it before all photos were tried.
+async fn download(options: &DownloadOptions, album: &Album, session: &Session) -> anyhow::Result<(Summary, Option<ClientError>)> {
     let Session { client, output, .. } = session;
-    let directory = options.directory;
-    let album = resolve::album(client, &options.album).await?;
+    let directory = &*options.directory;
     let photos: Vec<Photo> = client.photos(album.id).try_collect().await.context("could not list the album's photos")?;
-    tokio::fs::create_dir_all(&directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
+    tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
 
     let mut tally = Tally::default();
     let pool = BlockingPool::new("files", std::thread::available_parallelism().map_or(2, usize::from));
     let meter = Meter::start(output, "Checking", photos.iter().map(|photo| photo.size_bytes).sum(), photos.len() as u64);
-    let jobs = plan(photos, &directory, &pool, &meter, &mut tally).await?;
+    let jobs = plan(photos, directory, &pool, &meter, &mut tally).await?;
     meter.finish();
 
     let meter = Meter::start(output, "Fetching", jobs.iter().map(|job| job.photo.size_bytes).sum(), jobs.len() as u64);
+    let stop = AtomicBool::new(false);
     let mut stopped: Option<ClientError> = None;
-    let mut fetching = stream::iter(jobs.into_iter().map(|job| fetch(client, job, &directory, &pool, &meter)))
+    let mut fetching = stream::iter(jobs.into_iter().map(|job| fetch(client, job, directory, &pool, &meter, &stop)))
         .buffer_unordered(usize::from(options.concurrency.get()));
+    let mut not_tried = Vec::new();
     while let Some((job, result)) = fetching.next().await {
         meter.files(1);
         match result {
-            Ok(fetched) => tally.downloaded(&job.photo, fetched),
-            Err(error) => {
+            None => not_tried.push(job),
+            Some(Ok(fetched)) => tally.downloaded(&job.photo, fetched),
+            Some(Err(error)) => {
                 tally.fail(&job.photo, &job.name, &error);
                 if error.is_hopeless() {
-                    stopped = Some(error);
-                    break;
+                    // Those on their way may still come to their end.
+                    stop.store(true, Ordering::Relaxed);
+                    stopped.get_or_insert(error);
                 }
             }
         }
     }
     drop(fetching);
     meter.finish();
-
-    let summary = tally.summary(album.id, &directory);
-    output.either(&summary, |summary| summary.text(&album.name))?;
-    match stopped {
-        Some(error) => Err(anyhow::Error::new(error)
-            .context(format!("stopped before the end, with {}; run it again to go on", units::count(summary.downloaded, "photo")))),
-        None => Ok(Outcome::of_problems(summary.failed)),
+    if let Some(error) = &stopped {
+        not_tried.iter().for_each(|job| tally.fail(&job.photo, &job.name, error));
     }
+    Ok((tally.summary(album.id, directory), stopped))
 }
 
 /// A photo to fetch, and the name that is kept free for it.
@@ -123,7 +137,18 @@ async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: 
     Ok(jobs)
 }
 
-async fn fetch(client: &Client, job: Job, directory: &Path, pool: &BlockingPool, meter: &Meter) -> (Job, Result<Fetched, ClientError>) {
+/// Fetches one photo and gives it its name; `None` where it was stopped before.
+async fn fetch(
+    client: &Client,
+    job: Job,
+    directory: &Path,
+    pool: &BlockingPool,
+    meter: &Meter,
+    stop: &AtomicBool,
+) -> (Job, Option<Result<Fetched, ClientError>>) {
+    if stop.load(Ordering::Relaxed) {
+        return (job, None);
+    }
     // Named by the photo, whose bytes never change: a later run finds it and goes on.
     let partial = directory.join(format!(".halidom-{}.part", job.photo.id));
     let result = async {
@@ -136,5 +161,5 @@ async fn fetch(client: &Client, job: Job, directory: &Path, pool: &BlockingPool,
         Ok(fetched)
     };
     let result = result.await;
-    (job, result)
+    (job, Some(result))
 }

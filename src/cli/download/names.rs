@@ -37,10 +37,10 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Stem, and extension with its dot; an extension is short, or it is none.
+/// Stem, and extension with its dot; an extension is short and of letters and digits, or it is none.
 fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
-        Some(dot) if name.len() - dot <= 16 => name.split_at(dot),
+        Some(dot) if name.len() - dot <= 16 && name[dot + 1..].chars().all(char::is_alphanumeric) => name.split_at(dot),
         _ => (name, ""),
     }
 }

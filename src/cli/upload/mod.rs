@@ -8,6 +8,8 @@ mod plan;
 mod send;
 mod settle;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::num::NonZeroU16;
@@ -17,11 +19,11 @@ use anyhow::Context as _;
 use clap::Args;
 
 use self::send::Sender;
-use self::summary::Tally;
-use super::exit::Outcome;
+use self::summary::{Summary, Tally};
+use super::exit::{Hinted, Outcome};
 use super::global::Session;
 use super::meter::Meter;
-use super::{resolve, units};
+use super::resolve;
 use crate::api::{Album, CreateAlbum, Me};
 use crate::client::{Client, ClientError};
 use crate::model::AlbumId;
@@ -51,6 +53,19 @@ pub(super) struct UploadOptions {
 }
 
 pub(super) async fn run(options: UploadOptions, session: &Session) -> anyhow::Result<Outcome> {
+    let (summary, stopped) = upload(&options, session).await?;
+    session.output.either(&summary, |summary| summary.text(&options.album))?;
+    match stopped {
+        Some(error) => {
+            let left = if summary.refused == 1 { "1 file was".to_owned() } else { format!("{} files were", summary.refused) };
+            Err(anyhow::Error::new(error).context(format!("stopped before the end: {left} not uploaded; run it again to go on")))
+        }
+        None => Ok(Outcome::of_problems(summary.refused)),
+    }
+}
+
+/// Uploads; the error, where there is one, ended it before all files were tried.
+async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(Summary, Option<ClientError>)> {
     let Session { client, output, .. } = session;
     let mut tally = Tally::default();
 
@@ -60,6 +75,10 @@ pub(super) async fn run(options: UploadOptions, session: &Session) -> anyhow::Re
     let rules = walk::Rules { hidden: options.hidden, follow_links: options.follow_links };
     let paths = options.paths.clone();
     let walked = pool.run(move || walk::walk(&paths, rules)).await?;
+    if walked.files.is_empty() && walked.failures.is_empty() {
+        let hint = "name photos, or folders that hold some (`--hidden` and `--follow-links` take more)".to_owned();
+        return Err(Hinted { what: "found no files to upload".into(), hint }.into());
+    }
     tally.passed_over = walked.passed_over;
     walked.failures.into_iter().for_each(|failure| tally.refuse(failure));
 
@@ -73,16 +92,7 @@ pub(super) async fn run(options: UploadOptions, session: &Session) -> anyhow::Re
     let groups = plan::group(hashed);
     let sender = Sender::new(session, &me, album.id, pool, usize::from(options.concurrency.get()));
     let stopped = sender.run(&album, groups, &mut tally).await;
-
-    let summary = tally.summary(album.id);
-    output.either(&summary, |summary| summary.text(&options.album))?;
-    match stopped {
-        Some(error) => Err(anyhow::Error::new(error).context(format!(
-            "stopped before the end: {} not uploaded",
-            if summary.refused == 1 { "1 file was".to_owned() } else { format!("{} were", units::count(summary.refused, "file")) }
-        ))),
-        None => Ok(Outcome::of_problems(summary.refused)),
-    }
+    Ok((tally.summary(album.id), stopped))
 }
 
 /// The oldest album of this exact name, else a new one. Two runs that make it at the same time give it the same id, so that it is one.
