@@ -146,7 +146,7 @@ impl Metadata {
         let writer = &self.0.figures;
         let mut figures = vec![
             ("queue", self.0.queue.len() as u64),
-            ("queue_limit", self.0.queue.limit() as u64),
+            ("queue_limit", self.0.queue.limit as u64),
             ("in_flight", self.0.queue.flight.len() as u64),
             ("groups", writer.groups.load(Ordering::Relaxed)),
             ("accepted", writer.accepted.load(Ordering::Relaxed)),

@@ -41,7 +41,7 @@ pub(super) enum Refusal {
 /// The bounded queue.
 pub(super) struct Queue {
     pub(super) flight: Flight,
-    limit: usize,
+    pub(super) limit: usize,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }

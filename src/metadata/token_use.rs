@@ -2,6 +2,7 @@
 
 use super::MetadataError;
 use super::column::{HeadsOf, TokenUses};
+use super::read::Read as _;
 use super::table;
 use super::transaction::Transaction;
 use crate::model::{TokenId, WallMs};

@@ -51,7 +51,7 @@ pub(super) struct Effects {
 pub struct Transaction<'a> {
     pub(super) overlay: &'a mut Overlay,
     pub(super) moment: Moment<'a>,
-    mark: Mark,
+    pub(super) mark: Mark,
     deltas: Vec<Delta>,
     erasures: Vec<Erasure>,
     /// A received entry instead of an own one.
