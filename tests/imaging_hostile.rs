@@ -1,5 +1,7 @@
 //! Hostile and damaged input, made here: nothing panics, nothing is cut silently, and no bomb goes off.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test stops at what it did not expect, and says its seed.
+
 mod imaging_samples;
 
 use std::io::Write;

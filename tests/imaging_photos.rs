@@ -1,5 +1,7 @@
 //! What is read from photos, and how they are shown: every format, made here.
 
+#![allow(clippy::unwrap_used)] // A test stops at what it did not expect.
+
 mod imaging_samples;
 
 use exif::{Field, In, Tag, Value};
