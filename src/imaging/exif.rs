@@ -106,10 +106,10 @@ fn thumbnail(exif: &Exif) -> Option<Vec<u8>> {
     exif.buf().get(start..end).map(<[u8]>::to_vec)
 }
 
-/// The date from an XMP packet, as an attribute or an element. A packet is XML, but to find one value of it takes no parser: what
+/// The date of taking from an XMP packet, as an attribute or an element (not the date when a file was made of it, `xmp:CreateDate`). A packet is XML, but to find one value of it takes no parser: what
 /// [`TakenAt`] does not recognise is no date.
 fn date_of_xmp(xmp: &[u8]) -> Option<TakenAt> {
-    ["exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDigitized", "xmp:CreateDate"].into_iter().find_map(|name| {
+    ["exif:DateTimeOriginal", "photoshop:DateCreated"].into_iter().find_map(|name| {
         let after = memmem::find(xmp, name.as_bytes())? + name.len();
         let value = xmp.get(after..xmp.len().min(after + 64))?;
         let text = std::str::from_utf8(value).or_else(|error| std::str::from_utf8(&value[..error.valid_up_to()])).ok()?;
@@ -125,10 +125,11 @@ mod tests {
 
     #[test]
     fn dates_in_xmp() {
-        let cases: [(&str, Option<&str>); 6] = [
+        let cases: [(&str, Option<&str>); 7] = [
             (r#"<rdf:Description exif:DateTimeOriginal="2013-07-05T03:18:27Z"/>"#, Some("2013-07-05T03:18:27+00:00")),
             ("<exif:DateTimeOriginal>2013-07-05T03:18:27.25-07:00</exif:DateTimeOriginal>", Some("2013-07-05T03:18:27.25-07:00")),
-            ("<xmp:CreateDate>2013-07-05T03:18:27</xmp:CreateDate>", Some("2013-07-05T03:18:27")),
+            ("<photoshop:DateCreated>2013-07-05T03:18:27</photoshop:DateCreated>", Some("2013-07-05T03:18:27")),
+            ("<xmp:CreateDate>2013-07-05T03:18:27</xmp:CreateDate>", None),
             ("exif:DateTimeOriginal='nonsense'", None),
             ("exif:DateTimeOriginal", None),
             ("", None),

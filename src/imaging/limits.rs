@@ -11,10 +11,11 @@ pub struct Limits {
     pub max_side: u32,
     /// Scans of a JPEG. Encoders write ten or so in a progressive file.
     pub max_scans: u32,
-    /// Blocks of 8 × 8 samples visited by all scans of a JPEG together. A visit costs up to 50 ns however few bytes are spent on it, so
-    /// that this, not the size of the file, bounds the time. A 4:2:0 photo of 100 megapixels in the usual ten scans has 12.5 million.
+    /// Blocks of 8 × 8 samples visited by all scans of a JPEG together. A visit costs up to 100 ns however few bytes are spent on it, so
+    /// that this, not the size of the file, bounds the time: to little more than a second. A 4:2:0 photo of 100 megapixels in the usual
+    /// ten scans has 12.5 million.
     pub max_scan_blocks: u64,
-    /// Memory for decoded pixels, with what a decoder must hold beside them.
+    /// Memory for decoded pixels, with what a decoder must hold beside them. A picture made at full size takes up to as much again.
     pub max_decoded_bytes: u64,
     /// Each block of metadata that is read (EXIF, XMP, ICC profile), unpacked. Larger ones are ignored, not refused.
     pub max_metadata_bytes: usize,
@@ -31,7 +32,7 @@ impl Default for Limits {
             max_pixels: 100_000_000,
             max_side: 65_500,
             max_scans: 500,
-            max_scan_blocks: 24_000_000,
+            max_scan_blocks: 13_000_000,
             max_decoded_bytes: 768 << 20,
             max_metadata_bytes: 4 << 20,
             max_frames: 20_000,

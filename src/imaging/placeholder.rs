@@ -62,9 +62,7 @@ fn without_bars(pixels: Pixels, photo: (u32, u32)) -> Option<Pixels> {
     let inner = |start: u32, size: u32| if start == 0 { (0, size) } else { (start + 1, size.saturating_sub(2).max(1)) };
     let ((left, width), (top, height)) = (inner(left, width), inner(top, height));
     let (bars_x, bars_y) = ((spare_x / 2).saturating_sub(1), (spare_y / 2).saturating_sub(1));
-    let in_bar = |x: u32, y: u32| {
-        x < bars_x || x >= pixels.width - bars_x || y < bars_y || y >= pixels.height - bars_y
-    };
+    let in_bar = |x: u32, y: u32| x < bars_x || x >= pixels.width - bars_x || y < bars_y || y >= pixels.height - bars_y;
     let channels = pixels.layout.channels();
     let row = pixels.width as usize * channels;
     let mut bar_sum = 0_u64;

@@ -58,7 +58,7 @@ impl std::fmt::Debug for Rendered {
 /// Makes a picture that fits the recipe's size (and the largest that its format can hold), keeping the photo's shape. Of an animation
 /// or a file of several pages, the first. The same bytes and recipe give the same picture, but on another build maybe other bytes.
 ///
-/// Takes from milliseconds to about a second, and up to [`Limits::max_decoded_bytes`] of memory.
+/// Takes from milliseconds to about a second, and up to [`Limits::max_decoded_bytes`] of memory; at full size up to twice that.
 ///
 /// # Errors
 /// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
@@ -74,6 +74,8 @@ pub fn render(bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered
     let enlarge = recipe.enlarge && (recipe.width, recipe.height) != (0, 0);
     let target = fit(shown, (bound(recipe.width), bound(recipe.height)), enlarge);
     limits.check(Extent::Pixels, u64::from(target.0) * u64::from(target.1))?;
+    // The picture, and a copy of it while it is turned or converted.
+    limits.check(Extent::DecodedBytes, u64::from(target.0) * u64::from(target.1) * 8)?;
     let (width, height) = orientation.shown(target);
 
     // Twice the size at least: below that the decoder's scaling costs sharpness.

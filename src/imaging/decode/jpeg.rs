@@ -50,9 +50,8 @@ pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32)) 
         // What was checked against the limits is not what would be decoded.
         return Err(ImagingError::broken(Format::Jpeg, "two sizes"));
     }
-    let large_enough = |scale: &ScalingFactor| {
-        scale.scale(header.width) >= at_least.0 as usize && scale.scale(header.height) >= at_least.1 as usize
-    };
+    let large_enough =
+        |scale: &ScalingFactor| scale.scale(header.width) >= at_least.0 as usize && scale.scale(header.height) >= at_least.1 as usize;
     let scale = SCALES.into_iter().find(large_enough).unwrap_or(ScalingFactor::ONE);
     decompressor.set_scaling_factor(scale).map_err(|error| broken(&error))?;
 

@@ -193,7 +193,8 @@ impl Frame {
 /// Puts the parts of a colour profile together. `None` where one is missing, told twice, or the whole is too large.
 fn joined_profile(mut parts: Vec<(u8, u8, &[u8])>, max_bytes: usize) -> Option<Vec<u8>> {
     parts.sort_by_key(|(number, ..)| *number);
-    let complete = parts.iter().enumerate().all(|(at, (number, count, _))| usize::from(*number) == at + 1 && usize::from(*count) == parts.len());
+    let complete =
+        parts.iter().enumerate().all(|(at, (number, count, _))| usize::from(*number) == at + 1 && usize::from(*count) == parts.len());
     let length: usize = parts.iter().map(|(.., data)| data.len()).sum();
     (!parts.is_empty() && complete && length <= max_bytes).then(|| parts.iter().flat_map(|(.., data)| data.iter().copied()).collect())
 }
