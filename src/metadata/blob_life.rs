@@ -4,8 +4,9 @@
 use super::MetadataError;
 use super::column::{Blobs, Doomed, Pins, Scope};
 use super::flight::InFlight;
-use super::read::{BlobRow, Read};
+use super::read::Read;
 use super::record::{Counts, Encoding, StoredBlob};
+use super::shown::BlobRow;
 use super::table;
 use super::transaction::Transaction;
 use crate::model::{BlobHash, BlobKey, Owner, Sha256, WallMs};

@@ -16,6 +16,7 @@ mod key;
 pub mod memory;
 mod open;
 mod overlay;
+mod page;
 mod queue;
 mod read;
 mod receive;
@@ -23,6 +24,7 @@ mod record;
 mod request;
 pub mod rocks;
 mod row_change;
+mod shown;
 mod table;
 mod token_use;
 mod transaction;
@@ -34,9 +36,11 @@ pub use flight::InFlight;
 pub use format::FORMAT;
 pub use key::{Commit, Key};
 pub use open::{Metadata, MetadataSettings};
-pub use read::{AlbumTotals, BlobRow, PAGE_LIMIT, Page, PhotoPosition, Read, SiteStats, Snapshot};
+pub use page::{PAGE_LIMIT, Page};
+pub use read::{Read, Snapshot};
 pub use receive::Received;
 pub use record::{AuditRecord, Counts, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
+pub use shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
 pub use transaction::Transaction;
 
 #[cfg(test)]

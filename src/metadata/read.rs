@@ -10,7 +10,9 @@ use super::column::{
 use super::derived::name_prefix;
 use super::engine::{Bounds, Source};
 use super::key::{Commit, Key};
-use super::record::{AuditRecord, Counts, Encoding, JournalRow, StoredBlob, StoredEntry};
+use super::page::{Page, after, bounded, page};
+use super::record::{AuditRecord, Counts, JournalRow, StoredEntry};
+use super::shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
 use super::table;
 use crate::model::album::{self, AlbumView};
 use crate::model::derive::NameScope;
@@ -22,119 +24,11 @@ use crate::model::tenant::{self, TenantView};
 use crate::model::token::{self, TokenView};
 use crate::model::user::{self, UserView};
 use crate::model::vector::{Head, VersionVector};
-use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, Sha256, TenantId, TokenId, UserId, WallMs};
-
-/// The most rows that one page may hold, whatever was asked for.
-pub const PAGE_LIMIT: usize = 10_000;
-
-/// A part of a list, and where the next begins.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page<T, P> {
-    /// In order.
-    pub items: Vec<T>,
-    /// The position of the last item where more follow: give it as `after`.
-    pub next: Option<P>,
-}
-
-/// Where a photo stands in its album's list: by creation, then id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct PhotoPosition {
-    /// When the photo was created.
-    pub created: Hlc,
-    /// Under which id it is shown.
-    pub photo: PhotoId,
-}
-
-/// A blob that is present at this site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlobRow {
-    /// The one copy that counts.
-    pub key: BlobKey,
-    /// How its bytes lie.
-    pub encoding: Encoding,
-    /// Length of the original.
-    pub size_bytes: u64,
-    /// Length of the copy.
-    pub stored_bytes: u64,
-    /// BLAKE3 of the copy's bytes where they are not the original's.
-    pub stored_hash: Option<BlobHash>,
-    /// SHA-256 of the original.
-    pub sha256: Sha256,
-    /// CRC-32 (IEEE) of the original.
-    pub crc32: u32,
-    /// The copy does not hold these bytes: nothing may rely on it.
-    pub damaged: bool,
-}
-
-impl BlobRow {
-    pub(super) fn new(hash: BlobHash, stored: StoredBlob) -> Self {
-        let StoredBlob { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged } = stored;
-        Self { key: BlobKey { hash, nonce }, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged }
-    }
-}
-
-/// An album, with what is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlbumTotals {
-    /// Photos that are shown.
-    pub photos: u64,
-    /// The sizes of their originals.
-    pub bytes: u64,
-}
-
-/// The site as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct SiteStats {
-    /// Tenants.
-    pub tenants: u64,
-    /// Users.
-    pub users: u64,
-    /// Albums that are not in the trash.
-    pub albums: u64,
-    /// Photos that are shown.
-    pub photos: u64,
-    /// The sizes of these photos' originals, each counted: what users see.
-    pub logical_bytes: u64,
-    /// Blobs present.
-    pub blobs: u64,
-    /// Bytes of the copies that are named: what the backend holds for them.
-    pub stored_bytes: u64,
-    /// Copies queued for deletion.
-    pub doomed: u64,
-    /// Pins, expired ones too until they are swept.
-    pub pins: u64,
-}
+use crate::model::{AlbumId, BlobHash, BlobKey, Kind, Origin, Owner, PhotoId, RowKey, Seq, TenantId, TokenId, UserId, WallMs};
 
 fn figure(figure: i64) -> u64 {
     // Below zero only where the store is damaged; `check` says so.
     u64::try_from(figure).unwrap_or(0)
-}
-
-/// Rows `limit` and one more, to know whether a page follows.
-fn page<T, P>(mut items: Vec<(P, T)>, limit: usize) -> Page<T, P> {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let mut next = None;
-    let mut out = Vec::with_capacity(items.len());
-    let last = items.len().wrapping_sub(1);
-    for (place, (position, item)) in items.into_iter().enumerate() {
-        out.push(item);
-        if more && place == last {
-            next = Some(position);
-        }
-    }
-    Page { items: out, next }
-}
-
-fn bounded(limit: usize) -> usize {
-    limit.clamp(1, PAGE_LIMIT)
-}
-
-fn after(prefix: &[u8], position: Option<Vec<u8>>) -> Bounds {
-    match position {
-        Some(key) => Bounds::prefix_after(prefix, key),
-        None => Bounds::prefix(prefix),
-    }
 }
 
 /// Questions to the metadata at one point of its history. Every call may fail with [`MetadataError::Unavailable`],

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::MetadataError;
-use super::column::{HeadsOf, Site};
-use super::engine::Engine;
-use super::key::Commit;
+use super::column::{Column, HeadsOf, Site};
+use super::engine::{Batch, Engine};
+use super::key::{Commit, Key};
 use super::overlay::Overlay;
 use super::queue::{Queue, Request, Taken, Verdict};
-use super::record::{Heads, Settled};
+use super::record::{Heads, Settled, Value};
 use super::table;
 use super::transaction::{Effects, Moment, Transaction};
 use crate::model::{BlobKey, Hlc, Origin, WallMs};
@@ -104,7 +104,7 @@ impl Writer {
     pub(super) fn group(&mut self, taken: Taken) {
         self.abandoned.extend(taken.abandoned);
         if let Err(error) = self.find_standing() {
-            tracing::error!(%error, "the metadata writer cannot go on");
+            tracing::error!(%error, "the metadata writer cannot go on yet");
             taken.requests.into_iter().for_each(|request| request.answer(Err(error.clone())));
             return;
         }
@@ -222,8 +222,8 @@ impl Writer {
         }
     }
 
-    /// After a batch of unknown outcome: reads where the store stands, and begins a new life, so that no sequence can be issued twice
-    /// whatever a later crash brings back.
+    /// After a batch of unknown outcome: reads where the store stands, writes that down, so that no crash can bring the batch back after
+    /// anybody was answered on the strength of its absence, and begins a new life, so that no sequence can be issued twice.
     fn find_standing(&mut self) -> Result<(), MetadataError> {
         let attempted = match &self.standing {
             Standing::Sound => return Ok(()),
@@ -236,6 +236,9 @@ impl Writer {
             self.standing = Standing::Lost(error.clone());
             return Err(error);
         }
+        let mut barrier = Batch::default();
+        barrier.put(HeadsOf::ID, ().to_key(), found.to_value());
+        self.engine.write(barrier, true)?;
         self.heads = found;
         self.origin = Origin(self.runtime.random.bytes());
         self.standing = Standing::Sound;

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod checking;
+mod engines;
 mod exchange;
 mod group;
 mod opening;

@@ -3,11 +3,11 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use halidom::metadata::MetadataError;
-use halidom::metadata::column::{COLUMNS, ColumnId};
-use halidom::metadata::engine::{Batch, Bounds, Engine, Source};
-use halidom::metadata::memory::{Fault, MemoryEngine};
-use halidom::metadata::rocks::{RocksEngine, RocksSettings};
+use super::super::column::{COLUMNS, ColumnId};
+use super::super::engine::{Batch, Bounds, Engine, Source};
+use super::super::memory::{Fault, MemoryEngine};
+use super::super::rocks::{RocksEngine, RocksSettings};
+use super::MetadataError;
 
 fn rocks(directory: &tempfile::TempDir) -> RocksEngine {
     RocksEngine::open(&directory.path().join("db"), &RocksSettings::default()).unwrap()
@@ -20,7 +20,10 @@ fn each_engine(check: impl Fn(Arc<dyn Engine>)) {
     check(Arc::new(rocks(&directory)));
 }
 
-fn batch(changes: &[(ColumnId, &[u8], Option<&[u8]>)]) -> Batch {
+/// A change, borrowed.
+type Borrowed<'a> = (ColumnId, &'a [u8], Option<&'a [u8]>);
+
+fn batch(changes: &[Borrowed<'_>]) -> Batch {
     let mut batch = Batch::default();
     for (column, key, value) in changes {
         match value {
@@ -165,7 +168,7 @@ fn a_checkpoint_on_another_file_system_is_refused() {
     let elsewhere = std::path::Path::new("/dev/shm");
     let device = |path: &std::path::Path| std::fs::metadata(path).map(|found| found.dev()).ok();
     if device(elsewhere).is_none() || device(elsewhere) == device(directory.path()) {
-        eprintln!("no second file system here: nothing to test");
+        // No second file system on this machine.
         return;
     }
     let path = elsewhere.join("halidom-checkpoint-that-must-not-be");
