@@ -5,6 +5,15 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod blobs;
+pub mod cli;
+pub mod client;
 pub mod config;
+pub mod http;
+pub mod imaging;
+pub mod maintenance;
+pub mod metadata;
 pub mod model;
 pub mod runtime;
+pub mod server;
+pub mod service;

@@ -166,8 +166,7 @@ pub struct AuditRecord {
     /// When (RFC 3339).
     pub at: String,
     /// With which token.
-    #[schema(value_type = uuid::Uuid)]
-    pub token: TokenId,
+    pub token: String,
     /// What: `user.create`, `token.revoke`, …
     pub action: String,
     /// To what.

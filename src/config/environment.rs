@@ -1,9 +1,10 @@
 //! The one place that reads the process's environment.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 /// Environment variables, as they were when they were read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
 /// The environment of this process.
@@ -32,5 +33,26 @@ impl Environment {
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    /// Names alone: values may be secrets, such as `HALIDOM_TOKEN`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_not_logged() {
+        let environment: Environment = [("HALIDOM_TOKEN", "secret"), ("NO_COLOR", "1")].into_iter().collect();
+        assert_eq!(format!("{environment:?}"), "[\"HALIDOM_TOKEN\", \"NO_COLOR\"]");
+        assert_eq!(environment.get("HALIDOM_TOKEN"), Some("secret".as_ref()));
+        assert!(environment.no_color());
+        assert!(!Environment::from_iter([("NO_COLOR", "")]).no_color());
     }
 }

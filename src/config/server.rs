@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::Findings;
+use super::units::deserialize_address;
 use super::{ByteSize, Listen};
 
 /// `[server]`: where the service listens, and how long it waits for whom.
@@ -13,6 +14,7 @@ use super::{ByteSize, Listen};
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where clients come in.
+    #[serde(deserialize_with = "deserialize_address")]
     pub listen: SocketAddr,
     /// Where `/metrics` stands; not for the public.
     pub admin_listen: Listen,

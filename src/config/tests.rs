@@ -122,7 +122,11 @@ fn what_is_of_the_wrong_kind_names_key_and_source() {
         ("[server]\nheader_timeout = 'soon'", None, "server.header_timeout: "),
         ("[server]\nheader_timeout = 30", None, "server.header_timeout: "),
         ("[server]\nlisten = 'localhost'", None, "server.listen: "),
-        ("[server]\nlisten = 'off'", None, "server.listen: "),
+        (
+            "[server]\nlisten = 'off'",
+            None,
+            "server.listen: \"off\" is not an address and port like \"127.0.0.1:8420\" or \"[::]:8420\" (from the file)",
+        ),
         ("[log]\nformat = 'xml'", None, "log.format: unknown variant"),
         ("[storage]\nblobs = '/srv'", None, "storage.blobs: \"/srv\" is not a URL; for a directory write \"file:///dir\" (from the file)"),
         (

@@ -139,12 +139,18 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
             "off" => Ok(Self::Off),
-            address => address
-                .parse()
-                .map(Self::At)
-                .map_err(|_| format!("{text:?} is not an address and port like \"127.0.0.1:8420\" or \"[::]:8420\", nor \"off\"")),
+            address => parse_address(address).map(Self::At).map_err(|error| format!("{error}, nor \"off\"")),
         }
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is not an address and port like \"127.0.0.1:8420\" or \"[::]:8420\""))
+}
+
+/// Reads the address of a listener that cannot be off.
+pub(super) fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 impl Serialize for Listen {

@@ -43,8 +43,11 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let paging = Paging::new(filter.limit, filter.cursor);
     let limit = paging.limit(&app);
-    let albums = app.services.list_albums(&caller, paging.after::<AlbumId>()?, limit + 1, filter.name.as_deref()).await?;
-    Ok(cursor::page(albums, limit, &uri, |album| album.view.id, views::album))
+    let albums = match &filter.name {
+        Some(name) => app.services.albums_named(&caller, name, limit).await?,
+        None => app.services.list_albums(&caller, paging.after()?, limit).await?,
+    };
+    Ok(cursor::page(albums, &uri, views::album))
 }
 
 /// Shows an album.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::api::Page;
+use crate::service;
 
 /// Longer cursors are not ours.
 const MAX_LENGTH: usize = 512;
@@ -28,19 +29,11 @@ fn write<T: Serialize>(last: &T) -> Option<String> {
     postcard::to_stdvec(last).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A page of at most `limit` of the `limit + 1` items that were read, with the cursor and link of the next where there is one.
-pub(super) fn page<T, U: Serialize, K: Serialize>(
-    mut items: Vec<T>,
-    limit: usize,
-    uri: &Uri,
-    key: impl Fn(&T) -> K,
-    view: impl FnMut(T) -> U,
-) -> Response {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = if more { items.last().and_then(|last| write(&key(last))) } else { None };
+/// A page as it is sent, with the cursor and link of the next where there is one.
+pub(super) fn page<T, P: Serialize, U: Serialize>(page: service::Page<T, P>, uri: &Uri, view: impl FnMut(T) -> U) -> Response {
+    let next = page.next.as_ref().and_then(write);
     let link = next.as_deref().and_then(|cursor| link_to_next(uri, cursor));
-    let mut response = Json(Page { items: items.into_iter().map(view).collect(), next }).into_response();
+    let mut response = Json(Page { items: page.items.into_iter().map(view).collect(), next }).into_response();
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }

@@ -33,6 +33,6 @@ pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiErr
 
 /// The metrics in OpenMetrics text.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (StatusCode::OK, [(header::CONTENT_TYPE, TEXT)], app.observer.render()).into_response()
+    let (media_type, text) = app.observer.render().await;
+    (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], text).into_response()
 }

@@ -59,17 +59,17 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let response = next.run(request).await;
     let elapsed = app.runtime.clock.monotonic().saturating_sub(started);
     let route = response.extensions().get::<Route>().map_or("unmatched", |route| route.0.as_str());
-    let status = response.status().as_u16();
+    let status = response.status();
     app.observer.request(&ObservedRequest {
         route,
-        method: method.as_str(),
+        method: &method,
         status,
         elapsed,
         received_bytes,
         sent_bytes: content_length(response.headers()),
     });
     let code = response.extensions().get::<ErrorCode>().map_or("", |code| code.0);
-    tracing::info!(status, elapsed_us = elapsed.as_micros() as u64, route, code, "answered");
+    tracing::info!(status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, route, code, "answered");
     response
 }
 

@@ -37,13 +37,29 @@ pub use openapi::document as openapi_document;
 pub use routes::{admin_router, router};
 
 /// What happened, told to whoever measures. `http` knows no metrics.
+#[async_trait::async_trait]
 pub trait Observer: Send + Sync + fmt::Debug {
     /// A request was answered. `route` is the route's template, `unmatched` where none matched.
     fn request(&self, request: &ObservedRequest<'_>);
     /// An upload was acknowledged, or refused with a code.
     fn upload(&self, outcome: UploadOutcome);
-    /// The text of `/metrics`.
-    fn render(&self) -> String;
+    /// A rendition was answered, or refused with a code.
+    fn rendition(&self, outcome: RenditionOutcome);
+    /// Photos were made without bytes being sent.
+    fn linked(&self, size_bytes: u64);
+    /// The text of `/metrics`, with its media type.
+    async fn render(&self) -> (&'static str, String);
+}
+
+/// Where a rendition came from.
+#[derive(Debug, Clone, Copy)]
+pub enum RenditionOutcome {
+    /// From the cache, or from a render that another request had begun.
+    Cached,
+    /// From a render of its own.
+    Rendered(Duration),
+    /// Refused, with the problem's code.
+    Refused(&'static str),
 }
 
 /// An answered request.
@@ -52,9 +68,9 @@ pub struct ObservedRequest<'a> {
     /// The route's template.
     pub route: &'a str,
     /// The method.
-    pub method: &'a str,
+    pub method: &'a http::Method,
     /// The status.
-    pub status: u16,
+    pub status: http::StatusCode,
     /// From the head of the request to the head of the answer.
     pub elapsed: Duration,
     /// `Content-Length` of the request, where known.
@@ -77,7 +93,10 @@ pub enum UploadOutcome {
         size_bytes: u64,
     },
     /// Nothing was made: the photo stood there already.
-    Existing,
+    Existing {
+        /// How many.
+        size_bytes: u64,
+    },
     /// Refused, with the problem's code.
     Refused(&'static str),
 }

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::App;
-use super::conditional::{self, Precondition};
+use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::extract::{Auth, PathId};
-use super::range::{self, RangeAnswer};
+use super::range::{self, Selection};
 use super::{content_disposition, digest_header};
 use crate::api::Problem;
-use crate::model::PhotoId;
 use crate::model::photo::PhotoView;
+use crate::model::{Format, PhotoId};
 use crate::service::{BlobReader, ServiceError};
 
 /// Bytes that are read and sent at once.
@@ -38,19 +38,18 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let photo = app.services.original(&caller, id)?.photo;
-    let etag = format!("\"{}\"", photo.hash);
-    match conditional::evaluate(&headers, &etag) {
-        Precondition::Proceed => {}
-        Precondition::NotModified => return Ok(not_modified(&etag)),
-        Precondition::Failed => return Err(ApiError::PreconditionFailed),
+    let tag = EntityTag::of_blob(&photo.hash);
+    match conditional::evaluate(&method, &headers, Some(&tag)) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => return Ok(not_modified(&tag)),
+        Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    // RFC 9110, section 14.2: Range is defined for GET alone.
-    let asked = if method == Method::GET { range::evaluate(&headers, &etag, photo.size_bytes) } else { RangeAnswer::Whole };
-    let (status, start, end) = match asked {
-        RangeAnswer::Whole => (StatusCode::OK, 0, photo.size_bytes),
-        RangeAnswer::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        RangeAnswer::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes: photo.size_bytes }),
+    let part = match range::select(&method, &headers, &tag, photo.size_bytes) {
+        Selection::Whole => None,
+        Selection::Part(part) => Some(part),
+        Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes: photo.size_bytes }),
     };
+    let (start, end) = part.map_or((0, photo.size_bytes), |part| (part.first, part.last + 1));
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
@@ -60,38 +59,38 @@ pub(super) async fn get(
         }
         Body::from_stream(pieces(blob, start, end))
     };
-    let mut response = (status, body).into_response();
-    describe(response.headers_mut(), &photo, &etag, start, end, status);
+    let mut response = (if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }, body).into_response();
+    let headers = response.headers_mut();
+    describe(headers, &photo, &tag);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    if let Some(part) = part {
+        headers.insert(header::CONTENT_RANGE, part.content_range(photo.size_bytes));
+    }
     Ok(response)
 }
 
-fn not_modified(etag: &str) -> Response {
+fn not_modified(tag: &EntityTag) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
     let headers = response.headers_mut();
-    insert(headers, header::ETAG, etag);
+    headers.insert(header::ETAG, tag.to_header());
     headers.insert(header::CACHE_CONTROL, CACHING);
     response
 }
 
-fn describe(headers: &mut HeaderMap, photo: &PhotoView, etag: &str, start: u64, end: u64, status: StatusCode) {
-    insert(headers, header::CONTENT_TYPE, crate::model::format::media_type(&photo.format));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+fn describe(headers: &mut HeaderMap, photo: &PhotoView, tag: &EntityTag) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&photo.format)));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, CACHING);
-    insert(headers, header::ETAG, etag);
-    insert(headers, header::CONTENT_DISPOSITION, &content_disposition::attachment(&photo.name));
-    insert(headers, header::HeaderName::from_static("repr-digest"), &digest_header::write_sha256(&photo.sha256));
-    // An SVG or HTML that slipped through must not run, whatever a browser makes of it.
+    headers.insert(header::ETAG, tag.to_header());
+    headers.insert(header::CONTENT_DISPOSITION, content_disposition::attachment(&photo.name));
+    headers.insert(digest_header::REPR_DIGEST, digest_header::sha256_field(&photo.sha256));
+    // Whatever a browser makes of the bytes, they must not run.
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-    if status == StatusCode::PARTIAL_CONTENT {
-        insert(headers, header::CONTENT_RANGE, &format!("bytes {start}-{}/{}", end - 1, photo.size_bytes));
-    }
 }
 
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
+/// The media type of a stored format; one that a later version stored is bytes.
+fn media_type(format: &str) -> &'static str {
+    format.parse::<Format>().map_or("application/octet-stream", Format::media_type)
 }
 
 /// The bytes from `start` up to `end`, in pieces. An error breaks the connection off, so that a short body is never taken for whole.

@@ -25,9 +25,9 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let limit = paging.limit(&app);
-    let photos = app.services.list_photos(&caller, album, paging.after::<PhotoId>()?, limit + 1).await?;
+    let photos = app.services.list_photos(&caller, album, paging.after()?, limit).await?;
     let writer = PhotoWriter::new(&app.services, &caller)?;
-    Ok(cursor::page(photos, limit, &uri, |photo| photo.id, |photo| writer.photo(photo)))
+    Ok(cursor::page(photos, &uri, |photo| writer.photo(photo)))
 }
 
 /// Shows a photo.

@@ -5,12 +5,13 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
-use super::conditional::{self, Precondition};
+use super::accept::{self, Offer};
+use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
-use super::range::{self, RangeAnswer};
+use super::range::{self, Selection};
+use super::{App, RenditionOutcome};
 use crate::api::Problem;
-use crate::service::OutputFormat;
+use crate::service::{RenditionFormat, ServiceError};
 
 /// A rendition never changes under its URL.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -27,54 +28,60 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
-    let path = uri.path().strip_prefix("/i").unwrap_or(uri.path());
-    let request = app.services.resolve_rendition(path)?;
-    let etag = request.etag();
-    match conditional::evaluate(&headers, &etag) {
-        Precondition::Proceed => {}
-        Precondition::NotModified => {
+    let request = app.services.resolve_rendition(uri.path(), preferred(&headers))?;
+    let tag = EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))?;
+    match conditional::evaluate(&method, &headers, Some(&tag)) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            describe(response.headers_mut(), &etag);
+            describe(response.headers_mut(), &tag);
             return Ok(response);
         }
-        Precondition::Failed => return Err(ApiError::PreconditionFailed),
+        Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    let rendition = app.services.rendition(&request).await?;
-    let size = rendition.bytes.len() as u64;
-    let (status, start, end) = match if method == Method::GET { range::evaluate(&headers, &etag, size) } else { RangeAnswer::Whole } {
-        RangeAnswer::Whole => (StatusCode::OK, 0, size),
-        RangeAnswer::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        RangeAnswer::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes: size }),
+    let rendition = match app.services.rendition(&request).await {
+        Ok(rendition) => rendition,
+        Err(error) => {
+            let error = ApiError::from(error);
+            app.observer.rendition(RenditionOutcome::Refused(error.code()));
+            return Err(error);
+        }
     };
-    let body = if method == Method::HEAD { Body::empty() } else { Body::from(rendition.bytes.slice(start as usize..end as usize)) };
+    app.observer.rendition(rendition.rendered.map_or(RenditionOutcome::Cached, RenditionOutcome::Rendered));
+    let rendition = rendition.rendition;
+    let size_bytes = rendition.bytes.len() as u64;
+    let (status, bytes) = match range::select(&method, &headers, &tag, size_bytes) {
+        Selection::Whole => (StatusCode::OK, rendition.bytes),
+        Selection::Part(part) => (StatusCode::PARTIAL_CONTENT, rendition.bytes.slice(part.first as usize..=part.last as usize)),
+        Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
+    };
+    let length = bytes.len();
+    let body = if method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
     let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    describe(headers, &etag);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(rendition.format)));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if status == StatusCode::PARTIAL_CONTENT
-        && let Ok(value) = HeaderValue::try_from(format!("bytes {start}-{}/{size}", end - 1))
-    {
-        headers.insert(header::CONTENT_RANGE, value);
+    let sent = response.headers_mut();
+    describe(sent, &tag);
+    sent.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendition.format.media_type()));
+    sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    sent.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Selection::Part(part) = range::select(&method, &headers, &tag, size_bytes) {
+        sent.insert(header::CONTENT_RANGE, part.content_range(size_bytes));
     }
     Ok(response)
 }
 
-fn describe(headers: &mut HeaderMap, etag: &str) {
+/// The format for a URL that names none, by `Accept`: WebP for those who name it, else JPEG.
+fn preferred(headers: &HeaderMap) -> RenditionFormat {
+    let offers = [RenditionFormat::WebP, RenditionFormat::Jpeg, RenditionFormat::Png];
+    let [webp, jpeg, png] = offers.map(RenditionFormat::media_type);
+    let chosen = accept::negotiate(headers, &[Offer::if_named(webp), Offer::anyone(jpeg), Offer::anyone(png)]);
+    offers.into_iter().find(|offer| Some(offer.media_type()) == chosen).unwrap_or(RenditionFormat::Jpeg)
+}
+
+fn describe(headers: &mut HeaderMap, tag: &EntityTag) {
     headers.insert(header::CACHE_CONTROL, CACHING);
-    if let Ok(value) = HeaderValue::from_str(etag) {
-        headers.insert(header::ETAG, value);
-    }
+    headers.insert(header::ETAG, tag.to_header());
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
     // Thumbnails are painted by pages of other origins: the tenants' own sites.
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
-}
-
-fn media_type(format: OutputFormat) -> &'static str {
-    match format {
-        OutputFormat::Jpeg => "image/jpeg",
-        OutputFormat::WebP => "image/webp",
-        OutputFormat::Png => "image/png",
-    }
 }

@@ -60,11 +60,6 @@ pub(super) fn original_path(photo: PhotoId) -> String {
     format!("/v1/photos/{photo}/original")
 }
 
-/// Where a rendition is fetched, given what the service signed: signature, options and source.
-pub(super) fn rendition_path(signed: &str) -> String {
-    format!("/i{signed}")
-}
-
 /// Where an album is found.
 pub(super) fn album_path(album: AlbumId) -> String {
     format!("/v1/albums/{album}")

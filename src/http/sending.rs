@@ -38,7 +38,10 @@ pub(super) async fn link(
     let mut linked = Linked { items: vec![], missing: vec![] };
     for outcome in outcomes {
         match outcome {
-            LinkOutcome::Photo { photo, duplicate } => linked.items.push(writer.arrived(*photo, duplicate)),
+            LinkOutcome::Photo { photo, duplicate } => {
+                app.observer.linked(photo.size_bytes);
+                linked.items.push(writer.arrived(*photo, duplicate));
+            }
             LinkOutcome::Missing(hash) => linked.missing.push(hash),
         }
     }

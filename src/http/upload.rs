@@ -12,9 +12,9 @@ use super::extract::{Auth, Params, PathId};
 use super::idle::IdleTimeout;
 use super::views::PhotoWriter;
 use super::{App, UploadOutcome, digest_header, routes};
-use crate::api::{Photo, Problem, X_BLAKE3};
+use crate::api::{Photo, Problem};
 use crate::model::{AlbumId, PhotoId};
-use crate::service::{ExpectedDigests, PhotoName, ServiceError, UploadRequest, Uploaded};
+use crate::service::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 
 /// The header that makes a retry safe.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -110,7 +110,7 @@ async fn receive(
 fn outcome(uploaded: &Uploaded) -> UploadOutcome {
     let size_bytes = uploaded.size_bytes;
     match (uploaded.created, uploaded.deduplicated) {
-        (false, _) => UploadOutcome::Existing,
+        (false, _) => UploadOutcome::Existing { size_bytes },
         (true, true) => UploadOutcome::Deduplicated { size_bytes },
         (true, false) => UploadOutcome::Stored { size_bytes },
     }
@@ -118,17 +118,6 @@ fn outcome(uploaded: &Uploaded) -> UploadOutcome {
 
 /// The digests that the client sent along.
 fn expected(headers: &HeaderMap) -> Result<ExpectedDigests, ApiError> {
-    let sha256 = match headers.get("content-digest") {
-        None => None,
-        Some(value) => digest_header::parse_sha256(value.to_str().unwrap_or(""))
-            .map_err(|_| ApiError::Malformed { detail: "content-digest: not as RFC 9530 writes it".into() })?,
-    };
-    let blake3 = match headers.get(X_BLAKE3) {
-        None => None,
-        Some(value) => {
-            let parsed = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-            Some(parsed.ok_or(ServiceError::Invalid { field: X_BLAKE3, detail: "expected 64 lowercase hex digits".into() })?)
-        }
-    };
-    Ok(ExpectedDigests { sha256, blake3 })
+    let sent = digest_header::ExpectedDigests::of(headers).map_err(|error| ApiError::Malformed { detail: error.to_string() })?;
+    Ok(ExpectedDigests { sha256: sent.sha256, blake3: sent.blake3 })
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::error::ApiError;
 use super::extract::{Auth, Body};
-use super::{App, routes};
+use super::App;
 use crate::api::{Problem, SignUrl, SignedUrl};
 use crate::service::UrlOptions;
 
@@ -24,6 +24,5 @@ pub(super) async fn sign(
         format: request.format,
         expires: request.expires,
     };
-    let signed = app.services.sign_rendition(&caller, request.hash, &options)?;
-    Ok(Json(SignedUrl { url: routes::rendition_path(&signed) }))
+    Ok(Json(SignedUrl { url: app.services.sign_rendition(&caller, request.hash, &options)? }))
 }

@@ -22,8 +22,8 @@ pub(super) fn album(row: AlbumRow) -> api::Album {
         id: row.view.id,
         name: row.view.name,
         description: Some(row.view.description).filter(|text| !text.is_empty()),
-        photo_count: row.photo_count,
-        bytes: row.bytes,
+        photo_count: row.totals.photos,
+        bytes: row.totals.bytes,
         created_at: time(row.view.first_created),
     }
 }
@@ -41,8 +41,8 @@ impl PhotoWriter {
         let camera = api::Camera { make: view.camera_make, model: view.camera_model, lens: view.lens };
         let urls = api::PhotoUrls {
             original: super::routes::original_path(view.id),
-            thumbnail: super::routes::rendition_path(&self.0.thumbnail(view.hash)),
-            preview: super::routes::rendition_path(&self.0.preview(view.hash)),
+            thumbnail: self.0.thumbnail(view.hash),
+            preview: self.0.preview(view.hash),
         };
         api::Photo {
             id: view.id,
@@ -56,7 +56,7 @@ impl PhotoWriter {
             height: view.height,
             taken_at: view.taken_at,
             camera: (camera.make.is_some() || camera.model.is_some() || camera.lens.is_some()).then_some(camera),
-            gps: view.gps.map(|gps| api::Gps { latitude: gps.latitude, longitude: gps.longitude, altitude_m: gps.altitude_m }),
+            gps: view.gps.map(|gps| api::Gps { latitude: gps.latitude(), longitude: gps.longitude(), altitude_m: gps.altitude_m() }),
             placeholder: view.placeholder.map(|bytes| STANDARD.encode(bytes)),
             uploaded_at: time(view.first_created),
             duplicate: None,

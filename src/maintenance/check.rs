@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::api::{CheckReport, Finding};
 use crate::blobs::{BlobError, BlobStore, InventoryItem};
-use crate::metadata::{BlobRow, Metadata, MetadataError, Read, check_metadata};
+use crate::metadata::check::Fault;
+use crate::metadata::{self, BlobRow, Metadata, MetadataError, Read};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Gone};
 
@@ -42,10 +43,10 @@ impl From<Gone> for CheckError {
 pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, read_data: bool) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
     let own = metadata.clone();
-    let found = pool.run(move || check_metadata(&own.read())).await??;
-    report.rows = found.rows;
-    for difference in found.differences {
-        add(&mut report, &difference.code, difference.subject, difference.detail);
+    let (checked, findings) = pool.run(move || check_metadata(&own)).await??;
+    report.rows = checked;
+    for finding in findings {
+        add(&mut report, finding.fault.as_str(), hex(&finding.key), finding.detail);
     }
     let unlisted = walk(metadata, blobs, &mut report).await?;
     for row in unlisted {
@@ -55,6 +56,21 @@ pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPo
         read_all(metadata, blobs, pool, &mut report).await?;
     }
     Ok(report)
+}
+
+/// Metadata checked against itself: rows looked at, and what is wrong. Damage marks are not reported here: the blobs' walk does.
+fn check_metadata(metadata: &Metadata) -> Result<(u64, Vec<metadata::check::Finding>), MetadataError> {
+    let mut findings = vec![];
+    let checked = metadata::check::check(&metadata.read(), &mut |finding| {
+        if findings.len() < MAX_LISTED {
+            findings.push(finding);
+        }
+    })?;
+    Ok((checked.rows, findings))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn add(report: &mut CheckReport, code: &str, subject: impl ToString, detail: impl ToString) {
@@ -69,7 +85,7 @@ async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckRepo
     let mut rows = Rows::new(metadata.clone());
     let mut unlisted = vec![];
     let mut failed = None;
-    let walked = blobs.inventory(&mut |item| {
+    let mut each = |item| {
         if failed.is_some() {
             return;
         }
@@ -83,8 +99,8 @@ async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckRepo
                 }
             }
         }
-    });
-    walked.await?;
+    };
+    blobs.inventory(&mut each).await?;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -166,7 +182,7 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
     loop {
         let own = metadata.clone();
         let page = pool.run(move || own.read().list_blobs(after, PAGE)).await??;
-        for row in page.iter().filter(|row| !row.damaged) {
+        for row in page.items.iter().filter(|row| !row.damaged) {
             // What is missing or of the wrong size was reported by the walk.
             let Ok(reader) = blobs.open(&row.key).await else { continue };
             if reader.size_bytes() != row.stored_bytes {
@@ -180,10 +196,10 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
             }
             report.bytes_read += row.stored_bytes;
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key.hash),
-            _ => return Ok(()),
+        if page.next.is_none() {
+            return Ok(());
         }
+        after = page.next;
     }
 }
 
@@ -203,9 +219,9 @@ impl Rows {
     fn peek(&mut self) -> Result<Option<&BlobRow>, MetadataError> {
         if self.page.is_empty() && !self.ended {
             let page = self.metadata.read().list_blobs(self.after, PAGE)?;
-            self.ended = page.len() < PAGE;
-            self.after = page.last().map(|row| row.key.hash).or(self.after);
-            self.page = page.into();
+            self.ended = page.next.is_none();
+            self.after = page.next;
+            self.page = page.items.into();
         }
         Ok(self.page.front())
     }

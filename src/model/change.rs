@@ -63,7 +63,26 @@ fn group(members: &[(&Stamp, &Live)]) -> Option<Group> {
     Some(Group { seen: seen.collect(), trashed, live, created: **created })
 }
 
-/// Creates a row. `registers`: those that are set from the beginning.
+/// The first of a commit's deltas that contradicts one before it: a second creation of a row, or another value of a register, under the
+/// commit's one stamp. Of two such values the larger would stand, not the later: the writer refuses the commit, it is a mistake in the
+/// program. `at`: the commit's stamp.
+pub fn contradiction(at: Stamp, deltas: &[Delta]) -> Option<&Delta> {
+    let mut joined: BTreeMap<(RowKey, Stamp), Live> = BTreeMap::new();
+    deltas.iter().find(|delta| {
+        let Row::Live(live) = &delta.row else { return false };
+        let before = joined.entry((delta.key, delta.birth)).or_default();
+        let differs = |one: Option<&Register>, other: Option<&Register>| {
+            matches!((one, other), (Some(one), Some(other)) if one.stamp == at && other.stamp == at && one.value != other.value)
+        };
+        let contradicts = before.fixed.is_some() && live.fixed.is_some()
+            || differs(before.place.as_ref(), live.place.as_ref())
+            || live.registers.iter().any(|(field, register)| differs(before.registers.get(field), Some(register)));
+        before.join(live);
+        contradicts
+    })
+}
+
+/// Creates a row: at most once a commit, whose stamp becomes the birth. `registers`: those that are set from the beginning.
 pub(super) fn create(
     key: RowKey,
     at: Stamp,
@@ -113,6 +132,8 @@ pub fn purge(key: RowKey, seen: &[Seen]) -> Vec<Delta> {
 
 /// Puts a row back, from the trash or from the past: deletes the births seen and makes a new one with the fields of `from`, those that
 /// this version does not know included. A purge that others do meanwhile cannot hit the new birth.
+///
+/// A commit can put back one group of a row only: the new birth is named by the commit's stamp.
 ///
 /// `seen`: the births of the same group as it is now, none where it is gone. `place`: where to, `None` for where it was.
 /// `first_created`: the field that keeps the time of the first creation, so that what is put back does not look new.

@@ -109,6 +109,12 @@ impl UserId {
 impl AlbumId {
     /// Where albums themselves are placed.
     pub const ROOT: Self = Self::from_bytes([0; 16]);
+
+    /// The id that a client gives the album it makes for a name that it did not find: a function of user and name alone, so that two
+    /// uploads that make it at the same time, also at two sites, make one.
+    pub fn from_name(tenant: TenantId, user: UserId, name: &str) -> Self {
+        Self(derive("halidom 2026-11 album id of a name", &[tenant.as_bytes(), user.as_bytes(), name.as_bytes()]))
+    }
 }
 
 impl PhotoId {
@@ -162,5 +168,14 @@ mod tests {
         assert_ne!(id(UserId::DEFAULT, "k"), id(UserId::NONE, "k"));
         assert_ne!(id(UserId::DEFAULT, "k"), id(UserId::DEFAULT, "l"));
         assert_eq!(id(UserId::DEFAULT, "k").as_uuid().get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_name_gives_one_album_id_a_user() {
+        let id = |user, name| AlbumId::from_name(TenantId::DEFAULT, user, name);
+        assert_eq!(id(UserId::DEFAULT, "Ski"), id(UserId::DEFAULT, "Ski"));
+        assert_ne!(id(UserId::DEFAULT, "Ski"), id(UserId::NONE, "Ski"));
+        assert_ne!(id(UserId::DEFAULT, "Ski"), id(UserId::DEFAULT, "ski"));
+        assert_eq!(id(UserId::DEFAULT, "Ski").as_uuid().get_version_num(), 8);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::change::{self, Group, Seen};
 use super::row::{Births, Delta, Field, Fixed};
+use super::taken::Gps;
 use super::value::{self, FixedBuilder, read_array, read_number, read_text, write_number};
 use super::{AlbumId, BlobHash, Owner, PhotoId, RowKey, Sha256, Stamp, WallMs};
 
@@ -26,34 +27,20 @@ const FIRST_CREATED_MS: Field = Field(15);
 const NAME: Field = Field(1);
 const CAPTION: Field = Field(2);
 
-/// Where a photo was taken, in degrees (WGS 84) and metres above the sea.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gps {
-    /// North is positive.
-    pub latitude: f64,
-    /// East is positive.
-    pub longitude: f64,
-    /// `None` where the file does not say.
-    pub altitude_m: Option<f64>,
+fn gps_to_bytes(gps: Gps) -> Vec<u8> {
+    let numbers = [Some(gps.latitude_e7), Some(gps.longitude_e7), gps.altitude_mm];
+    numbers.into_iter().flatten().flat_map(i32::to_be_bytes).collect()
 }
 
-impl Gps {
-    fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = [self.latitude.to_be_bytes(), self.longitude.to_be_bytes()].concat();
-        bytes.extend(self.altitude_m.iter().flat_map(|altitude| altitude.to_be_bytes()));
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (numbers, []) = bytes.as_chunks::<8>() else { return None };
-        let number = |bytes: &[u8; 8]| Some(f64::from_be_bytes(*bytes)).filter(|number| number.is_finite());
-        let (latitude, longitude, altitude_m) = match numbers {
-            [latitude, longitude] => (latitude, longitude, None),
-            [latitude, longitude, altitude] => (latitude, longitude, Some(number(altitude)?)),
-            _ => return None,
-        };
-        Some(Self { latitude: number(latitude)?, longitude: number(longitude)?, altitude_m })
-    }
+fn gps_from_bytes(bytes: &[u8]) -> Option<Gps> {
+    let (numbers, []) = bytes.as_chunks::<4>() else { return None };
+    let number = |bytes: &[u8; 4]| i32::from_be_bytes(*bytes);
+    let (latitude, longitude, altitude) = match numbers {
+        [latitude, longitude] => (latitude, longitude, None),
+        [latitude, longitude, altitude] => (latitude, longitude, Some(number(altitude))),
+        _ => return None,
+    };
+    Some(Gps { latitude_e7: number(latitude), longitude_e7: number(longitude), altitude_mm: altitude })
 }
 
 /// What is known of a photo when it is created, and never changes: what its bytes say.
@@ -105,7 +92,7 @@ impl NewPhoto {
             .put_some(CAMERA_MAKE, self.camera_make.as_deref())
             .put_some(CAMERA_MODEL, self.camera_model.as_deref())
             .put_some(LENS, self.lens.as_deref())
-            .put_some(GPS, self.gps.map(Gps::to_bytes))
+            .put_some(GPS, self.gps.map(gps_to_bytes))
             .put_some(PLACEHOLDER, self.placeholder.as_deref())
             .build()
     }
@@ -219,7 +206,7 @@ fn of_group(id: PhotoId, key: RowKey, hash: BlobHash, group: Group) -> Option<Ph
         camera_make: fixed(CAMERA_MAKE).and_then(read_text),
         camera_model: fixed(CAMERA_MODEL).and_then(read_text),
         lens: fixed(LENS).and_then(read_text),
-        gps: fixed(GPS).and_then(Gps::from_bytes),
+        gps: fixed(GPS).and_then(gps_from_bytes),
         placeholder: fixed(PLACEHOLDER).map(<[u8]>::to_vec),
         sha256: Sha256::from_bytes(fixed(SHA256).and_then(read_array)?),
         crc32: u32::from_be_bytes(fixed(CRC32).and_then(read_array)?),
@@ -260,8 +247,10 @@ impl PhotoView {
     }
 }
 
-/// Puts a photo back from the trash or from the past: see `change::rebirth`. `now`: the row as it is; `from`: where the fields come
+/// Puts a photo back from the trash or from the past: deletes the births of `now` of these bytes
+/// and makes a new one, which a concurrent purge cannot hit. `now`: the row as it is; `from`: where the fields come
 /// from, `now` itself or the row of a snapshot; `album`: where to, `None` for where it was. No deltas where `from` has no such bytes.
+/// One photo of a row and commit: others of the row need a stamp of their own.
 pub fn put_back(key: RowKey, at: Stamp, hash: &BlobHash, now: &Births, from: &Births, album: Option<AlbumId>) -> Vec<Delta> {
     let group = |births| {
         let groups = change::groups(births, |live| value::fixed(live, HASH).and_then(read_array).map(BlobHash::from_bytes));

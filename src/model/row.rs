@@ -141,6 +141,26 @@ impl Births {
         self.0.len() != before
     }
 
+    /// What a reconciliation joins to this row, which is `self` here and `theirs` at the sender (empty where it has none): every birth
+    /// of the sender, and the deletion of every birth that the sender lacks and its vector covers. What would change nothing is left out,
+    /// so that equal rows give nothing; `covers` asks the own vector, `sender_covers` the sender's.
+    pub fn reconciliation(
+        &self,
+        theirs: &Self,
+        covers: impl Fn(&Stamp) -> bool,
+        sender_covers: impl Fn(&Stamp) -> bool,
+    ) -> Vec<(Stamp, Row)> {
+        let lacking = self.live().map(|(birth, _)| birth).filter(|birth| !theirs.0.contains_key(birth) && sender_covers(birth));
+        let deltas = theirs.0.iter().map(|(birth, row)| (*birth, row.clone())).chain(lacking.map(|birth| (*birth, Row::Dead)));
+        let changes = deltas.filter(|(birth, row)| {
+            let own = Self(self.0.get(birth).map(|own| (*birth, own.clone())).into_iter().collect());
+            let mut joined = own.clone();
+            joined.join(*birth, row, covers(birth));
+            joined != own
+        });
+        changes.collect()
+    }
+
     /// All births with their rows, oldest first, stubs included.
     pub fn iter(&self) -> impl Iterator<Item = (&Stamp, &Row)> {
         self.0.iter()

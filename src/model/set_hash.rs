@@ -38,10 +38,10 @@ pub fn row_hash(set_key: &SetKey, key: &RowKey, births: &Births) -> Option<RowHa
     hasher.update(&[FORM]);
     hasher.update(&key.to_bytes());
     for (birth, live) in live {
-        hasher.update(&[b'b']);
+        hasher.update(b"b");
         hasher.update(&birth.to_bytes());
         if let Some(fixed) = &live.fixed {
-            hasher.update(&[b'f']);
+            hasher.update(b"f");
             length(&mut hasher, fixed.len());
             for (field, value) in fixed {
                 hasher.update(&field.0.to_be_bytes());
@@ -49,15 +49,15 @@ pub fn row_hash(set_key: &SetKey, key: &RowKey, births: &Births) -> Option<RowHa
             }
         }
         if let Some(place) = &live.place {
-            hasher.update(&[b'p']);
+            hasher.update(b"p");
             register(&mut hasher, place);
         }
         if let Some(removed) = &live.removed {
-            hasher.update(&[b'x']);
+            hasher.update(b"x");
             hasher.update(&Stamp::to_bytes(*removed));
         }
         for (field, value) in &live.registers {
-            hasher.update(&[b'r']);
+            hasher.update(b"r");
             hasher.update(&field.0.to_be_bytes());
             register(&mut hasher, value);
         }

@@ -17,10 +17,19 @@ pub struct WallMs(pub u64);
 pub struct Hlc(pub u64);
 
 impl Hlc {
+    /// How far sites' clocks may differ.
+    pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1_000;
+
     /// The time of the next commit: larger than `self`, and not behind the wall clock.
     #[must_use]
     pub fn next(self, wall: WallMs) -> Self {
         Self((self.0 + 1).max(wall.0 << 16))
+    }
+
+    /// Whether it is further ahead of a wall clock than clocks may differ between sites. Such an entry waits: once joined, its time could
+    /// only be outrun by times as wrong.
+    pub const fn is_too_far_ahead(self, wall: WallMs) -> bool {
+        self.wall().0 > wall.0.saturating_add(Self::MAX_AHEAD_MS)
     }
 
     /// The wall clock part.
@@ -95,5 +104,22 @@ mod tests {
         let second = first.next(WallMs(1));
         assert!(second > first, "also when the wall clock goes back");
         assert_eq!(second.next(WallMs(2_000)).wall(), WallMs(2_000));
+    }
+
+    #[test]
+    fn clocks_may_differ_by_five_minutes() {
+        let time = Hlc::default().next(WallMs(400_000));
+        assert!(!time.is_too_far_ahead(WallMs(100_000)));
+        assert!(time.is_too_far_ahead(WallMs(99_999)));
+        assert!(!time.is_too_far_ahead(WallMs(u64::MAX)));
+    }
+
+    #[test]
+    fn bytes_sort_as_stamps_do() {
+        let stamp = |hlc, origin, seq| Stamp { hlc: Hlc(hlc), origin: Origin([origin; 16]), seq: Seq(seq) };
+        let sorted = [stamp(1, 2, 3), stamp(1, 2, 256), stamp(1, 3, 1), stamp(256, 0, 1)];
+        assert!(sorted.is_sorted());
+        assert!(sorted.map(Stamp::to_bytes).is_sorted());
+        assert_eq!(sorted.map(|stamp| Stamp::from_bytes(stamp.to_bytes())), sorted);
     }
 }

@@ -30,6 +30,16 @@ impl Scope {
     /// Every scope that there is.
     pub const ALL: [Self; 4] = [Self::Admin, Self::Tenant, Self::User, Self::Read];
 
+    /// The word that people and programs use for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Tenant => "tenant",
+            Self::User => "user",
+            Self::Read => "read",
+        }
+    }
+
     /// The bit in the stored set.
     const fn bit(self) -> u64 {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::ChainHash;
+use super::entry::{ChainHash, Entry};
 use super::{Origin, Seq, Stamp};
 
 /// How far an origin's log was applied.
@@ -12,8 +12,23 @@ use super::{Origin, Seq, Stamp};
 pub struct Head {
     /// The last entry.
     pub seq: Seq,
-    /// Its hash; `None` after a reconciliation, which brings the state but not the chain.
+    /// Its hash; `None` where a reconciliation brought the state without the chain.
     pub chain: Option<ChainHash>,
+}
+
+/// What to do with a received entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The next of its origin, and its chain holds: apply it.
+    Next,
+    /// Covered already: drop it.
+    Known,
+    /// Covered by what a running reconciliation brings: drop it, or offer it again after the reconciliation, which will make it known.
+    Waits,
+    /// Entries before it are missing: ask for them; where the peer has cut them, reconcile.
+    Gap,
+    /// It does not follow from the entry before it: the origin's log was forked (an old copy that ran on, or damage). Reconcile.
+    Broken,
 }
 
 /// Origin → head. A dot is covered once the origin's head has reached it.
@@ -35,6 +50,25 @@ impl VersionVector {
     /// Whether the commit of this stamp is part of the state.
     pub fn covers(&self, stamp: &Stamp) -> bool {
         self.seq(&stamp.origin) >= stamp.seq
+    }
+
+    /// What to do with an entry of another origin. `reconciling`: the sender's vector while a reconciliation runs; what it covers waits,
+    /// because the deletions that it covers will never be sent.
+    pub fn arrival(&self, entry: &Entry, reconciling: Option<&Self>) -> Arrival {
+        let head = self.get(&entry.origin);
+        let seq = head.map_or(Seq(0), |head| head.seq);
+        if entry.seq <= seq {
+            return Arrival::Known;
+        }
+        if reconciling.is_some_and(|theirs| theirs.covers(&entry.stamp())) {
+            return Arrival::Waits;
+        }
+        if entry.seq.0 != seq.0 + 1 {
+            return Arrival::Gap;
+        }
+        // A head without a chain came of a reconciliation with a peer that had none either: taken on trust.
+        let chain = head.map_or(Some(ChainHash::ROOT), |head| head.chain);
+        if chain.is_some_and(|chain| chain != entry.previous) { Arrival::Broken } else { Arrival::Next }
     }
 
     /// Moves one origin's head.

@@ -11,11 +11,11 @@ use crate::service::{Secret, Services};
 /// The file under the data directory.
 pub(super) const FILE: &str = "admin.token";
 
-/// Where a site has no token at all, makes the first one and leaves it in the file.
+/// Where a site is new, makes the first one and leaves it in the file.
 ///
 /// The file is durable before the token is: after a crash between the two, the next start takes the secret from the file.
 pub(super) async fn ensure(services: &Services, data: &Path) -> Result<(), ServerError> {
-    if services.has_first_token().await? {
+    if !services.is_new().await? {
         return Ok(());
     }
     let path = data.join(FILE);

@@ -4,6 +4,7 @@ mod admin_token;
 mod background;
 mod logging;
 mod metrics;
+mod observation;
 mod serve;
 mod site;
 
@@ -18,7 +19,6 @@ use crate::runtime::{self, Runtime, shutdown_channel};
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
-use metrics::Metrics;
 use site::Site;
 
 /// Why a server did not start, or ended early.
@@ -66,13 +66,13 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let runtime = Runtime::system();
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(&config, &runtime).await?;
-    let metrics = Arc::new(Metrics::new(site.gauges()));
+    let observer = Arc::new(site.observation(&runtime, shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
         runtime: runtime.clone(),
         shutdown: shutdown.clone(),
-        observer: metrics,
+        observer,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
             request_timeout: config.server.request_timeout,

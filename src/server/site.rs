@@ -2,27 +2,26 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::Gauges;
+use super::metrics::Metrics;
+use super::observation::{Observation, Routes};
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
-use crate::blobs::{BlobStore, DiskStore, Marker, VerifyStore};
-use crate::config::{BlobsUrl, Config};
+use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
+use crate::config::Config;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
-use crate::metadata::{Metadata, RocksEngine};
-use crate::model::SiteId;
-use crate::runtime::{BlockingPool, Runtime};
+use crate::metadata::rocks::{RocksEngine, RocksSettings};
+use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
+use crate::runtime::{BlockingPool, Runtime, Shutdown};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
 const METADATA_DIR: &str = "metadata";
-/// The blobs' directory under the data directory, where no other is set.
-const BLOBS_DIR: &str = "blobs";
 
 /// An open site.
 #[derive(Debug)]
@@ -39,15 +38,13 @@ impl Site {
         let data = &config.storage.data;
         make_private_dir(data)?;
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
-        let engine = RocksEngine::open(&data.join(METADATA_DIR), &config.metadata)?;
-        let metadata = Metadata::open(Arc::new(engine), runtime.clone(), &config.metadata)?;
-        let backend = open_backend(config, runtime, metadata.site()).await?;
-        let verified = VerifyStore::new(
-            backend.clone(),
-            runtime.clock.clone(),
-            config.blobs.verify_remember,
-            u64::from(config.blobs.verify_remember_copies),
-        );
+        let metadata = open_metadata(config, runtime, &metadata_pool).await?;
+        let backend = open_backend(config, runtime, &metadata).await?;
+        let remember = VerifySettings {
+            remember: config.blobs.verify_remember,
+            capacity: u64::from(config.blobs.verify_remember_copies),
+        };
+        let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
         let services = Arc::new(Services::new(
             metadata.clone(),
@@ -58,14 +55,21 @@ impl Site {
             &config.renditions,
             config.blobs.pin_term,
         ));
-        services.ensure_signing_keys().await?;
         admin_token::ensure(&services, data).await?;
         Ok(Self { services, metadata, backend, pool: metadata_pool })
     }
 
-    /// What the metrics read now and then.
-    pub(super) fn gauges(&self) -> Gauges {
-        Gauges { services: self.services.clone(), metadata: self.metadata.clone() }
+    /// What feeds the metrics.
+    pub(super) fn observation(&self, runtime: &Runtime, shutdown: Shutdown) -> Observation {
+        Observation {
+            metrics: Metrics::new(runtime.clock.unix_ms()),
+            services: self.services.clone(),
+            metadata: self.metadata.clone(),
+            backend: self.backend.clone(),
+            pool: self.pool.clone(),
+            shutdown,
+            routes: Routes::default(),
+        }
     }
 
     /// The long work that HTTP may start.
@@ -79,16 +83,41 @@ impl Site {
     }
 }
 
-/// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
-async fn open_backend(config: &Config, runtime: &Runtime, site: SiteId) -> Result<Arc<dyn BlobStore>, ServerError> {
-    let root = match &config.storage.blobs {
-        BlobsUrl::Default => config.storage.data.join(BLOBS_DIR),
-        BlobsUrl::File(path) => path.clone(),
-        other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
+/// Opens metadata off the async threads: RocksDB may have a log to replay.
+async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
+    let settings = &config.metadata;
+    let rocks = RocksSettings {
+        cache_bytes: settings.block_cache_bytes.as_usize(),
+        write_buffer_bytes: settings.write_buffers_total_bytes.as_usize(),
+        open_files: i32::try_from(settings.max_open_files).unwrap_or(i32::MAX),
+        ..RocksSettings::default()
     };
-    make_private_dir(&root)?;
+    let writer = MetadataSettings {
+        group_limit: settings.group_limit as usize,
+        queue_limit: settings.queue_limit as usize,
+        ..MetadataSettings::default()
+    };
+    let (path, runtime) = (config.storage.data.join(METADATA_DIR), runtime.clone());
+    let opened = pool.run(move || -> Result<Metadata, MetadataError> {
+        let engine = RocksEngine::open(&path, &rocks)?;
+        Metadata::open(Arc::new(engine), runtime, writer)
+    });
+    Ok(opened.await.map_err(ServiceError::from)??)
+}
+
+/// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
+async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<Arc<dyn BlobStore>, ServerError> {
+    let site = metadata.site();
+    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
+    let root = config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)?;
     let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool).await?);
+    // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
+    let create = metadata.read().stats()?.blobs == 0;
+    if create {
+        make_private_dir(&root)?;
+    }
+    let settings = DiskSettings { create, ..DiskSettings::default() };
+    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool, settings).await?);
     match store.marker().await? {
         Some(marker) if marker.site == site => {}
         Some(marker) => {
@@ -100,7 +129,6 @@ async fn open_backend(config: &Config, runtime: &Runtime, site: SiteId) -> Resul
         }
         None => store.claim(None, Marker { site, epoch: 1 }).await?,
     }
-    store.sweep_staging().await?;
     Ok(store)
 }
 
@@ -126,9 +154,4 @@ impl Maintenance for SiteMaintenance {
             CheckError::Interrupted => ServiceError::Busy("shutting down"),
         })
     }
-}
-
-/// Where a site keeps its metadata, for offline tools.
-pub fn metadata_dir(data: &Path) -> PathBuf {
-    data.join(METADATA_DIR)
 }

@@ -1,15 +1,35 @@
 //! Albums.
 
-use crate::metadata::Read;
-use crate::metadata::AlbumRow;
-use crate::model::album::{AlbumEdit, NewAlbum};
-use crate::model::{AlbumId, RowKey};
+use crate::metadata::{AlbumTotals, MetadataError, Page, Read};
+use crate::model::album::{AlbumEdit, AlbumView, NewAlbum};
+use crate::model::{AlbumId, Owner, RowKey};
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services, names};
 
+/// An album with what is in it.
+#[derive(Debug, Clone)]
+pub struct AlbumRow {
+    /// The album.
+    pub view: AlbumView,
+    /// Its photos, and their bytes.
+    pub totals: AlbumTotals,
+}
+
+/// One of an owner's albums, as it stands in `at`.
+fn find(at: &impl Read, owner: Owner, id: AlbumId) -> Result<Option<AlbumRow>, MetadataError> {
+    let Some(view) = at.album(owner, id)? else { return Ok(None) };
+    Ok(Some(AlbumRow { view, totals: at.album_totals(owner, id)? }))
+}
+
 /// Photos that one commit moves to the trash with their album; a larger album goes in pieces, itself last.
 const TRASH_PIECE: usize = 1_000;
+/// Albums that are read at once where a name is looked for.
+const SCAN_PIECE: usize = 1_000;
+
+fn rows(page: Page<(AlbumView, AlbumTotals), AlbumId>) -> Page<AlbumRow, AlbumId> {
+    Page { items: page.items.into_iter().map(|(view, totals)| AlbumRow { view, totals }).collect(), next: page.next }
+}
 
 impl Services {
     /// Makes an album. With the client's own id, the same again answers the album that is there; `true` where one was made.
@@ -37,7 +57,7 @@ impl Services {
             if tx.is_erased(&key)? {
                 return Err(ServiceError::Erased("album"));
             }
-            if let Some(existing) = tx.album(owner, id)? {
+            if let Some(existing) = find(tx, owner, id)? {
                 return if own_id && existing.view.name == name {
                     Ok((existing, false))
                 } else {
@@ -46,7 +66,7 @@ impl Services {
             }
             let stamp = tx.stamp();
             tx.apply(NewAlbum { name, description: description.unwrap_or_default() }.create(owner, id, stamp))?;
-            let album = tx.album(owner, id)?.ok_or_else(|| ServiceError::Internal("an album just made is not there".into()))?;
+            let album = find(tx, owner, id)?.ok_or_else(|| ServiceError::Internal("an album just made is not there".into()))?;
             Ok((album, true))
         });
         Ok(made.await?)
@@ -58,17 +78,46 @@ impl Services {
     /// `NotFound`, also for another user's.
     pub fn album(&self, caller: &Caller, id: AlbumId) -> Result<AlbumRow, ServiceError> {
         caller.require(Scope::Read)?;
-        self.metadata.read().album(caller.owner, id)?.ok_or(ServiceError::NotFound("album"))
+        find(&self.metadata.read(), caller.owner, id)?.ok_or(ServiceError::NotFound("album"))
     }
 
     /// The caller's albums after `after`, in the order of their ids, at most `limit`.
     ///
     /// # Errors
     /// Where metadata cannot be read.
-    pub async fn list_albums(&self, caller: &Caller, after: Option<AlbumId>, limit: usize) -> Result<Vec<AlbumRow>, ServiceError> {
+    pub async fn list_albums(
+        &self,
+        caller: &Caller,
+        after: Option<AlbumId>,
+        limit: usize,
+    ) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
-        self.read(move |at| Ok(at.list_albums(owner, after, limit)?)).await
+        self.read(move |at| Ok(rows(at.list_albums(owner, after, limit)?))).await
+    }
+
+    /// The caller's albums of exactly this name, in the order of their ids: the first `limit` of them.
+    ///
+    /// # Errors
+    /// Where metadata cannot be read.
+    pub async fn albums_named(&self, caller: &Caller, name: &str, limit: usize) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
+        caller.require(Scope::Read)?;
+        let (owner, name) = (caller.owner, name.trim().to_owned());
+        self.read(move |at| {
+            let mut found = vec![];
+            let mut after = None;
+            loop {
+                let page = at.list_albums(owner, after, SCAN_PIECE)?;
+                let next = page.next;
+                found.extend(rows(page).items.into_iter().filter(|row| row.view.name == name));
+                found.truncate(limit);
+                if next.is_none() || found.len() == limit {
+                    return Ok(Page { items: found, next: None });
+                }
+                after = next;
+            }
+        })
+        .await
     }
 
     /// Edits an album; `None` leaves a value as it is.
@@ -90,8 +139,8 @@ impl Services {
         let edited = self.metadata.write("album.edit", move |tx| -> Result<_, ServiceError> {
             let album = tx.album(owner, id)?.ok_or(ServiceError::NotFound("album"))?;
             let stamp = tx.stamp();
-            tx.apply_all(album.view.edit(stamp, &edit))?;
-            tx.album(owner, id)?.ok_or(ServiceError::NotFound("album"))
+            tx.apply_all(album.edit(stamp, &edit))?;
+            find(tx, owner, id)?.ok_or(ServiceError::NotFound("album"))
         });
         Ok(edited.await?)
     }
@@ -107,12 +156,12 @@ impl Services {
             let done = self.metadata.write("album.trash", move |tx| -> Result<bool, ServiceError> {
                 let album = tx.album(owner, id)?.ok_or(ServiceError::NotFound("album"))?;
                 let photos = tx.list_photos(owner, id, None, TRASH_PIECE)?;
-                for photo in &photos {
+                for photo in &photos.items {
                     tx.apply_all(photo.trash())?;
                 }
-                let last = photos.len() < TRASH_PIECE;
+                let last = photos.next.is_none();
                 if last {
-                    tx.apply_all(album.view.trash())?;
+                    tx.apply_all(album.trash())?;
                 }
                 Ok(last)
             });

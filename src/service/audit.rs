@@ -1,6 +1,6 @@
 //! What administrators did: written in the same commit as the deed.
 
-use crate::metadata::{AuditRow, Read, Transaction};
+use crate::metadata::{AuditRecord, Commit, Page, Read, Transaction};
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
@@ -13,22 +13,27 @@ pub(super) fn note(
     subject: impl std::fmt::Display,
 ) -> Result<(), ServiceError> {
     let at = tx.now();
-    Ok(tx.audit(AuditRow {
+    Ok(tx.audit(AuditRecord {
         at,
-        token: caller.token,
+        actor: caller.token.to_string(),
         action: action.to_owned(),
         subject: subject.to_string(),
-        request_id: caller.request_id.clone(),
+        detail: caller.request_id.clone().unwrap_or_default(),
     })?)
 }
 
 impl Services {
-    /// The audit log after the record numbered `after`, oldest first, with each record's number.
+    /// The audit log before the record at `before`, newest first.
     ///
     /// # Errors
     /// `Forbidden` without the scope `admin`.
-    pub async fn list_audit(&self, caller: &Caller, after: Option<u64>, limit: usize) -> Result<Vec<(u64, AuditRow)>, ServiceError> {
+    pub async fn list_audit(
+        &self,
+        caller: &Caller,
+        before: Option<(Commit, u16)>,
+        limit: usize,
+    ) -> Result<Page<AuditRecord, (Commit, u16)>, ServiceError> {
         caller.require(Scope::Admin)?;
-        self.read(move |at| Ok(at.audit(after, limit)?)).await
+        self.read(move |at| Ok(at.audit(before, limit)?)).await
     }
 }

@@ -6,10 +6,13 @@
 use std::time::Duration;
 
 use crate::blobs::{BlobStore, Deletion};
-use crate::metadata::Read;
-use crate::model::WallMs;
+use crate::metadata::{MetadataError, Read};
+use crate::model::{BlobKey, WallMs};
 
 use super::{ServiceError, Services};
+
+/// Keys that are read at once.
+const SCAN_PIECE: usize = 1_000;
 
 /// What a batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl Services {
     /// `Conflict` where the backend's marker is not this site's: then nothing was deleted.
     pub async fn delete_doomed(&self, grace: Duration, limit: usize) -> Result<Deleted, ServiceError> {
         let due = WallMs(self.runtime.clock.unix_ms().saturating_sub(grace.as_millis() as u64));
-        let batch = self.read(move |at| Ok(at.doomed_before(due, limit)?)).await?;
+        let batch = self.read(move |at| Ok(due_keys(at, due, limit)?)).await?;
         if batch.is_empty() {
             return Ok(Deleted::default());
         }
@@ -48,7 +51,22 @@ impl Services {
             }
         }
         let keys = gone.len();
-        self.metadata.write("doom.done", move |tx| -> Result<(), ServiceError> { Ok(tx.forget_doomed(&gone)?) }).await?;
+        self.metadata.write("doom.done", move |tx| -> Result<(), ServiceError> { Ok(tx.forget_doomed(gone)?) }).await?;
         Ok(Deleted { keys, failed })
+    }
+}
+
+/// Doomed keys that were queued before `due`. The queue is in the order of keys, so it is walked: it is short but for a collection.
+fn due_keys(at: &impl Read, due: WallMs, limit: usize) -> Result<Vec<BlobKey>, MetadataError> {
+    let mut keys = vec![];
+    let mut after = None;
+    loop {
+        let page = at.doomed(after, SCAN_PIECE)?;
+        keys.extend(page.items.into_iter().filter(|(_, since)| *since <= due).map(|(key, _)| key));
+        keys.truncate(limit);
+        if page.next.is_none() || keys.len() == limit {
+            return Ok(keys);
+        }
+        after = page.next;
     }
 }

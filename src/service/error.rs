@@ -5,6 +5,8 @@ use crate::imaging::ImagingError;
 use crate::metadata::{MetadataError, WriteError};
 use crate::runtime::Gone;
 
+use super::rendition_url::{SideTooLarge, UrlError};
+
 /// A refused or failed request. Only `http` turns it into a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
@@ -109,11 +111,29 @@ impl From<ImagingError> for ServiceError {
     fn from(error: ImagingError) -> Self {
         let text = error.to_string();
         match error {
-            ImagingError::NotAnImage { .. } | ImagingError::Unsupported { .. } => Self::NotAnImage(text),
+            ImagingError::NotAnImage | ImagingError::Unsupported { .. } => Self::NotAnImage(text),
             ImagingError::TooLarge { .. } => Self::TooLarge(text),
             ImagingError::Broken { .. } => Self::BrokenImage(text),
-            ImagingError::Internal { .. } => Self::Internal(text),
+            ImagingError::Encoding(_) => Self::Internal(text),
         }
+    }
+}
+
+impl From<UrlError> for ServiceError {
+    fn from(error: UrlError) -> Self {
+        let detail = error.to_string();
+        match error {
+            UrlError::NotARendition => Self::NotFound("page"),
+            UrlError::Signature => Self::BadSignature("the signature does not fit the path"),
+            UrlError::UnknownOption { .. } | UrlError::BadValue { .. } => Self::Invalid { field: "options", detail },
+            UrlError::Source => Self::Invalid { field: "source", detail },
+        }
+    }
+}
+
+impl From<SideTooLarge> for ServiceError {
+    fn from(error: SideTooLarge) -> Self {
+        Self::Invalid { field: "size", detail: error.to_string() }
     }
 }
 

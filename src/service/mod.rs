@@ -25,30 +25,35 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::blobs::VerifyStore;
+use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{LimitsConfig, RenditionsConfig};
 use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
 
+pub use albums::AlbumRow;
 pub use auth::Secret;
+pub use crate::metadata::Page;
 pub use caller::{Caller, Scope, Scopes};
-pub use crate::imaging::OutputFormat;
-pub use crate::metadata::AlbumRow;
 pub use delete_queue::Deleted;
 pub use error::ServiceError;
-pub use original::Original;
+pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
-pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions};
+pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, UrlOptions};
+pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
+pub use stats::Load;
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
+
+/// The blob store as the service uses it: nothing comes out of it unchecked.
+pub type Blobs = Arc<VerifyStore<Arc<dyn BlobStore>>>;
 
 /// Everything that a service call needs. One a site, shared.
 #[derive(Debug)]
 pub struct Services {
     metadata: Metadata,
-    blobs: Arc<VerifyStore>,
+    blobs: Blobs,
     runtime: Runtime,
     pools: Pools,
     limits: Limits,
@@ -82,7 +87,7 @@ impl Services {
     /// Assembles the service. Nothing runs yet.
     pub fn new(
         metadata: Metadata,
-        blobs: Arc<VerifyStore>,
+        blobs: Blobs,
         runtime: Runtime,
         pools: Pools,
         limits: &LimitsConfig,
@@ -105,7 +110,7 @@ impl Services {
     }
 
     /// The store of blobs, likewise.
-    pub fn blobs(&self) -> &Arc<VerifyStore> {
+    pub fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 
@@ -123,9 +128,12 @@ impl Services {
     /// # Errors
     /// What does not work.
     pub async fn probe(&self) -> Result<(), ServiceError> {
-        use crate::blobs::BlobStore;
         self.blobs.probe().await?;
-        self.metadata.probe().await?;
+        let probed = self.metadata.write("probe", |tx| -> Result<(), ServiceError> {
+            tx.probe();
+            Ok(())
+        });
+        probed.await?;
         Ok(())
     }
 }
@@ -136,8 +144,9 @@ fn imaging_limits(limits: &LimitsConfig) -> imaging::Limits {
         max_side: limits.max_side,
         max_scans: limits.max_scans,
         max_frames: limits.max_frames,
-        max_metadata_bytes: limits.max_embedded_bytes.as_u64(),
+        max_metadata_bytes: limits.max_embedded_bytes.as_usize(),
         max_decoded_bytes: limits.max_decoded_bytes.as_u64(),
+        ..imaging::Limits::default()
     }
 }
 

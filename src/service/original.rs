@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::blobs::{BlobError, BlobRead, BlobStore};
 use crate::metadata::{BlobRow, Read};
 use crate::model::photo::PhotoView;
@@ -15,6 +17,25 @@ use super::{ServiceError, Services};
 pub struct Original {
     /// The photo.
     pub photo: PhotoView,
+}
+
+/// An open blob whose bytes were verified.
+#[derive(Debug, Clone)]
+pub struct BlobReader(Arc<dyn BlobRead>);
+
+impl BlobReader {
+    /// Length of the original in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    /// Exactly `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// `Damaged` where the copy became unreadable since.
+    pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, ServiceError> {
+        Ok(self.0.read_at(offset, length).await?)
+    }
 }
 
 impl Services {
@@ -31,10 +52,10 @@ impl Services {
     ///
     /// # Errors
     /// `Damaged` where no copy at this site is good: wrong bytes are never given out.
-    pub async fn open_blob(&self, hash: BlobHash) -> Result<Arc<dyn BlobRead>, ServiceError> {
+    pub async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
         let Some(row) = self.blob_row(&hash)? else { return Err(ServiceError::Damaged) };
         let failed = match self.blobs.open(&row.key).await {
-            Ok(reader) => return Ok(reader),
+            Ok(reader) => return Ok(BlobReader(reader)),
             Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => error,
             Err(error) => return Err(error.into()),
         };
@@ -43,17 +64,21 @@ impl Services {
             && now.key != row.key
             && let Ok(reader) = self.blobs.open(&now.key).await
         {
-            return Ok(reader);
+            return Ok(BlobReader(reader));
         }
         tracing::error!(key = %row.key, error = %failed, "a stored copy is damaged or gone");
         for copy in self.blobs.copies(&hash).await? {
             if copy != row.key
                 && let Ok(reader) = self.blobs.open(&copy).await
             {
-                return Ok(reader);
+                return Ok(BlobReader(reader));
             }
         }
-        self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> { Ok(tx.mark_damaged(row.key)?) }).await?;
+        let marked = self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> {
+            tx.mark_damaged(row.key)?;
+            Ok(())
+        });
+        marked.await?;
         Err(ServiceError::Damaged)
     }
 

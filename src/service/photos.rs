@@ -1,6 +1,6 @@
 //! Photos that are there: show, list, edit, move to the trash.
 
-use crate::metadata::Read;
+use crate::metadata::{Page, PhotoPosition, Read};
 use crate::model::photo::{PhotoEdit as Edit, PhotoView};
 use crate::model::{AlbumId, PhotoId, RowKey};
 
@@ -33,7 +33,7 @@ impl Services {
         }
     }
 
-    /// The photos of an album after `after`, in the order of their ids, at most `limit`.
+    /// The photos of an album after `after`, oldest upload first, at most `limit`.
     ///
     /// # Errors
     /// `NotFound` for the album, also for another user's.
@@ -41,9 +41,9 @@ impl Services {
         &self,
         caller: &Caller,
         album: AlbumId,
-        after: Option<PhotoId>,
+        after: Option<PhotoPosition>,
         limit: usize,
-    ) -> Result<Vec<PhotoView>, ServiceError> {
+    ) -> Result<Page<PhotoView, PhotoPosition>, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
         self.read(move |at| {

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use crate::blobs::BlobStore;
-use crate::metadata::Read;
+use crate::blobs::{BlobError, BlobStore};
+use crate::metadata::{MetadataError, Read};
 use crate::model::photo::{NewPhoto, PhotoView};
-use crate::model::{AlbumId, BlobHash, PhotoId, RowKey, WallMs};
+use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, WallMs};
 
 use super::caller::{Caller, Scope};
 use super::upload::create_photo;
@@ -54,8 +54,8 @@ impl Services {
             .write("missing", move |tx| -> Result<Vec<_>, ServiceError> {
                 let mut promised = vec![];
                 for hash in asked {
-                    if tx.promise(owner, hash, until)? {
-                        promised.extend(tx.blob(&hash)?.map(|row| (row.key, row.size_bytes)));
+                    if tx.promise(owner, &hash, until)? {
+                        promised.extend(tx.blob(&hash)?.map(|row| (row.key, row.stored_bytes)));
                     }
                 }
                 Ok(promised)
@@ -64,14 +64,41 @@ impl Services {
         // "Have" is said only after a look that the object exists with its length.
         let mut have = HashSet::with_capacity(promised.len());
         for (key, size_bytes) in promised {
-            if self.blobs.size_of(&key).await? == Some(size_bytes) {
+            if self.has_copy(key, size_bytes).await? {
                 have.insert(key.hash);
-            } else {
-                self.verify_or_mark(key).await?;
             }
         }
         let mut said = HashSet::new();
         Ok(hashes.into_iter().filter(|hash| !have.contains(hash) && said.insert(*hash)).collect())
+    }
+
+    /// Of these blobs those that the owner has and whose copy stands on the backend with its length. Said outside the commit, so the
+    /// commit asks again for the row; the look at the backend only keeps a link from building on a copy that was lost unseen.
+    async fn sound_copies(&self, owner: Owner, hashes: impl Iterator<Item = BlobHash>) -> Result<HashSet<BlobHash>, ServiceError> {
+        let hashes: HashSet<BlobHash> = hashes.collect();
+        let mut sound = HashSet::with_capacity(hashes.len());
+        for hash in hashes {
+            let at = self.metadata.read();
+            if !at.owns(owner, &hash)? {
+                continue;
+            }
+            let Some(row) = at.blob(&hash)?.filter(|row| !row.damaged) else { continue };
+            if self.has_copy(row.key, row.stored_bytes).await? {
+                sound.insert(hash);
+            }
+        }
+        Ok(sound)
+    }
+
+    /// Whether the backend has this copy with this length; where not, the row is marked damaged, so that the bytes are asked for again.
+    async fn has_copy(&self, key: BlobKey, stored_bytes: u64) -> Result<bool, ServiceError> {
+        match self.blobs.inner().open(&key).await {
+            Ok(copy) if copy.size_bytes() == stored_bytes => return Ok(true),
+            Ok(_) | Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.verify_or_mark(key).await?;
+        Ok(false)
     }
 
     /// Makes photos of blobs that the caller owns, all in one commit; what is not owned and present comes back as missing.
@@ -87,6 +114,7 @@ impl Services {
             let fresh = PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
             named.push((item.id, item.id.unwrap_or(fresh), item.hash, names::file_name(&item.name)?));
         }
+        let sound = self.sound_copies(owner, named.iter().map(|(_, _, hash, _)| *hash)).await?;
         let linked = self.metadata.write("link", move |tx| -> Result<Vec<_>, ServiceError> {
             if tx.album(owner, album)?.is_none() {
                 return Err(ServiceError::NotFound("album"));
@@ -106,28 +134,50 @@ impl Services {
                     continue;
                 }
                 // What the bytes are is known from a photo of the same user's; without one there is nothing to link.
-                let Some(known) = tx.photo_of_owner_by_hash(owner, &hash)? else {
+                let known = photo_of(tx, owner, &hash)?.filter(|_| sound.contains(&hash));
+                let Some(known) = known.filter(|_| tx.require_blob(&hash).is_ok()) else {
                     outcomes.push(LinkOutcome::Missing(hash));
                     continue;
                 };
-                if !tx.blob_is_sound(&hash)? {
-                    outcomes.push(LinkOutcome::Missing(hash));
-                    continue;
-                }
                 if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
                     && let Some(photo) = tx.photo(owner, existing)?
                 {
                     outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: true });
                     continue;
                 }
-                create_photo(tx, owner, id, album, &name, &NewPhoto::like(&known))?;
-                tx.unpin(owner, hash)?;
+                create_photo(tx, owner, id, album, &name, &like(known))?;
+                tx.unpin(owner, &hash)?;
                 let photo = tx.photo(owner, id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
                 outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: false });
             }
             Ok(outcomes)
         });
         Ok(linked.await?)
+    }
+}
+
+/// A photo by which an owner has a blob already, in the trash or not: what it says of the bytes holds for every other photo of them.
+fn photo_of(at: &impl Read, owner: Owner, hash: &BlobHash) -> Result<Option<PhotoView>, MetadataError> {
+    let Some(photo) = at.ref_of_owner(owner, hash)? else { return Ok(None) };
+    Ok(at.photo_or_trashed(owner, photo)?.filter(|photo| photo.hash == *hash))
+}
+
+fn like(known: PhotoView) -> NewPhoto {
+    NewPhoto {
+        hash: known.hash,
+        size_bytes: known.size_bytes,
+        sha256: known.sha256,
+        crc32: known.crc32,
+        format: known.format,
+        width: known.width,
+        height: known.height,
+        orientation: known.orientation,
+        taken_at: known.taken_at,
+        camera_make: known.camera_make,
+        camera_model: known.camera_model,
+        lens: known.lens,
+        gps: known.gps,
+        placeholder: known.placeholder,
     }
 }
 

@@ -14,4 +14,32 @@ impl Services {
         caller.require(Scope::Admin)?;
         self.read(|at| Ok(at.stats()?)).await
     }
+
+    /// How busy the service is, for metrics.
+    pub fn load(&self) -> Load {
+        let uploads_limit = u64::from(self.limits.config.max_concurrent_uploads);
+        let (waiting, limit) = self.renditions.queue();
+        Load {
+            uploads_running: uploads_limit.saturating_sub(self.limits.uploads.available_permits() as u64),
+            uploads_limit,
+            renders_waiting: waiting,
+            renders_limit: limit,
+            cached_rendition_bytes: self.renditions.cached().1,
+        }
+    }
+}
+
+/// How busy the service is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Uploads in progress.
+    pub uploads_running: u64,
+    /// More are refused.
+    pub uploads_limit: u64,
+    /// Renditions that render or wait to.
+    pub renders_waiting: u64,
+    /// More are refused.
+    pub renders_limit: u64,
+    /// Memory of cached renditions.
+    pub cached_rendition_bytes: u64,
 }

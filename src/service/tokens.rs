@@ -1,6 +1,6 @@
 //! Making, listing and revoking tokens.
 
-use crate::metadata::{Read, Transaction};
+use crate::metadata::{Page, Read, Transaction};
 use crate::model::token::{NewToken, Scopes, TokenView};
 use crate::model::{Owner, TokenId, WallMs};
 
@@ -61,11 +61,22 @@ impl Services {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub async fn list_tokens(&self, caller: &Caller, owner: Owner, limit: usize) -> Result<Vec<(TokenView, Option<WallMs>)>, ServiceError> {
+    pub async fn list_tokens(
+        &self,
+        caller: &Caller,
+        owner: Owner,
+        after: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Page<(TokenView, Option<WallMs>), TokenId>, ServiceError> {
         self.require_over(caller, owner)?;
         self.read(move |at| {
-            let tokens = at.list_tokens(owner, None, limit)?;
-            tokens.into_iter().map(|token| Ok((at.token_last_use(token.id)?, token))).map(|pair| pair.map(|(at, token)| (token, at))).collect()
+            let page = at.list_tokens(owner, after, limit)?;
+            let mut items = Vec::with_capacity(page.items.len());
+            for token in page.items {
+                let last_use = at.token_use(token.id)?;
+                items.push((token, last_use));
+            }
+            Ok(Page { items, next: page.next })
         })
         .await
     }
@@ -97,12 +108,13 @@ impl Services {
         Ok(())
     }
 
-    /// Whether the default user has a token, or ever had one that was revoked since: then no first token is due.
+    /// Whether an administrator's token is to be made: nobody has made or changed anything at this site yet.
     ///
     /// # Errors
     /// Where metadata cannot be read.
-    pub async fn has_first_token(&self) -> Result<bool, ServiceError> {
-        self.read(|at| Ok(at.first_token_was_made()?)).await
+    pub async fn is_new(&self) -> Result<bool, ServiceError> {
+        // The one commit of a new store makes the default tenant and user.
+        self.read(|at| Ok(at.last_commit()?.0 <= 1)).await
     }
 
     /// A secret that is not stored yet.

@@ -8,9 +8,9 @@ use futures_util::{Stream, StreamExt};
 
 use crate::blobs::{BlobError, BlobStore, Digests, Staged};
 use crate::imaging::{self, Inspection};
-use crate::metadata::{NewBlob, Placed, Read, Transaction};
+use crate::metadata::{NewBlob, PlaceError, Placed, Read, Transaction};
 use crate::model::photo::{NewPhoto, PhotoView};
-use crate::model::{AlbumId, BlobHash, BlobKey, BlobNonce, Owner, PhotoId, RowKey, Sha256};
+use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
@@ -205,31 +205,25 @@ impl Services {
                 }
             }
         }
-        let key = BlobKey { hash, nonce: BlobNonce::from_random(self.runtime.random.bytes()) };
-        let mut in_flight = self.metadata.enter_in_flight(key)?;
+        // From here until the commit that takes it, dropping `in_flight` queues the copy for deletion.
+        let in_flight = self.metadata.begin_copy(hash);
+        let key = in_flight.key();
         staged.publish(&key).await?;
         let mut verified = None;
         for _ in 0..MAX_RECHECKS {
-            let arrival = arrival.clone();
-            let new = NewBlob::raw(key, arrival.digests);
-            let committed = self
-                .metadata
-                .write("upload", move |tx| -> Result<_, ServiceError> {
-                    match tx.place_blob(&mut in_flight, new, verified) {
-                        Ok(placed) => {
-                            let uploaded = commit_photo(tx, &arrival, placed == Placed::Duplicate)?;
-                            Ok((in_flight, Outcome::Done(Box::new(uploaded))))
-                        }
-                        Err(recheck) => Ok((in_flight, Outcome::Recheck(recheck.row_key))),
-                    }
-                })
-                .await?;
-            match committed {
-                (_, Outcome::Done(uploaded)) => return Ok(*uploaded),
-                (returned, Outcome::Recheck(row_key)) => {
-                    in_flight = returned;
-                    verified = self.verify_or_mark(row_key).await?.then_some(row_key);
+            let (arrival, in_flight) = (arrival.clone(), in_flight.clone());
+            let digests = arrival.digests;
+            let new = NewBlob::raw(key, digests.size_bytes, digests.sha256, digests.crc32);
+            let committed = self.metadata.write("upload", move |tx| -> Result<_, ServiceError> {
+                match tx.place_blob(&in_flight, new, verified) {
+                    Ok(placed) => Ok(Outcome::Done(Box::new(commit_photo(tx, &arrival, placed == Placed::Duplicate)?))),
+                    Err(PlaceError::Recheck { row_key }) => Ok(Outcome::Recheck(row_key)),
+                    Err(PlaceError::Failed(error)) => Err(error.into()),
                 }
+            });
+            match committed.await? {
+                Outcome::Done(uploaded) => return Ok(*uploaded),
+                Outcome::Recheck(row_key) => verified = self.verify_or_mark(row_key).await?.then_some(row_key),
             }
         }
         Err(ServiceError::Busy("the blob's row kept changing"))
@@ -247,7 +241,10 @@ impl Services {
             Ok(_) => Ok(true),
             Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
                 tracing::error!(%key, "a stored copy is damaged or gone");
-                self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> { Ok(tx.mark_damaged(key)?) }).await?;
+                self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> {
+                    tx.mark_damaged(key)?;
+                    Ok(())
+                }).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),

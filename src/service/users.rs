@@ -1,6 +1,6 @@
 //! Users of a tenant.
 
-use crate::metadata::Read;
+use crate::metadata::{Page, Read};
 use crate::model::user::{NewUser, UserEdit, UserView};
 use crate::model::{Owner, TenantId, UserId};
 
@@ -51,7 +51,7 @@ impl Services {
         tenant: TenantId,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<UserView>, ServiceError> {
+    ) -> Result<Page<UserView, UserId>, ServiceError> {
         caller.require_tenant(tenant)?;
         self.read(move |at| Ok(at.list_users(tenant, after, limit)?)).await
     }
@@ -74,7 +74,7 @@ impl Services {
         let edited = self.metadata.write("user.edit", move |tx| -> Result<_, ServiceError> {
             let user = tx.user(owner)?.ok_or(ServiceError::NotFound("user"))?;
             if let Some(name) = &edit.name
-                && tx.user_by_name(owner.tenant, name)?.is_some_and(|user| user != owner.user)
+                && tx.user_by_name(owner.tenant, name)?.is_some_and(|other| other.id != owner.user)
             {
                 return Err(ServiceError::Conflict { code: "name_taken", detail: format!("the tenant has a user `{name}`") });
             }

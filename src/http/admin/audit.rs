@@ -9,7 +9,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{Auth, Paging, Params};
 use crate::http::{App, cursor, views};
 
-/// What administrators did, oldest first.
+/// What administrators did, newest first.
 #[utoipa::path(get, path = "/v1/admin/audit", tag = "admin", security(("token" = [])),
     params(("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<AuditRecord>), (status = 403, body = Problem, content_type = "application/problem+json")))]
@@ -20,18 +20,12 @@ pub(in crate::http) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let limit = paging.limit(&app);
-    let rows = app.services.list_audit(&caller, paging.after::<u64>()?, limit + 1).await?;
-    Ok(cursor::page(
-        rows,
-        limit,
-        &uri,
-        |(number, _)| *number,
-        |(_, row)| AuditRecord {
-            at: views::time(row.at),
-            token: row.token,
-            action: row.action,
-            subject: row.subject,
-            request_id: row.request_id,
-        },
-    ))
+    let rows = app.services.list_audit(&caller, paging.after()?, limit).await?;
+    Ok(cursor::page(rows, &uri, |row| AuditRecord {
+        at: views::time(row.at),
+        token: row.actor,
+        action: row.action,
+        subject: row.subject,
+        request_id: Some(row.detail).filter(|id| !id.is_empty()),
+    }))
 }

@@ -49,6 +49,6 @@ pub(in crate::http) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let limit = paging.limit(&app);
-    let tenants = app.services.list_tenants(&caller, paging.after::<TenantId>()?, limit + 1).await?;
-    Ok(cursor::page(tenants, limit, &uri, |view| view.id, tenant))
+    let tenants = app.services.list_tenants(&caller, paging.after()?, limit).await?;
+    Ok(cursor::page(tenants, &uri, tenant))
 }

@@ -2,16 +2,26 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::Whose;
 use crate::api::{CreateToken, CreatedToken, Page, Problem, Token};
 use crate::http::error::ApiError;
-use crate::http::extract::{Auth, Body, Params, PathId};
-use crate::http::{App, views};
-use crate::model::{Owner, TokenId};
+use crate::http::extract::{Auth, Body, Paging, Params, PathId};
+use crate::http::{App, cursor, views};
+use crate::model::{Owner, TenantId, TokenId, UserId};
 use crate::service::{NewTokenRequest, Scope};
+
+/// Which tokens to list.
+#[derive(Debug, Deserialize)]
+pub(in crate::http) struct Filter {
+    tenant: Option<TenantId>,
+    user: Option<UserId>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
 
 /// Makes a token; the answer is the one time that it is shown.
 #[utoipa::path(post, path = "/v1/admin/tokens", tag = "admin", security(("token" = [])), request_body = CreateToken,
@@ -39,11 +49,13 @@ pub(in crate::http) async fn create(
 pub(in crate::http) async fn list(
     State(app): State<App>,
     Auth(caller): Auth,
-    Params(whose): Params<Whose>,
-) -> Result<Json<Page<Token>>, ApiError> {
-    let owner = whose.owner(&caller);
-    let tokens = app.services.list_tokens(&caller, owner, app.limits.max_page).await?;
-    let items = tokens.into_iter().map(|(view, last_use)| Token {
+    Params(filter): Params<Filter>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let owner = Whose { tenant: filter.tenant, user: filter.user }.owner(&caller);
+    let paging = Paging::new(filter.limit, filter.cursor);
+    let tokens = app.services.list_tokens(&caller, owner, paging.after()?, paging.limit(&app)).await?;
+    Ok(cursor::page(tokens, &uri, |(view, last_use)| Token {
         id: view.id,
         tenant: view.owner.tenant,
         user: view.owner.user,
@@ -52,8 +64,7 @@ pub(in crate::http) async fn list(
         created_at: views::time(view.created.hlc.wall()),
         expires_at: view.expires.map(views::time),
         last_used_at: last_use.map(views::time),
-    });
-    Ok(Json(Page { items: items.collect(), next: None }))
+    }))
 }
 
 /// Revokes a token.

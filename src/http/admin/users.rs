@@ -77,6 +77,6 @@ pub(in crate::http) async fn list(
     let paging = Paging::new(filter.limit, filter.cursor);
     let limit = paging.limit(&app);
     let tenant = filter.tenant.unwrap_or(caller.owner.tenant);
-    let users = app.services.list_users(&caller, tenant, paging.after::<UserId>()?, limit + 1).await?;
-    Ok(cursor::page(users, limit, &uri, |view| view.id, user))
+    let users = app.services.list_users(&caller, tenant, paging.after()?, limit).await?;
+    Ok(cursor::page(users, &uri, user))
 }

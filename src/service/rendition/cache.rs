@@ -2,28 +2,33 @@
 
 use std::sync::Arc;
 
-use crate::imaging::{ENCODER_VERSION, Recipe};
 use crate::model::BlobHash;
+use crate::service::rendition_url::RecipeKey;
 
 use super::{Rendition, ServiceError};
 
 /// Bytes that an entry costs beside its image.
 const OVERHEAD: usize = 512;
 
-/// What a rendition is a function of, with the encoder's version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Counts the versions of the pipeline: a rendition of another version has another tag.
+const ENCODER_VERSION: u32 = 1;
+
+/// What a rendition is a function of, beside the encoder's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
     pub(super) hash: BlobHash,
-    pub(super) recipe: Recipe,
+    pub(super) recipe: RecipeKey,
 }
 
-/// A strong entity tag: BLAKE3 over everything that the bytes are a function of, in quotes.
-pub(super) fn etag(key: &CacheKey) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 rendition entity tag");
-    hasher.update(key.hash.as_bytes());
-    hasher.update(&ENCODER_VERSION.to_be_bytes());
-    hasher.update(key.recipe.canonical().as_bytes());
-    format!("\"{}\"", &hasher.finalize().to_hex()[..32])
+impl CacheKey {
+    /// BLAKE3 over everything that the bytes are a function of, as 32 hex digits.
+    pub(super) fn tag(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 rendition entity tag");
+        hasher.update(self.hash.as_bytes());
+        hasher.update(&ENCODER_VERSION.to_be_bytes());
+        hasher.update(self.recipe.to_string().as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
 }
 
 /// The cache. Failed renders are not kept.

@@ -2,20 +2,23 @@
 
 mod cache;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::config::RenditionsConfig;
-use crate::imaging::{self, OutputFormat};
+use crate::imaging;
 use crate::metadata::Read;
-use crate::model::{BlobHash, TenantId};
+use crate::model::{BlobHash, TenantId, WallMs};
 
-use super::rendition_url::{ParsedUrl, SigningCandidate};
-use super::{ServiceError, Services};
+use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
+use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
+
+/// Tenants whose keys are tried: banners, not customers.
+const MAX_TENANTS: usize = 1_000;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -23,9 +26,31 @@ pub struct Rendition {
     /// The encoded image.
     pub bytes: Bytes,
     /// Of which format.
-    pub format: OutputFormat,
-    /// A strong entity tag: equal tags, equal bytes.
-    pub etag: String,
+    pub format: RenditionFormat,
+}
+
+/// A rendition, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The image.
+    pub rendition: Rendition,
+    /// How long it took to render, where this request began the render.
+    pub rendered: Option<Duration>,
+}
+
+/// What a signed URL shall ask for.
+#[derive(Debug, Clone, Default)]
+pub struct UrlOptions {
+    /// Width to fit into, in pixels; 0: any.
+    pub width: u32,
+    /// Height to fit into, in pixels; 0: any.
+    pub height: u32,
+    /// 1 to 100.
+    pub quality: Option<u8>,
+    /// `jpg`, `webp` or `png`; absent: `jpg`.
+    pub format: Option<String>,
+    /// Seconds since the Unix epoch after which the URL is refused.
+    pub expires: Option<u64>,
 }
 
 /// The cache and the queue before it.
@@ -34,18 +59,15 @@ pub struct Renditions {
     cache: Cache,
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
+    queue_limit: u64,
     max_side: u32,
     quality: u8,
     deadline: Duration,
 }
 
-/// What a request for a rendition may see, once its signature was checked.
-#[derive(Debug, Clone)]
-pub struct RenditionRequest {
-    tenant: TenantId,
-    hash: BlobHash,
-    recipe: imaging::Recipe,
-}
+/// A rendition that a client may see: its signature was checked, and its tenant has the blob.
+#[derive(Debug, Clone, Copy)]
+pub struct RenditionRequest(CacheKey);
 
 impl Renditions {
     /// An empty cache.
@@ -53,10 +75,16 @@ impl Renditions {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64()),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
+            queue_limit: config.queue_limit.into(),
             max_side: config.max_side,
             quality: config.default_quality,
             deadline: config.deadline,
         }
+    }
+
+    /// Renditions that render or wait to, and how many may.
+    pub fn queue(&self) -> (u64, u64) {
+        (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
     }
 
     /// How many renditions lie in memory, and their bytes.
@@ -66,39 +94,33 @@ impl Renditions {
 }
 
 impl RenditionRequest {
-    /// The strong entity tag that the rendition has, without rendering it: it follows from blob, recipe and encoder version.
-    pub fn etag(&self) -> String {
-        cache::etag(&self.key())
-    }
-
-    fn key(&self) -> CacheKey {
-        CacheKey { hash: self.hash, recipe: self.recipe.clone() }
+    /// What a strong entity tag may hold: it follows from blob, recipe and encoder version, so nothing has to be rendered for it.
+    pub fn tag(&self) -> String {
+        self.0.tag()
     }
 }
 
 impl Services {
-    /// Reads a rendition URL (the path after `/i`), checks its signature against every live key, and that its tenant has the blob.
+    /// Reads a rendition's path, checks its signature against every live key, and that its tenant has the blob. `fallback` is the
+    /// format where the URL names none.
     ///
     /// # Errors
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
-    pub fn resolve_rendition(&self, path: &str, accept_default: OutputFormat) -> Result<RenditionRequest, ServiceError> {
+    pub fn resolve_rendition(&self, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
         let at = self.metadata.read();
-        let tenants = at.list_tenants(None, super::rendition_url::MAX_TENANTS)?;
-        let candidates: Vec<SigningCandidate> = tenants
-            .iter()
-            .flat_map(|tenant| tenant.signing_keys.iter().map(|key| SigningCandidate { tenant: tenant.id, key: &key.key, salt: &key.salt }))
+        let keys: Vec<(TenantId, SigningKey)> = (at.list_tenants(None, MAX_TENANTS)?.items.into_iter())
+            .flat_map(|tenant| tenant.signing_keys.into_iter().map(move |key| (tenant.id, SigningKey::new(key.key, key.salt))))
             .collect();
-        let url = ParsedUrl::verify(path, &candidates)?;
-        if url.expires.is_some_and(|expires| self.runtime.clock.unix_ms() / 1_000 >= expires) {
+        let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
+        if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
-        let Renditions { max_side, quality, .. } = self.renditions;
-        let recipe = url.recipe(max_side, quality, accept_default)?;
-        if !at.tenant_owns(url.tenant, &url.hash)? {
+        let recipe = url.recipe.settle(fallback, self.renditions.quality, self.renditions.max_side)?;
+        if !at.tenant_owns(tenant, &url.hash)? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(RenditionRequest { tenant: url.tenant, hash: url.hash, recipe })
+        Ok(RenditionRequest(CacheKey { hash: url.hash, recipe }))
     }
 
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render.
@@ -106,17 +128,25 @@ impl Services {
     /// # Errors
     /// `Busy` where too many renditions wait or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
     /// cannot be decoded.
-    pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Rendition, ServiceError> {
-        let key = request.key();
-        if let Some(hit) = self.renditions.cache.get(&key).await {
-            return Ok(hit);
+    pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
+        let key = request.0;
+        if let Some(rendition) = self.renditions.cache.get(&key).await {
+            return Ok(Served { rendition, rendered: None });
         }
         let services = self.clone();
-        let wanted = key.clone();
-        let deadline = self.renditions.deadline;
-        // The render goes on where the first asker has gone: others may wait for it, and it is cached.
-        let rendered = self.renditions.cache.get_or_render(key, async move { services.render(&wanted).await });
-        crate::runtime::timeout(deadline, rendered).await.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))
+        let took = Arc::new(OnceLock::new());
+        let render = {
+            let took = took.clone();
+            async move {
+                let began = services.runtime.clock.monotonic();
+                let rendition = services.render(&key).await?;
+                let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
+                Ok(rendition)
+            }
+        };
+        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, render)).await;
+        let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
+        Ok(Served { rendition, rendered: took.get().copied() })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
@@ -128,35 +158,75 @@ impl Services {
         let _memory = self.decode_permit(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
-        let (recipe, limits) = (key.recipe.clone(), self.limits.imaging.clone());
+        let (recipe, limits) = (imaging_recipe(&key.recipe), self.limits.imaging.clone());
         let rendered = self.pools.imaging.run(move || imaging::render(&bytes, &recipe, &limits)).await??;
-        Ok(Rendition { bytes: rendered.bytes.into(), format: rendered.format, etag: cache::etag(key) })
+        Ok(Rendition { bytes: rendered.bytes.into(), format: key.recipe.format })
     }
 
-    /// A signed URL of a rendition, relative to the server. Signs only for blobs that the caller owns.
+    /// The path of a rendition, signed. Signs only for blobs that the caller owns.
     ///
     /// # Errors
     /// `NotFound` for a blob that is not the caller's; `Invalid` for the sizes.
-    pub fn sign_rendition(
-        &self,
-        caller: &super::Caller,
-        hash: BlobHash,
-        options: &super::rendition_url::UrlOptions,
-    ) -> Result<String, ServiceError> {
-        caller.require(super::Scope::Read)?;
+    pub fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
+        caller.require(Scope::Read)?;
         if !self.metadata.read().owns(caller.owner, &hash)? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(self.url_signer(caller.owner.tenant)?.sign(hash, options))
+        let format = match options.format.as_deref() {
+            None => RenditionFormat::Jpeg,
+            Some(name) => RenditionFormat::from_extension(name)
+                .ok_or_else(|| ServiceError::Invalid { field: "format", detail: "jpg, webp or png".into() })?,
+        };
+        if options.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
+            return Err(ServiceError::Invalid { field: "quality", detail: "1 to 100".into() });
+        }
+        let UrlOptions { width, height, quality, expires, .. } = *options;
+        let recipe = RecipeRequest { width, height, enlarge: false, quality, format: Some(format) };
+        recipe.settle(format, self.renditions.quality, self.renditions.max_side)?;
+        Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant)?))
     }
 
-    /// What signs a tenant's rendition URLs: its first key.
+    /// What signs the rendition URLs that come with every photo of a caller's.
     ///
     /// # Errors
-    /// `NotFound` where the tenant has none.
-    pub fn url_signer(&self, tenant: TenantId) -> Result<super::rendition_url::UrlSigner, ServiceError> {
+    /// Where the tenant has no signing key.
+    pub fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
+        Ok(PhotoUrlSigner(self.signer(caller.owner.tenant)?))
+    }
+
+    fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
         let view = self.metadata.read().tenant(tenant)?.ok_or(ServiceError::NotFound("tenant"))?;
         let key = view.signing_keys.into_iter().next().ok_or(ServiceError::NotFound("signing key"))?;
-        Ok(super::rendition_url::UrlSigner::new(key.key, key.salt))
+        Ok(SigningKey::new(key.key, key.salt))
     }
+}
+
+/// Signs the rendition URLs of a photo.
+#[derive(Debug)]
+pub struct PhotoUrlSigner(SigningKey);
+
+impl PhotoUrlSigner {
+    /// A thumbnail: fits 320 × 320.
+    pub fn thumbnail(&self, hash: BlobHash) -> String {
+        self.fit(hash, 320)
+    }
+
+    /// A preview: fits 1280 × 1280.
+    pub fn preview(&self, hash: BlobHash) -> String {
+        self.fit(hash, 1280)
+    }
+
+    fn fit(&self, hash: BlobHash, side: u32) -> String {
+        let recipe = RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() };
+        RenditionUrl { hash, recipe, expires: None }.to_path(&self.0)
+    }
+}
+
+fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
+    let format = match recipe.format {
+        RenditionFormat::Jpeg => imaging::OutputFormat::Jpeg,
+        RenditionFormat::Png => imaging::OutputFormat::Png,
+        RenditionFormat::WebP => imaging::OutputFormat::WebP,
+    };
+    imaging::Recipe { quality: recipe.quality, enlarge: recipe.enlarge, ..imaging::Recipe::fit(recipe.width, recipe.height, format) }
 }

@@ -1,0 +1,264 @@
+//! The contract suite: what every blob store has to do. `contract_suite!` runs it over one store, a test a case.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{BlobError, BlobStore, Deletion, Digests, InventoryItem, Marker};
+use crate::model::{BlobHash, BlobKey, BlobNonce, SiteId};
+
+/// A new, empty store under test.
+pub(crate) struct Subject {
+    /// The store.
+    pub(crate) store: Arc<dyn BlobStore>,
+    /// How many things lie in staging, once all pending work of the store is done.
+    pub(crate) staged: Box<dyn Fn() -> futures_util::future::BoxFuture<'static, usize> + Send + Sync>,
+    /// Kept while the store is used.
+    pub(crate) _keep: Option<tempfile::TempDir>,
+}
+
+/// One test for each case of the suite, over the store that the async function `$make` gives.
+macro_rules! contract_suite {
+    ($make:path) => {
+        $crate::blobs::contract::contract_suite!($make: comes_back, is_invisible_until_published, is_absent, keeps_its_name, needs_its_hash,
+            holds_copies_apart, deletes_exactly, reads_ranges, lists_in_order, leaves_nothing, claims_once, loses_claims, probes,
+            takes_many_at_once);
+    };
+    ($make:path: $($case:ident),*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            $crate::blobs::contract::$case(&$make().await).await;
+        })*
+    };
+}
+pub(crate) use contract_suite;
+
+/// Bytes that look like nothing else.
+pub(crate) fn bytes(seed: u64, length: usize) -> Bytes {
+    let mut out = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut out);
+    out.into()
+}
+
+/// A key for these bytes; `nonce` tells copies apart.
+pub(crate) fn key(bytes: &[u8], nonce: u8) -> BlobKey {
+    BlobKey { hash: BlobHash::of(bytes), nonce: BlobNonce::from_random([nonce; 12]) }
+}
+
+/// Stores a copy.
+pub(crate) async fn put(store: &dyn BlobStore, bytes: &Bytes, nonce: u8) -> Result<BlobKey, BlobError> {
+    let mut staged = store.stage().await?;
+    staged.write(bytes.clone()).await?;
+    let key = key(bytes, nonce);
+    staged.publish(&key).await?;
+    Ok(key)
+}
+
+/// Reads a whole copy.
+pub(crate) async fn get(store: &dyn BlobStore, key: &BlobKey) -> Result<Bytes, BlobError> {
+    let read = store.open(key).await?;
+    read.read_at(0, read.size_bytes().try_into().unwrap()).await
+}
+
+/// Everything that the inventory gives.
+pub(crate) async fn inventory(store: &dyn BlobStore) -> Result<Vec<InventoryItem>, BlobError> {
+    let mut items = Vec::new();
+    store.inventory(&mut |item| items.push(item)).await?;
+    Ok(items)
+}
+
+pub(crate) async fn comes_back(subject: &Subject) {
+    const GATHER: usize = 1024 * 1024;
+    for (nonce, size) in [0, 1, 4095, 100_000, GATHER - 1, GATHER, GATHER + 1, 3 * GATHER + 17].into_iter().enumerate() {
+        for chunk in [777, 65_536, GATHER, usize::MAX] {
+            if size / chunk > 2000 {
+                continue;
+            }
+            let content = bytes(size as u64, size);
+            let mut staged = subject.store.stage().await.unwrap();
+            for piece in content.chunks(chunk.min(size.max(1))) {
+                staged.write(content.slice_ref(piece)).await.unwrap();
+            }
+            assert_eq!(staged.digests().await.unwrap(), Digests::of(&content), "{size} in {chunk}");
+            assert_eq!(staged.contents().await.unwrap(), content);
+            assert_eq!(staged.digests().await.unwrap(), Digests::of(&content), "asking changes nothing");
+            let key = BlobKey { hash: BlobHash::of(&content), nonce: BlobNonce::from_random([nonce as u8; 12]) };
+            let _ = subject.store.delete(&key).await.unwrap();
+            staged.publish(&key).await.unwrap();
+            assert_eq!(get(&*subject.store, &key).await.unwrap(), content);
+            assert_eq!(subject.store.open(&key).await.unwrap().content_hash().await.unwrap(), key.hash);
+        }
+    }
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn is_invisible_until_published(subject: &Subject) {
+    let content = bytes(1, 3_000_000);
+    let key = key(&content, 1);
+    let mut staged = subject.store.stage().await.unwrap();
+    staged.write(content.clone()).await.unwrap();
+    staged.digests().await.unwrap();
+    assert!(matches!(subject.store.open(&key).await, Err(BlobError::NotFound)));
+    assert_eq!(subject.store.copies(&key.hash).await.unwrap(), []);
+    assert_eq!(inventory(&*subject.store).await.unwrap(), []);
+    staged.publish(&key).await.unwrap();
+    assert_eq!(get(&*subject.store, &key).await.unwrap(), content);
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn is_absent(subject: &Subject) {
+    let present = put(&*subject.store, &bytes(1, 10), 1).await.unwrap();
+    for absent in [key(b"absent", 1), BlobKey { nonce: BlobNonce::from_random([2; 12]), ..present }] {
+        assert!(matches!(subject.store.open(&absent).await, Err(BlobError::NotFound)));
+        assert_eq!(subject.store.delete(&absent).await.unwrap(), Deletion::Absent);
+    }
+    assert_eq!(subject.store.copies(&BlobHash::of(b"absent")).await.unwrap(), []);
+    assert_eq!(subject.store.marker().await.unwrap(), None);
+    assert_eq!(get(&*subject.store, &present).await.unwrap(), bytes(1, 10), "deleting others left it alone");
+}
+
+pub(crate) async fn keeps_its_name(subject: &Subject) {
+    let content = bytes(1, 50_000);
+    let key = put(&*subject.store, &content, 1).await.unwrap();
+    assert!(matches!(put(&*subject.store, &content, 1).await, Err(BlobError::Internal { .. })), "a key names one copy");
+    assert_eq!(get(&*subject.store, &key).await.unwrap(), content, "the first stays");
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn needs_its_hash(subject: &Subject) {
+    let mut staged = subject.store.stage().await.unwrap();
+    staged.write(bytes(1, 50_000)).await.unwrap();
+    let other = key(&bytes(2, 50_000), 1);
+    assert!(matches!(staged.publish(&other).await, Err(BlobError::Internal { .. })));
+    assert!(matches!(subject.store.open(&other).await, Err(BlobError::NotFound)));
+    assert_eq!(inventory(&*subject.store).await.unwrap(), []);
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn holds_copies_apart(subject: &Subject) {
+    let (content, other) = (bytes(1, 1000), bytes(2, 1000));
+    let mut keys = Vec::new();
+    for nonce in [9, 3, 7] {
+        keys.push(put(&*subject.store, &content, nonce).await.unwrap());
+    }
+    let lonely = put(&*subject.store, &other, 3).await.unwrap();
+    keys.sort_unstable();
+    assert_eq!(subject.store.copies(&keys[0].hash).await.unwrap(), keys);
+    assert_eq!(subject.store.delete(&keys[1]).await.unwrap(), Deletion::Deleted);
+    assert_eq!(subject.store.copies(&keys[0].hash).await.unwrap(), [keys[0], keys[2]]);
+    assert_eq!(get(&*subject.store, &keys[2]).await.unwrap(), content);
+    assert_eq!(get(&*subject.store, &lonely).await.unwrap(), other);
+}
+
+pub(crate) async fn deletes_exactly(subject: &Subject) {
+    let content = bytes(1, 2_000_000);
+    let key = put(&*subject.store, &content, 1).await.unwrap();
+    let held = subject.store.open(&key).await.unwrap();
+    assert_eq!(subject.store.delete(&key).await.unwrap(), Deletion::Deleted);
+    assert_eq!(subject.store.delete(&key).await.unwrap(), Deletion::Absent, "a late or repeated delete hits nothing");
+    assert!(matches!(subject.store.open(&key).await, Err(BlobError::NotFound)));
+    assert_eq!(inventory(&*subject.store).await.unwrap(), []);
+    assert_eq!(held.read_at(0, content.len()).await.unwrap(), content, "whoever reads it reads on");
+}
+
+pub(crate) async fn reads_ranges(subject: &Subject) {
+    let content = bytes(1, 1_500_000);
+    let key = put(&*subject.store, &content, 1).await.unwrap();
+    let read = subject.store.open(&key).await.unwrap();
+    assert_eq!(read.size_bytes(), content.len() as u64);
+    let size = content.len();
+    for (offset, length) in
+        [(0, 0), (0, 1), (0, size), (1, size - 1), (size, 0), (size - 1, 1), (131_071, 2), (700_000, 400_000), (4096, 131_072)]
+    {
+        assert_eq!(read.read_at(offset as u64, length).await.unwrap(), content[offset..offset + length], "{length} from {offset}");
+    }
+    for (offset, length) in [(size as u64, 1), (0, size + 1), (u64::MAX, 1), (u64::MAX, usize::MAX), (size as u64 + 1, 0)] {
+        assert!(matches!(read.read_at(offset, length).await, Err(BlobError::Internal { .. })), "{length} from {offset}");
+    }
+}
+
+pub(crate) async fn lists_in_order(subject: &Subject) {
+    let mut expected = Vec::new();
+    for seed in 0..60 {
+        let content = bytes(seed, seed as usize * 10);
+        for nonce in 0..=(seed % 3) as u8 {
+            let key = put(&*subject.store, &content, nonce).await.unwrap();
+            expected.push(InventoryItem::Copy { key, size_bytes: content.len() as u64 });
+        }
+    }
+    expected.sort_by_key(|item| match item {
+        InventoryItem::Copy { key, .. } => *key,
+        InventoryItem::Foreign { path } => panic!("{}", path.display()),
+    });
+    let _in_staging = subject.store.stage().await.unwrap();
+    assert_eq!(inventory(&*subject.store).await.unwrap(), expected);
+}
+
+pub(crate) async fn leaves_nothing(subject: &Subject) {
+    for size in [0, 10, 3_000_000] {
+        let content = bytes(1, size);
+        for ending in 0..3 {
+            let mut staged = subject.store.stage().await.unwrap();
+            staged.write(content.clone()).await.unwrap();
+            match ending {
+                0 => staged.discard().await,
+                1 => {
+                    staged.digests().await.unwrap();
+                    drop(staged);
+                }
+                _ => drop(staged),
+            }
+            assert_eq!((subject.staged)().await, 0, "{size} bytes, ending {ending}");
+        }
+    }
+    assert_eq!(inventory(&*subject.store).await.unwrap(), []);
+}
+
+fn marker(site: u8, epoch: u64) -> Marker {
+    Marker { site: SiteId::from_bytes([site; 16]), epoch }
+}
+
+pub(crate) async fn claims_once(subject: &Subject) {
+    let (store, first) = (&subject.store, marker(1, 1));
+    store.claim(None, first).await.unwrap();
+    assert_eq!(store.marker().await.unwrap(), Some(first));
+    let claims = (1..=8).map(|site| store.claim(Some(first), marker(site, 2)));
+    let won: Vec<_> = futures_util::future::join_all(claims).await.into_iter().zip(1..).filter(|(claim, _)| claim.is_ok()).collect();
+    let [(_, winner)] = won[..] else { panic!("{won:?}") };
+    assert_eq!(store.marker().await.unwrap(), Some(marker(winner, 2)));
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn loses_claims(subject: &Subject) {
+    let (store, stands) = (&subject.store, marker(1, 5));
+    assert!(matches!(store.claim(Some(stands), marker(1, 6)).await, Err(BlobError::ClaimLost { found: None })));
+    assert_eq!(store.marker().await.unwrap(), None);
+    store.claim(None, stands).await.unwrap();
+    for expected in [None, Some(marker(2, 5)), Some(marker(1, 4))] {
+        let lost = store.claim(expected, marker(2, 9)).await;
+        assert!(matches!(lost, Err(BlobError::ClaimLost { found: Some(found) }) if found == stands), "{lost:?}");
+    }
+    assert!(matches!(store.claim(Some(stands), marker(1, 4)).await, Err(BlobError::Refused { .. })), "epochs go forward");
+    assert_eq!(store.marker().await.unwrap(), Some(stands));
+    assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn probes(subject: &Subject) {
+    subject.store.probe().await.unwrap();
+    assert_eq!(inventory(&*subject.store).await.unwrap(), []);
+    assert_eq!((subject.staged)().await, 0);
+    if let Some(usage) = subject.store.usage().await.unwrap() {
+        assert!(usage.free_bytes <= usage.total_bytes && usage.total_bytes > 0, "{usage:?}");
+    }
+}
+
+pub(crate) async fn takes_many_at_once(subject: &Subject) {
+    let content = bytes(1, 1_200_000);
+    let uploads = (0..16).map(|nonce| put(&*subject.store, &content, nonce));
+    let mut keys: Vec<_> = futures_util::future::join_all(uploads).await.into_iter().map(Result::unwrap).collect();
+    keys.sort_unstable();
+    assert_eq!(subject.store.copies(&keys[0].hash).await.unwrap(), keys);
+    let reads = futures_util::future::join_all(keys.iter().map(|key| get(&*subject.store, key))).await;
+    assert!(reads.into_iter().all(|read| read.unwrap() == content));
+    assert_eq!((subject.staged)().await, 0);
+}

@@ -1,0 +1,250 @@
+//! The system calls of the disk store, relative to its root: one method each, so that tests can make any one of them fail.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IoSliceMut, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+#[cfg(test)]
+use super::faults::Faults;
+
+/// A call, as faults and traces name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Create,
+    Write,
+    SyncFile,
+    Move,
+    Replace,
+    SyncDirectory,
+    MakeDirectory,
+    Remove,
+    Open,
+    Read,
+    List,
+    Stat,
+}
+
+/// What identifies a file for as long as someone holds it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+}
+
+/// What [`Files::stat`] tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Status {
+    pub(super) identity: Identity,
+    pub(super) is_file: bool,
+    pub(super) size_bytes: u64,
+}
+
+impl From<rustix::fs::Stat> for Status {
+    fn from(stat: rustix::fs::Stat) -> Self {
+        Self {
+            identity: Identity::new(stat.st_dev, stat.st_ino),
+            is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+            size_bytes: stat.st_size.try_into().unwrap_or(0),
+        }
+    }
+}
+
+/// The file system under a root. The root is held open, so that a directory mounted or moved over it is never mistaken for it.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: OwnedFd,
+    #[cfg(test)]
+    faults: Faults,
+}
+
+impl Files {
+    /// Holds `root`, which must be a directory.
+    pub(super) fn new(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
+            #[cfg(test)]
+            faults: Faults::default(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Every call goes through here.
+    #[cfg(not(test))]
+    #[inline]
+    fn call<T>(&self, _call: Call, _path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        act()
+    }
+
+    /// Every call goes through here, and fails where the test has asked for it.
+    #[cfg(test)]
+    fn call<T>(&self, call: Call, path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.faults.apply(call, path, act)
+    }
+
+    /// Makes a file that must not exist, for reading and writing.
+    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.call(Call::Create, path, || Ok(rustix::fs::openat(&self.root, path, flags, Mode::RUSR | Mode::WUSR)?.into()))
+    }
+
+    /// Opens a file for reading; never through a symbolic link, never blocking on a pipe.
+    pub(super) fn open(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        self.call(Call::Open, path, || Ok(rustix::fs::openat(&self.root, path, flags, Mode::empty())?.into()))
+    }
+
+    /// Opens the lock's file, making it where there is none.
+    pub(super) fn open_lock(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.call(Call::Open, path, || Ok(rustix::fs::openat(&self.root, path, flags, Mode::RUSR | Mode::WUSR)?.into()))
+    }
+
+    /// Appends all of `bytes`.
+    pub(super) fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.call(Call::Write, path, || file.write_all(bytes))
+    }
+
+    /// Fills `into` from `offset`, as far as the file goes; answers how many bytes there were.
+    pub(super) fn read(&self, path: &Path, file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.call(Call::Read, path, || {
+            let mut filled = 0;
+            while filled < into.len() {
+                match file.read_at(&mut into[filled..], offset + filled as u64) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(filled)
+        })
+    }
+
+    /// Reads what lies in the page cache without waiting for the device; `EAGAIN` where nothing does.
+    pub(super) fn read_cached(&self, path: &Path, file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.call(Call::Read, path, || Ok(rustix::io::preadv2(file, &mut [IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT)?))
+    }
+
+    /// Makes the file's bytes and length durable. After a failure the kernel has dropped what could not be written, and a second call on
+    /// the same file would lie: the file has to be given up.
+    pub(super) fn sync_file(&self, path: &Path, file: &File) -> io::Result<()> {
+        self.call(Call::SyncFile, path, || Ok(rustix::fs::fdatasync(file)?))
+    }
+
+    /// Moves `from` to `to`, which must not exist: never over a file.
+    pub(super) fn move_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(Call::Move, to, || match rustix::fs::renameat_with(&self.root, from, &self.root, to, RenameFlags::NOREPLACE) {
+            // The file system knows no such rename (NFS): a link does not replace either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::linkat(&self.root, from, &self.root, to, AtFlags::empty())?;
+                // The name in staging is then superfluous, and swept at the next opening if it cannot be removed now.
+                let _ = rustix::fs::unlinkat(&self.root, from, AtFlags::empty());
+                Ok(())
+            }
+            other => Ok(other?),
+        })
+    }
+
+    /// Moves `from` to `to`, replacing what is there. Only for the marker.
+    pub(super) fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(Call::Replace, to, || Ok(rustix::fs::renameat(&self.root, from, &self.root, to)?))
+    }
+
+    /// Makes the names in a directory durable; an empty path is the root.
+    pub(super) fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::SyncDirectory, path, || Ok(rustix::fs::fsync(self.directory(path)?)?))
+    }
+
+    /// Makes a directory; one that exists will do.
+    pub(super) fn make_directory(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::MakeDirectory, path, || match rustix::fs::mkdirat(&self.root, path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Removes a file; answers whether it was there.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.call(Call::Remove, path, || match rustix::fs::unlinkat(&self.root, path, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Looks at a name without following it; `None` where there is nothing.
+    pub(super) fn stat(&self, path: &Path) -> io::Result<Option<Status>> {
+        self.call(Call::Stat, path, || match rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Looks at an open file.
+    pub(super) fn stat_file(&self, path: &Path, file: &File) -> io::Result<Status> {
+        self.call(Call::Stat, path, || Ok(rustix::fs::fstat(file)?.into()))
+    }
+
+    /// Looks at the root itself.
+    pub(super) fn root_identity(&self) -> io::Result<Identity> {
+        Ok(Status::from(rustix::fs::fstat(&self.root)?).identity)
+    }
+
+    /// Room on the file system: size and what is free, in bytes.
+    pub(super) fn room(&self) -> io::Result<(u64, u64)> {
+        let room = rustix::fs::fstatvfs(&self.root)?;
+        Ok((room.f_blocks.saturating_mul(room.f_frsize), room.f_bavail.saturating_mul(room.f_frsize)))
+    }
+
+    /// The names in a directory, sorted; at most `limit`.
+    ///
+    /// # Errors
+    /// Where the directory is missing, cannot be read to its end, holds more than `limit` names, or was removed or replaced meanwhile
+    /// (a removed directory reads as an empty one).
+    pub(super) fn list(&self, path: &Path, limit: usize) -> io::Result<Vec<OsString>> {
+        self.call(Call::List, path, || {
+            let directory = self.directory(path)?;
+            let mut names = Vec::new();
+            for entry in rustix::fs::Dir::read_from(&directory)? {
+                let name = entry?.file_name().to_bytes().to_vec();
+                if name != b"." && name != b".." {
+                    if names.len() == limit {
+                        return Err(io::Error::other("too many entries in one directory"));
+                    }
+                    names.push(OsString::from_vec(name));
+                }
+            }
+            let (held, named) = (rustix::fs::fstat(&directory)?, rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW)?);
+            if Status::from(held).identity != Status::from(named).identity {
+                return Err(io::Error::other("the directory was replaced while it was read"));
+            }
+            names.sort_unstable();
+            Ok(names)
+        })
+    }
+
+    fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.root, path, flags, Mode::empty())?)
+    }
+}

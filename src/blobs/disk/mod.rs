@@ -1,0 +1,160 @@
+//! The durable disk store.
+//!
+//! A copy is streamed into `staging/` while it is hashed (`stage`), synced, moved to its final name and its directory synced
+//! (`publish`). The process that has a store open holds its lock; what an earlier one left in staging is removed at opening (`open`).
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod tests;
+
+mod delete;
+mod fan_out;
+mod files;
+mod inventory;
+mod marker;
+mod open;
+mod probe;
+mod publish;
+mod read;
+mod stage;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use self::fan_out::FanOut;
+use self::files::Files;
+use super::BlobError;
+use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use crate::model::{BlobHash, BlobKey};
+use crate::runtime::{BlockingPool, Random, Runtime};
+
+/// How a disk store behaves.
+#[derive(Debug, Clone)]
+pub struct DiskSettings {
+    /// Whether a store is set up where there is none. `false` for a site that has blobs already: a disk that was not mounted is then
+    /// an error, not an empty store.
+    pub create: bool,
+    /// Small chunks of an upload are gathered to this many bytes before they are hashed and written: the memory that one upload may take
+    /// here, beside the chunk at hand.
+    pub gather_bytes: usize,
+}
+
+impl Default for DiskSettings {
+    fn default() -> Self {
+        Self { create: true, gather_bytes: 1024 * 1024 }
+    }
+}
+
+/// Blobs in a directory of a local file system. Cheap to clone; the directory is locked until the last clone, and everything that was
+/// staged or opened through it, is gone.
+///
+/// Every call that may wait for the device runs on the given pool.
+#[derive(Debug, Clone)]
+pub struct DiskStore {
+    shared: Arc<Shared>,
+    pool: BlockingPool,
+}
+
+/// What the parts of a store share.
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    files: Files,
+    fan_out: FanOut,
+    random: Random,
+    settings: DiskSettings,
+    /// One claim at a time in this process; `lock` keeps others out.
+    claims: Mutex<()>,
+    sync_failures: AtomicU64,
+    /// Cleared where the file system turns out not to know reads that do not wait.
+    reads_cached: AtomicBool,
+    /// Locked for as long as this lives.
+    _lock: File,
+}
+
+impl DiskStore {
+    /// Opens the store in the directory `root`, and sets one up where there is none and the settings allow it: takes the directory's
+    /// lock, then removes what an earlier process left in staging. The work runs on `pool`, as does all later work.
+    ///
+    /// # Errors
+    /// [`BlobError::InUse`] where another process has it open; [`BlobError::Refused`] where what lies there is no store, only part of
+    /// one, or of a newer layout.
+    pub async fn open(root: &Path, runtime: Runtime, pool: BlockingPool, settings: DiskSettings) -> Result<Self, BlobError> {
+        let root = root.to_owned();
+        let shared = pool.run(move || Shared::open(root, runtime.random, settings)).await??;
+        Ok(Self { shared: Arc::new(shared), pool })
+    }
+
+    /// The store's directory.
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
+    /// How many times the device has failed to make bytes or names durable since the store was opened. Each one failed its caller;
+    /// a number that grows says that the disk is not to be trusted.
+    pub fn sync_failures(&self) -> u64 {
+        self.shared.sync_failures.load(Ordering::Relaxed)
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
+        let shared = self.shared.clone();
+        self.pool.run(move || work(&shared)).await?
+    }
+}
+
+#[async_trait]
+impl BlobStore for DiskStore {
+    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pool.clone())))
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let (key, shared) = (*key, self.shared.clone());
+        let opened = self.pool.run(move || read::open(shared, &key)).await??;
+        Ok(Arc::new(read::DiskRead::new(opened, self.pool.clone())))
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        let hash = *hash;
+        self.run(move |shared| shared.copies(&hash)).await
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+        let key = *key;
+        self.run(move |shared| shared.delete(&key)).await
+    }
+
+    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+        let mut walk = inventory::Walk::default();
+        loop {
+            let shared = self.shared.clone();
+            let (next, items) = self.pool.run(move || walk.next(&shared)).await??;
+            walk = next;
+            if items.is_empty() {
+                return Ok(());
+            }
+            items.into_iter().for_each(&mut *each);
+        }
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        self.run(Shared::marker).await
+    }
+
+    async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError> {
+        self.run(move |shared| shared.claim(expected, new)).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        self.run(Shared::probe).await
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        self.run(|shared| shared.usage().map(Some)).await
+    }
+}

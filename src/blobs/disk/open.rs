@@ -1,0 +1,149 @@
+//! Opening a store: the lock first, then the layout, then the sweep of staging.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::fan_out::FanOut;
+use super::files::Files;
+use super::{DiskSettings, Shared};
+use crate::blobs::error::failed;
+use crate::blobs::{BlobError, path};
+use crate::runtime::Random;
+
+/// What `blobs-format` holds.
+const FORMAT: &[u8] = b"halidom blobs 1\n";
+/// Names that are listed at opening: far more than a process that died had uploads.
+const SWEEP_LIMIT: usize = 1_000_000;
+
+impl Shared {
+    /// See [`super::DiskStore::open`].
+    pub(super) fn open(root: PathBuf, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
+        if settings.create {
+            make_root(&root).map_err(failed("make the store's directory"))?;
+        }
+        let files = Files::new(&root).map_err(failed("open the store's directory"))?;
+        Self::open_files(root, files, random, settings)
+    }
+
+    /// Opens the store in a directory that is there.
+    pub(super) fn open_files(root: PathBuf, files: Files, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
+        if !settings.create && files.stat(path::FORMAT.as_ref()).map_err(failed("look at the store's format"))?.is_none() {
+            // Before the lock: a directory that is no store gets no file from us.
+            return Err(BlobError::Refused { reason: format!("there is no blob store in {}", root.display()) });
+        }
+        let lock = lock(&files, &root)?;
+        let shared = Self {
+            root,
+            files,
+            fan_out: FanOut::new(),
+            random,
+            settings,
+            claims: Mutex::new(()),
+            sync_failures: AtomicU64::new(0),
+            reads_cached: AtomicBool::new(true),
+            _lock: lock,
+        };
+        shared.set_up()?;
+        shared.sweep()?;
+        Ok(shared)
+    }
+
+    /// Checks the layout of a store that was set up, or sets one up. The format file comes last, so that its presence says that the rest
+    /// is there and durable.
+    fn set_up(&self) -> Result<(), BlobError> {
+        let has_blobs = self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))?.is_some();
+        match self.read_small(path::FORMAT.as_ref())? {
+            Some(format) if format != FORMAT => {
+                let found = String::from_utf8_lossy(&format).trim().to_owned();
+                Err(BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") })
+            }
+            Some(_) if !has_blobs => {
+                Err(BlobError::Refused { reason: format!("the directory {} is missing: is its disk mounted?", path::BLOBS) })
+            }
+            // An empty directory is lost by many a tool that copies stores.
+            Some(_) => self.files.make_directory(path::STAGING.as_ref()).map_err(failed("make a directory")),
+            None => self.create(has_blobs),
+        }
+    }
+
+    fn create(&self, has_blobs: bool) -> Result<(), BlobError> {
+        // An empty directory is what a set-up that was cut short leaves.
+        if has_blobs && !self.files.list(path::BLOBS.as_ref(), SWEEP_LIMIT).map_err(failed("list the store"))?.is_empty() {
+            let reason = format!("there are blobs but no {}: a store that was copied in part?", path::FORMAT);
+            return Err(BlobError::Refused { reason });
+        }
+        for directory in [path::BLOBS, path::STAGING] {
+            self.files.make_directory(directory.as_ref()).map_err(failed("make a directory"))?;
+        }
+        self.sync_directory(Path::new(""))?;
+        self.write_small(path::FORMAT.as_ref(), FORMAT, true)
+    }
+
+    /// Removes what an earlier process was receiving. Only under the lock: nobody else's uploads lie here.
+    fn sweep(&self) -> Result<(), BlobError> {
+        let names = self.files.list(path::STAGING.as_ref(), SWEEP_LIMIT).map_err(failed("list staging"))?;
+        let mut removed = 0_u64;
+        for name in names {
+            let leftover = Path::new(path::STAGING).join(&name);
+            if path::is_staging_name(&name) {
+                removed += u64::from(self.files.remove(&leftover).map_err(failed("sweep staging"))?);
+            } else if !path::is_silly_rename(&name) {
+                tracing::warn!(path = %leftover.display(), "not put there by this program, left alone");
+            }
+        }
+        if removed > 0 {
+            tracing::info!(removed, "removed unfinished uploads of an earlier run");
+        }
+        Ok(())
+    }
+}
+
+/// Makes the root and its parents, durably.
+fn make_root(root: &Path) -> io::Result<()> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    let parent = match root.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    make_root(parent)?;
+    match DirBuilder::new().mode(0o700).create(root) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(parent)?.sync_all()
+}
+
+/// Takes the directory's lock, which lasts as long as the file is open.
+fn lock(files: &Files, root: &Path) -> Result<File, BlobError> {
+    let name = Path::new(path::LOCK);
+    loop {
+        let mut file = files.open_lock(name).map_err(failed("open the store's lock"))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let by = file.take(16).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(BlobError::InUse { path: root.to_owned(), by });
+            }
+            Err(error) => return Err(BlobError::from_io("lock the store", error.into())),
+        }
+        // Someone may have removed the file between opening and locking: then the lock excludes nobody.
+        let held = files.stat_file(name, &file).map_err(failed("look at the store's lock"))?;
+        let named = files.stat(name).map_err(failed("look at the store's lock"))?;
+        if named.is_some_and(|named| named.identity == held.identity) {
+            // For whoever is refused; on a full disk the lock holds without it.
+            let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+            return Ok(file);
+        }
+    }
+}

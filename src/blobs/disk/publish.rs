@@ -1,0 +1,69 @@
+//! Making a received copy durable under its final name.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::Shared;
+use super::stage::Receiving;
+use crate::blobs::error::failed;
+use crate::blobs::{BlobError, path};
+use crate::model::BlobKey;
+
+impl Receiving {
+    /// The write protocol: sync the file, make sure of its directory, move it there, sync the directory. When it answers `Ok`, nothing
+    /// is left in staging; on an error the caller removes that, and what may have got its final name is taken back here.
+    pub(super) fn publish(&mut self, key: &BlobKey) -> Result<(), BlobError> {
+        if self.digests.finish().hash != key.hash {
+            return Err(BlobError::Internal { reason: "published under another hash than its own" });
+        }
+        let (shared, staged, named) = (self.shared.clone(), self.path.clone(), path::copy(key));
+        let file = self.file()?;
+        // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
+        shared.sync_file(&staged, file)?;
+        shared.fan_out.ensure(&shared, &key.hash)?;
+        shared.move_to_name(&staged, &named, key, file)?;
+        if let Err(error) = shared.sync_directory(&path::leaf(&key.hash)) {
+            shared.take_back(key, &named);
+            return Err(error);
+        }
+        self.release();
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Moves a synced file to its final name, where nothing may stand.
+    fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<(), BlobError> {
+        let Err(error) = self.files.move_new(staged, named) else { return Ok(()) };
+        // The answer, not the work, may have failed: then our own file stands there.
+        let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity;
+        let found = self.files.stat(named).map_err(failed("look at a copy's name"))?;
+        let stands = found.is_some_and(|found| found.identity == ours);
+        match error.kind() {
+            // How a repeated link or rename answers where the first one's reply got lost.
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound if stands => {
+                // Linked, not renamed: the other name goes; if it cannot, the next opening sweeps it.
+                let _ = self.files.remove(staged);
+                Ok(())
+            }
+            io::ErrorKind::AlreadyExists => Err(BlobError::Internal { reason: "the key is taken: every copy needs a fresh one" }),
+            kind => {
+                if kind == io::ErrorKind::NotFound {
+                    self.fan_out.forget(&key.hash);
+                }
+                if stands {
+                    let _ = self.files.remove(named);
+                }
+                Err(BlobError::from_io("name a copy", error))
+            }
+        }
+    }
+
+    /// Removes a copy whose name could not be made durable. Best effort: the caller dooms the key.
+    fn take_back(&self, key: &BlobKey, named: &Path) {
+        let removed = self.files.remove(named).is_ok();
+        let durable = removed && self.sync_directory(&path::leaf(&key.hash)).is_ok();
+        tracing::error!(%key, removed, durable, "the name of a copy could not be made durable, so it was taken back");
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading: from the page cache on the calling thread, from the device on the pool.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::io::Errno;
+
+use super::Shared;
+use crate::blobs::error::failed;
+use crate::blobs::{BlobError, BlobRead, Damage, path};
+use crate::model::{BlobHash, BlobKey};
+use crate::runtime::BlockingPool;
+
+/// What is copied from the page cache by one call on an async thread: some 20 µs.
+const CACHED_PIECE_BYTES: usize = 128 * 1024;
+/// Longer reads go to the pool at once: copying alone would hold the async thread for too long.
+const CACHED_READ_BYTES: usize = 1024 * 1024;
+/// Hashed at once: stays in the processor's cache.
+const HASH_PIECE_BYTES: usize = 128 * 1024;
+
+/// An open copy.
+#[derive(Debug)]
+pub(super) struct Opened {
+    shared: Arc<Shared>,
+    key: BlobKey,
+    path: PathBuf,
+    file: File,
+    size_bytes: u64,
+}
+
+/// An open copy and the pool to read it on.
+#[derive(Debug)]
+pub(super) struct DiskRead {
+    opened: Arc<Opened>,
+    pool: BlockingPool,
+}
+
+/// Opens a copy. "Not found" is said only of a store that is there.
+pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobError> {
+    let path = path::copy(key);
+    let file = match shared.files.open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            shared.require_blobs()?;
+            return Err(BlobError::NotFound);
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            return Err(BlobError::Damaged { key: *key, damage: Damage::NotAFile });
+        }
+        Err(error) => return Err(BlobError::from_io("open a copy", error)),
+    };
+    let status = shared.files.stat_file(&path, &file).map_err(failed("look at a copy"))?;
+    if !status.is_file {
+        return Err(BlobError::Damaged { key: *key, damage: Damage::NotAFile });
+    }
+    Ok(Opened { shared, key: *key, path, file, size_bytes: status.size_bytes })
+}
+
+impl Opened {
+    /// Fills as much as the page cache gives without waiting.
+    fn fill_cached(&self, into: &mut [u8], offset: u64) -> usize {
+        if into.len() > CACHED_READ_BYTES || !self.shared.reads_cached.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut filled = 0;
+        while filled < into.len() {
+            let end = into.len().min(filled + CACHED_PIECE_BYTES);
+            match self.shared.files.read_cached(&self.path, &self.file, &mut into[filled..end], offset + filled as u64) {
+                Ok(count @ 1..) => filled += count,
+                // Whatever it is, also an end of the file: the pool finds out.
+                Ok(0) => break,
+                Err(error) => {
+                    if matches!(Errno::from_io_error(&error), Some(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) {
+                        self.shared.reads_cached.store(false, Ordering::Relaxed);
+                    }
+                    break;
+                }
+            }
+        }
+        filled
+    }
+
+    /// Fills all, waiting for the device.
+    fn fill(&self, into: &mut [u8], offset: u64) -> Result<(), BlobError> {
+        let found = self.shared.files.read(&self.path, &self.file, into, offset).map_err(|error| BlobError::from_read(&self.key, error))?;
+        if found < into.len() {
+            let damage = Damage::Short { size_bytes: self.size_bytes, found_bytes: offset + found as u64 };
+            return Err(BlobError::Damaged { key: self.key, damage });
+        }
+        Ok(())
+    }
+
+    fn content_hash(&self) -> Result<BlobHash, BlobError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = vec![0; HASH_PIECE_BYTES.min(usize::try_from(self.size_bytes).unwrap_or(usize::MAX))];
+        let mut offset = 0;
+        while offset < self.size_bytes {
+            let length = piece.len().min(usize::try_from(self.size_bytes - offset).unwrap_or(usize::MAX));
+            self.fill(&mut piece[..length], offset)?;
+            hasher.update(&piece[..length]);
+            offset += length as u64;
+        }
+        Ok(hasher.finalize().into())
+    }
+}
+
+impl DiskRead {
+    pub(super) fn new(opened: Opened, pool: BlockingPool) -> Self {
+        Self { opened: Arc::new(opened), pool }
+    }
+}
+
+#[async_trait]
+impl BlobRead for DiskRead {
+    fn size_bytes(&self) -> u64 {
+        self.opened.size_bytes
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.opened.size_bytes) {
+            return Err(BlobError::Internal { reason: "a read past the end of a copy" });
+        }
+        let mut bytes = vec![0; length];
+        let filled = self.opened.fill_cached(&mut bytes, offset);
+        if filled < length {
+            let opened = self.opened.clone();
+            let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
+            bytes = self.pool.run(work).await??;
+        }
+        Ok(bytes.into())
+    }
+
+    async fn content_hash(&self) -> Result<BlobHash, BlobError> {
+        let opened = self.opened.clone();
+        self.pool.run(move || opened.content_hash()).await?
+    }
+}

@@ -1,0 +1,231 @@
+//! Every step of every call fails with every error, done or not: nothing is left, nothing half-made is visible, and the next try works.
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::blobs::contract::{self, bytes, get, inventory, key, put};
+use crate::blobs::disk::faults::Fault;
+use crate::blobs::disk::files::Call;
+use crate::blobs::{Deletion, InventoryItem};
+use crate::model::SiteId;
+
+const ERRORS: [Errno; 4] = [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS];
+
+/// More than one write, and all that an upload calls.
+async fn upload(store: &DiskStore, content: &bytes::Bytes, nonce: u8) -> Result<BlobKey, BlobError> {
+    let mut staged = store.stage().await?;
+    for chunk in content.chunks(100_000) {
+        staged.write(content.slice_ref(chunk)).await?;
+    }
+    staged.digests().await?;
+    if staged.contents().await? != *content {
+        return Err(BlobError::Internal { reason: "other contents" });
+    }
+    let key = key(content, nonce);
+    staged.publish(&key).await?;
+    Ok(key)
+}
+
+fn settings() -> DiskSettings {
+    DiskSettings { gather_bytes: 128 * 1024, ..DiskSettings::default() }
+}
+
+fn assert_named_rightly(error: &BlobError, errno: Errno) {
+    match errno {
+        Errno::NOSPC | Errno::DQUOT => assert!(matches!(error, BlobError::NoSpace), "{errno}: {error}"),
+        _ => assert!(matches!(error, BlobError::Unavailable { .. }), "{errno}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn an_upload_may_fail_at_every_step() {
+    let content = bytes(1, 300_000);
+    for errno in ERRORS {
+        for fault in [Fault::Fail(errno), Fault::FailDone(errno)] {
+            let mut steps = 0;
+            loop {
+                let place = Place::new();
+                let store = place.open_with(settings()).await.unwrap();
+                let bystander = put(&store, &bytes(2, 1000), 1).await.unwrap();
+                store.shared.files.faults().plan(steps, fault);
+                let done = upload(&store, &content, 1).await;
+                if store.shared.files.faults().clear() {
+                    done.unwrap();
+                    break;
+                }
+                let context = format!("step {steps}, {fault:?}");
+                assert_named_rightly(&done.expect_err(&context), errno);
+                assert_eq!(staged(&store).await, 0, "{context}");
+                assert!(matches!(store.open(&key(&content, 1)).await, Err(BlobError::NotFound)), "{context}");
+                assert_eq!(inventory(&store).await.unwrap(), [InventoryItem::Copy { key: bystander, size_bytes: 1000 }], "{context}");
+                let retried = upload(&store, &content, 1).await.expect(&context);
+                assert_eq!(get(&store, &retried).await.unwrap(), content, "{context}");
+                steps += 1;
+            }
+            assert!(steps >= 10, "create, three writes, read, sync, two directories with syncs, move, sync; not {steps}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_got_lost_is_recognised() {
+    for (errno, published) in [(Errno::EXIST, true), (Errno::NOENT, true), (Errno::IO, false)] {
+        let place = Place::new();
+        let store = place.open().await.unwrap();
+        store.shared.files.faults().plan_next(|call| call == Call::Move, Fault::FailDone(errno));
+        let content = bytes(1, 1000);
+        assert_eq!(put(&store, &content, 1).await.is_ok(), published, "{errno}");
+        assert_eq!(get(&store, &key(&content, 1)).await.is_ok(), published, "{errno}");
+        assert_eq!(staged(&store).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_never_repeated_on_the_same_file() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    store.shared.files.faults().plan_next(|call| call == Call::SyncFile, Fault::Fail(Errno::IO));
+    store.shared.files.faults().take_trace();
+    put(&store, &bytes(1, 1000), 1).await.unwrap_err();
+    let trace = store.shared.files.faults().take_trace();
+    assert_eq!(trace.iter().filter(|(call, _)| *call == Call::SyncFile).count(), 1, "{trace:?}");
+    assert!(!trace.iter().any(|(call, _)| *call == Call::Move), "{trace:?}");
+    assert_eq!(store.sync_failures(), 1);
+}
+
+#[tokio::test]
+async fn publishing_syncs_in_order() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    let content = bytes(1, 1000);
+    let key = key(&content, 1);
+    let expect_calls = |expected: &[(Call, PathBuf)]| {
+        let trace = store.shared.files.faults().take_trace();
+        let beyond_staging = trace.into_iter().filter(|(_, at)| !at.starts_with(path::STAGING)).collect::<Vec<_>>();
+        assert_eq!(beyond_staging, expected);
+    };
+    let (named, leaf) = (path::copy(&key), path::leaf(&key.hash));
+    let parent = leaf.parent().unwrap().to_owned();
+    store.shared.files.faults().take_trace();
+    put(&store, &content, 1).await.unwrap();
+    expect_calls(&[
+        (Call::MakeDirectory, parent.clone()),
+        (Call::SyncDirectory, path::BLOBS.into()),
+        (Call::MakeDirectory, leaf.clone()),
+        (Call::SyncDirectory, parent.clone()),
+        (Call::Move, named),
+        (Call::SyncDirectory, leaf.clone()),
+    ]);
+    put(&store, &content, 2).await.unwrap();
+    expect_calls(&[(Call::Move, path::copy(&contract::key(&content, 2))), (Call::SyncDirectory, leaf.clone())]);
+    drop(store);
+
+    let store = place.open().await.unwrap();
+    store.shared.files.faults().take_trace();
+    put(&store, &content, 3).await.unwrap();
+    let trace = store.shared.files.faults().take_trace();
+    assert!(trace.contains(&(Call::SyncDirectory, parent)), "a directory that an earlier run made may not be durable: {trace:?}");
+    let (synced, moved) = (Call::SyncFile, Call::Move);
+    let position = |wanted| trace.iter().position(|(call, _)| *call == wanted).unwrap();
+    assert!(position(synced) < position(moved), "{trace:?}");
+}
+
+#[tokio::test]
+async fn a_deletion_may_fail_at_every_step() {
+    for errno in ERRORS {
+        for fault in [Fault::Fail(errno), Fault::FailDone(errno)] {
+            for steps in 0.. {
+                let place = Place::new();
+                let store = place.open().await.unwrap();
+                let key = put(&store, &bytes(1, 1000), 1).await.unwrap();
+                store.shared.files.faults().plan(steps, fault);
+                let done = store.delete(&key).await;
+                if store.shared.files.faults().clear() {
+                    assert_eq!(done.unwrap(), Deletion::Deleted);
+                    assert!(steps >= 2);
+                    break;
+                }
+                assert_named_rightly(&done.unwrap_err(), errno);
+                store.shared.files.faults().take_trace();
+                store.delete(&key).await.unwrap();
+                let trace = store.shared.files.faults().take_trace();
+                assert!(trace.contains(&(Call::SyncDirectory, path::leaf(&key.hash))), "also where it was removed before: {trace:?}");
+                assert!(matches!(store.open(&key).await, Err(BlobError::NotFound)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_may_fail_at_every_step() {
+    let marker = |epoch| Marker { site: SiteId::from_bytes([1; 16]), epoch };
+    for errno in ERRORS {
+        for fault in [Fault::Fail(errno), Fault::FailDone(errno)] {
+            for (expected, new) in [(None, marker(1)), (Some(marker(1)), marker(2))] {
+                for steps in 0.. {
+                    let place = Place::new();
+                    let store = place.open().await.unwrap();
+                    if let Some(expected) = expected {
+                        store.claim(None, expected).await.unwrap();
+                    }
+                    store.shared.files.faults().plan(steps, fault);
+                    let done = store.claim(expected, new).await;
+                    if store.shared.files.faults().clear() {
+                        done.unwrap();
+                        break;
+                    }
+                    assert_named_rightly(&done.unwrap_err(), errno);
+                    assert_eq!(staged(&store).await, 0);
+                    let found = store.marker().await.unwrap();
+                    assert!(found == expected || found == Some(new), "{found:?}");
+                    store.claim(found, marker(3)).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_inventory_fails_closed() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    for seed in 0..20 {
+        put(&store, &bytes(seed, 100), 1).await.unwrap();
+    }
+    let whole = inventory(&store).await.unwrap();
+    assert_eq!(whole.len(), 20);
+    for errno in [Errno::ACCESS, Errno::IO, Errno::NOENT, Errno::STALE, Errno::MFILE] {
+        for steps in 0.. {
+            store.shared.files.faults().plan(steps, Fault::Fail(errno));
+            let walked = inventory(&store).await;
+            if store.shared.files.faults().clear() {
+                assert_eq!(walked.unwrap(), whole);
+                assert!(steps > 60, "two levels, each copy, begin and end; not {steps}");
+                break;
+            }
+            assert!(matches!(walked, Err(BlobError::Unavailable { .. })), "step {steps}, {errno}: {walked:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_may_fail_at_every_step() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    for errno in ERRORS {
+        for steps in 0.. {
+            let before = staged(&store).await;
+            store.shared.files.faults().plan(steps, Fault::Fail(errno));
+            let done = store.probe().await;
+            if store.shared.files.faults().clear() {
+                done.unwrap();
+                break;
+            }
+            assert_named_rightly(&done.unwrap_err(), errno);
+            // Only where removing itself failed is something left, for the next opening.
+            assert!(staged(&store).await <= before + 1);
+        }
+    }
+    drop(store);
+    assert_eq!(staged(&place.open().await.unwrap()).await, 0);
+}

@@ -1,0 +1,87 @@
+use std::path::PathBuf;
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::blobs::contract::{Subject, contract_suite};
+use crate::blobs::{VerifySettings, VerifyStore, path};
+use crate::runtime::Clock;
+
+mod crash;
+mod faulty;
+mod full;
+mod layout;
+mod model;
+mod reading;
+
+/// A store in a new directory.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
+    fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root().join(path)
+    }
+
+    async fn open(&self) -> Result<DiskStore, BlobError> {
+        self.open_with(DiskSettings::default()).await
+    }
+
+    async fn open_with(&self, settings: DiskSettings) -> Result<DiskStore, BlobError> {
+        DiskStore::open(&self.root(), Runtime::system(), BlockingPool::new("blobs", 4), settings).await
+    }
+}
+
+/// How many entries lie in staging, after what was dropped has been removed: that goes by way of the pool, in order.
+async fn staged(store: &DiskStore) -> usize {
+    let count = || std::fs::read_dir(store.root().join(path::STAGING)).unwrap().count();
+    for _ in 0..1000 {
+        if count() == 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+        store.pool.run(|| ()).await.unwrap();
+    }
+    count()
+}
+
+fn subject(place: Place, store: DiskStore, tested: Arc<dyn BlobStore>) -> Subject {
+    let staged = move || {
+        let store = store.clone();
+        async move { staged(&store).await }.boxed()
+    };
+    Subject { store: tested, staged: Box::new(staged), _keep: Some(place.directory) }
+}
+
+async fn disk() -> Subject {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    subject(place, store.clone(), Arc::new(store))
+}
+
+contract_suite!(disk);
+
+mod verified {
+    use super::*;
+
+    async fn disk() -> Subject {
+        let place = Place::new();
+        let store = place.open().await.unwrap();
+        subject(place, store.clone(), Arc::new(VerifyStore::new(store, Clock::manual(0), VerifySettings::default())))
+    }
+
+    contract_suite!(disk);
+}
+
+fn bytes_of_another() -> Vec<u8> {
+    crate::blobs::contract::bytes(2, 300_000).to_vec()
+}

@@ -1,0 +1,202 @@
+//! Blobs in memory, with faults on demand: the twin of the disk store for tests and simulations.
+
+mod faults;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use self::faults::{Faults, Operation};
+use self::stage::MemoryStaged;
+use super::BlobError;
+use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use crate::model::{BlobHash, BlobKey};
+
+/// Items of an inventory taken under one lock.
+const BATCH: usize = 1024;
+
+/// Blobs in memory. Clones share everything, so that a test keeps one beside the store that it hands over.
+///
+/// Durability is a word here: everything lasts as long as a clone does. What was staged and neither published nor dropped counts against
+/// the capacity, as on a disk.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    copies: BTreeMap<BlobKey, Bytes>,
+    marker: Option<Marker>,
+    staged: usize,
+    staged_bytes: u64,
+    capacity_bytes: Option<u64>,
+}
+
+impl MemoryStore {
+    /// An empty store without a limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What shall fail.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Limits what may be stored and staged together; past it, writes are answered by [`BlobError::NoSpace`]. `None`: no limit.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity_bytes = bytes;
+    }
+
+    /// Flips one bit of a copy; answers whether there was one with a byte.
+    pub fn corrupt(&self, key: &BlobKey) -> bool {
+        self.change(key, |bytes| match bytes.len() {
+            0 => false,
+            length => {
+                bytes[length / 2] ^= 1;
+                true
+            }
+        })
+    }
+
+    /// Cuts the last byte off a copy; answers whether there was one with a byte.
+    pub fn truncate(&self, key: &BlobKey) -> bool {
+        self.change(key, |bytes| bytes.pop().is_some())
+    }
+
+    /// Loses a copy without a word; answers whether it was there.
+    pub fn lose(&self, key: &BlobKey) -> bool {
+        self.state().copies.remove(key).is_some()
+    }
+
+    /// Puts any bytes under a key, whatever they hash to.
+    pub fn put_raw(&self, key: BlobKey, bytes: Bytes) {
+        self.state().copies.insert(key, bytes);
+    }
+
+    /// The keys of all copies, in order.
+    pub fn keys(&self) -> Vec<BlobKey> {
+        self.state().copies.keys().copied().collect()
+    }
+
+    /// How many copies are being received: 0 when nothing was left behind.
+    pub fn staged(&self) -> usize {
+        self.state().staged
+    }
+
+    fn change(&self, key: &BlobKey, change: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let mut state = self.state();
+        let Some(bytes) = state.copies.get_mut(key) else { return false };
+        let mut changed = bytes.to_vec();
+        let done = change(&mut changed);
+        *bytes = changed.into();
+        done
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn used_bytes(&self) -> u64 {
+        self.staged_bytes + self.copies.values().map(|bytes| bytes.len() as u64).sum::<u64>()
+    }
+}
+
+#[async_trait]
+impl BlobStore for MemoryStore {
+    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+        self.faults.apply(Operation::Stage, || Ok(Box::new(MemoryStaged::new(self.clone())) as Box<dyn Staged>))
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.faults.apply(Operation::Open, || {
+            let bytes = self.state().copies.get(key).cloned().ok_or(BlobError::NotFound)?;
+            Ok(Arc::new(MemoryRead { bytes, faults: self.faults.clone() }) as Arc<dyn BlobRead>)
+        })
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        self.faults.apply(Operation::Copies, || Ok(self.keys().into_iter().filter(|key| key.hash == *hash).collect()))
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+        self.faults.apply(Operation::Delete, || Ok(if self.lose(key) { Deletion::Deleted } else { Deletion::Absent }))
+    }
+
+    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+        let mut after = None;
+        loop {
+            let batch: Vec<_> = self.faults.apply(Operation::Inventory, || {
+                use std::ops::Bound::{Excluded, Unbounded};
+                let from = after.map_or(Unbounded, Excluded);
+                Ok(self.state().copies.range((from, Unbounded)).take(BATCH).map(|(key, bytes)| (*key, bytes.len() as u64)).collect())
+            })?;
+            match batch.last() {
+                Some((key, _)) => after = Some(*key),
+                None => return Ok(()),
+            }
+            batch.into_iter().for_each(|(key, size_bytes)| each(InventoryItem::Copy { key, size_bytes }));
+        }
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        self.faults.apply(Operation::Marker, || Ok(self.state().marker))
+    }
+
+    async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError> {
+        self.faults.apply(Operation::Claim, || {
+            let mut state = self.state();
+            Marker::check_claim(state.marker, expected, new)?;
+            state.marker = Some(new);
+            Ok(())
+        })
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        self.faults.apply(Operation::Probe, || {
+            let state = self.state();
+            match state.capacity_bytes {
+                Some(capacity) if state.used_bytes() >= capacity => Err(BlobError::NoSpace),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        let state = self.state();
+        Ok(state.capacity_bytes.map(|total| Usage { total_bytes: total, free_bytes: total.saturating_sub(state.used_bytes()) }))
+    }
+}
+
+#[derive(Debug)]
+struct MemoryRead {
+    bytes: Bytes,
+    faults: Faults,
+}
+
+#[async_trait]
+impl BlobRead for MemoryRead {
+    fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+        self.faults.apply(Operation::Read, || {
+            let past = BlobError::Internal { reason: "a read past the end of a copy" };
+            let start = usize::try_from(offset).map_err(|_| past.clone())?;
+            match start.checked_add(length) {
+                Some(end) if end <= self.bytes.len() => Ok(self.bytes.slice(start..end)),
+                _ => Err(past),
+            }
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! The blob store: one object a copy, named by what its bytes hash to and a nonce (`BlobKey`).
+//!
+//! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, [`MemoryStore`] in memory with faults on demand, and
+//! [`VerifyStore`] decorates any store so that wrong bytes are never served. `contract` is the one suite that every store passes.
+//! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
+
+mod digest;
+mod disk;
+mod error;
+mod memory;
+pub mod path;
+mod store;
+mod verify;
+
+#[cfg(test)]
+pub(crate) mod contract;
+
+pub use digest::Digests;
+pub use disk::{DiskSettings, DiskStore};
+pub use error::{BlobError, Damage};
+pub use memory::{Faults, MemoryStore, Operation};
+pub use store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+pub use verify::{VerifySettings, VerifyStore};

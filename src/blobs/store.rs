@@ -1,0 +1,215 @@
+//! The contract of a blob store.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{BlobError, Digests};
+use crate::model::{BlobHash, BlobKey, SiteId};
+
+/// Bytes that the default [`BlobRead::content_hash`] asks for at once.
+const HASH_PIECE_BYTES: usize = 256 * 1024;
+
+/// Where copies of blobs lie.
+///
+/// A copy never changes: it is absent, then whole and durable under its key, then deleted. Every call may be repeated.
+/// Errors are named for what the caller does next, see [`BlobError`]; in particular a failure of the backend is never told as absence.
+#[async_trait]
+pub trait BlobStore: Send + Sync + Debug + 'static {
+    /// Begins to receive a copy. Nothing of it is visible until [`Staged::publish`].
+    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError>;
+
+    /// Opens the copy with this key. Its bytes are not checked here: [`super::VerifyStore`] does that.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`] where the store answers that there is none.
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
+
+    /// The keys of all copies under `hash`, in ascending order; none is an empty list.
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError>;
+
+    /// Deletes exactly this copy. The deletion is durable when it answers, also where the copy was absent already (an earlier call
+    /// may have been cut short between removing and syncing).
+    async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError>;
+
+    /// Walks over everything that is stored, in bounded memory, and gives each item once: keys in ascending order, whatever else
+    /// lies there as foreign.
+    ///
+    /// # Errors
+    /// Anything unreadable ends the walk with an error: what was given until then must not be taken for the whole.
+    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError>;
+
+    /// Who collects in this store; `None` where nobody ever claimed it.
+    async fn marker(&self) -> Result<Option<Marker>, BlobError>;
+
+    /// Writes `new` if the marker is `expected`, and durably so. Of several concurrent claims from one state exactly one succeeds.
+    ///
+    /// # Errors
+    /// [`BlobError::ClaimLost`] where it is another; [`BlobError::Refused`] where the epoch would go backwards. After any other
+    /// error the marker may be either: read it again.
+    async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError>;
+
+    /// Writes, syncs, reads back and removes a small object in staging: says whether uploads would work right now.
+    async fn probe(&self) -> Result<(), BlobError>;
+
+    /// Room on the backend, where it can be known.
+    async fn usage(&self) -> Result<Option<Usage>, BlobError>;
+}
+
+/// A copy being received. Dropping it discards it.
+#[async_trait]
+pub trait Staged: Send {
+    /// Takes the next bytes. Small chunks are gathered, so an error may belong to an earlier chunk. After an error, or after a call
+    /// that was given up half way, the copy can only be discarded: every later call fails.
+    ///
+    /// # Errors
+    /// [`BlobError::NoSpace`] among others; the room that the copy took is given back at once.
+    async fn write(&mut self, chunk: Bytes) -> Result<(), BlobError>;
+
+    /// The digests of everything written so far.
+    async fn digests(&mut self) -> Result<Digests, BlobError>;
+
+    /// Everything written so far, in memory, for a decoder. The caller bounds how many are held at once.
+    async fn contents(&mut self) -> Result<Bytes, BlobError>;
+
+    /// Makes the copy durable under `key`, which must be fresh and carry the hash of what was written. When this answers `Ok`, a power
+    /// cut takes nothing away.
+    ///
+    /// # Errors
+    /// Nothing is left in staging. Nothing stands under the key either, unless the backend failed in taking it back or its answer got
+    /// lost: so the caller dooms the key, as after every upload that came to nothing. What may stand there is whole.
+    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError>;
+
+    /// Removes what was received. Best effort: what is left is swept at the next opening.
+    async fn discard(self: Box<Self>);
+}
+
+/// An open copy. It stays readable while it is held, also when it is deleted meanwhile.
+#[async_trait]
+pub trait BlobRead: Send + Sync + Debug {
+    /// Length of the copy in bytes.
+    fn size_bytes(&self) -> u64;
+
+    /// Exactly `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`] where fewer are there than [`BlobRead::size_bytes`] says; [`BlobError::Internal`] where the range reaches
+    /// past that size.
+    async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError>;
+
+    /// Reads the whole copy and hashes it.
+    async fn content_hash(&self) -> Result<BlobHash, BlobError> {
+        let mut hasher = blake3::Hasher::new();
+        let (mut offset, size_bytes) = (0, self.size_bytes());
+        while offset < size_bytes {
+            let length = HASH_PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
+            let piece = self.read_at(offset, length).await?;
+            hasher.update(&piece);
+            offset += piece.len() as u64;
+        }
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// What [`BlobStore::delete`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// The copy was there and is gone.
+    Deleted,
+    /// There was none: already deleted, or never published.
+    Absent,
+}
+
+/// One thing that lies in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InventoryItem {
+    /// A copy.
+    Copy {
+        /// Its key.
+        key: BlobKey,
+        /// Its length in bytes.
+        size_bytes: u64,
+    },
+    /// Something that this store did not put there: reported, never touched.
+    Foreign {
+        /// Where it lies, relative to the store's root.
+        path: PathBuf,
+    },
+}
+
+/// Who collects in a store: no other may delete in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The site.
+    pub site: SiteId,
+    /// Counts the claims; never goes backwards.
+    pub epoch: u64,
+}
+
+impl Marker {
+    /// Decides a claim: `found` has to be `expected`, and the epoch must not go backwards.
+    pub(super) fn check_claim(found: Option<Self>, expected: Option<Self>, new: Self) -> Result<(), BlobError> {
+        if found != expected {
+            return Err(BlobError::ClaimLost { found });
+        }
+        match found {
+            Some(found) if new.epoch < found.epoch => {
+                Err(BlobError::Refused { reason: format!("epoch {} is behind the marker's {}", new.epoch, found.epoch) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Room on a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Size of the file system in bytes.
+    pub total_bytes: u64,
+    /// What may still be written, in bytes.
+    pub free_bytes: u64,
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
+    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+        (**self).stage().await
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        (**self).open(key).await
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        (**self).copies(hash).await
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+        (**self).delete(key).await
+    }
+
+    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+        (**self).inventory(each).await
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        (**self).marker().await
+    }
+
+    async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError> {
+        (**self).claim(expected, new).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        (**self).probe().await
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        (**self).usage().await
+    }
+}

@@ -1,0 +1,165 @@
+//! `download`: an album's originals, each verified before it gets its name.
+//!
+//! Nothing that stands in the directory is ever overwritten, and a repetition fetches only what is not there yet.
+
+mod names;
+mod place;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use self::names::NameBook;
+use self::place::Existing;
+use self::summary::{Summary, Tally};
+use super::exit::Outcome;
+use super::global::Session;
+use super::meter::Meter;
+use super::{resolve, units};
+use crate::api::{Album, Photo};
+use crate::client::{Client, ClientError, Fetched};
+use crate::runtime::BlockingPool;
+
+/// Download the originals of an album
+///
+/// Every file is verified against its hash before it gets its name. Files that are there already and right are not fetched again, and a
+/// file that was interrupted goes on where it ended. Nothing is overwritten. Ends with code 3 where photos could not be had.
+#[derive(Debug, Args)]
+pub(super) struct DownloadOptions {
+    /// The album's id or exact name
+    album: String,
+    /// The directory to write to; it is made where there is none
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// How many photos to fetch at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    concurrency: NonZeroU16,
+}
+
+pub(super) async fn run(options: DownloadOptions, session: &Session) -> anyhow::Result<Outcome> {
+    let album = resolve::album(&session.client, &options.album).await?;
+    let (summary, stopped) = download(&options, &album, session).await?;
+    session.output.either(&summary, |summary| summary.text(&album.name))?;
+    match stopped {
+        Some(error) => Err(anyhow::Error::new(error)
+            .context(format!("stopped before the end, with {} fetched; run it again to go on", units::count(summary.downloaded, "photo")))),
+        None => Ok(Outcome::of_problems(summary.failed)),
+    }
+}
+
+/// Downloads; the error, where there is one, ended it before all photos were tried.
+async fn download(options: &DownloadOptions, album: &Album, session: &Session) -> anyhow::Result<(Summary, Option<ClientError>)> {
+    let Session { client, output, .. } = session;
+    let directory = &*options.directory;
+    let photos: Vec<Photo> = client.photos(album.id).try_collect().await.context("could not list the album's photos")?;
+    tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
+
+    let mut tally = Tally::default();
+    let pool = BlockingPool::new("files", std::thread::available_parallelism().map_or(2, usize::from));
+    let meter = Meter::start(output, "Checking", photos.iter().map(|photo| photo.size_bytes).sum(), photos.len() as u64);
+    let jobs = plan(photos, directory, &pool, &meter, &mut tally).await?;
+    meter.finish();
+
+    let meter = Meter::start(output, "Fetching", jobs.iter().map(|job| job.photo.size_bytes).sum(), jobs.len() as u64);
+    let stop = AtomicBool::new(false);
+    let mut stopped: Option<ClientError> = None;
+    let mut fetching = stream::iter(jobs.into_iter().map(|job| fetch(client, job, directory, &pool, &meter, &stop)))
+        .buffer_unordered(usize::from(options.concurrency.get()));
+    let mut not_tried = Vec::new();
+    while let Some((job, result)) = fetching.next().await {
+        meter.files(1);
+        match result {
+            None => not_tried.push(job),
+            Some(Ok(fetched)) => tally.downloaded(&job.photo, fetched),
+            Some(Err(error)) => {
+                tally.fail(&job.photo, &job.name, &error);
+                if error.is_hopeless() {
+                    // Those on their way may still come to their end.
+                    stop.store(true, Ordering::Relaxed);
+                    stopped.get_or_insert(error);
+                }
+            }
+        }
+    }
+    drop(fetching);
+    meter.finish();
+    if let Some(error) = &stopped {
+        not_tried.iter().for_each(|job| tally.fail(&job.photo, &job.name, error));
+    }
+    Ok((tally.summary(album.id, directory), stopped))
+}
+
+/// A photo to fetch, and the name that is kept free for it.
+struct Job {
+    photo: Photo,
+    name: String,
+}
+
+/// Finds a name for every photo: that of a file with its bytes where there is one, else the first that is free. So a repetition, also
+/// after photos came or went, finds each file again, and no file of others is touched.
+async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: &Meter, tally: &mut Tally) -> anyhow::Result<Vec<Job>> {
+    let (mut jobs, mut names) = (Vec::new(), NameBook::default());
+    for photo in photos {
+        let (hash, size_bytes) = (photo.hash, photo.size_bytes);
+        let mut candidates = names.candidates(&photo.name);
+        loop {
+            let name = candidates.next_free(&names);
+            let path = directory.join(&name);
+            match pool.run(move || place::look(&path, &hash, size_bytes)).await? {
+                Ok(Existing::Same) => {
+                    names.take(&name);
+                    tally.skipped(&photo);
+                    break;
+                }
+                Ok(Existing::Nothing) => {
+                    names.take(&name);
+                    jobs.push(Job { photo, name });
+                    break;
+                }
+                Ok(Existing::Other) => names.take(&name),
+                Err(error) => {
+                    names.take(&name);
+                    tally.fail(&photo, &name, &ClientError::Target(error));
+                    break;
+                }
+            }
+        }
+        meter.advance(size_bytes);
+        meter.files(1);
+    }
+    Ok(jobs)
+}
+
+/// Fetches one photo and gives it its name; `None` where it was stopped before.
+async fn fetch(
+    client: &Client,
+    job: Job,
+    directory: &Path,
+    pool: &BlockingPool,
+    meter: &Meter,
+    stop: &AtomicBool,
+) -> (Job, Option<Result<Fetched, ClientError>>) {
+    if stop.load(Ordering::Relaxed) {
+        return (job, None);
+    }
+    // Named by the photo, whose bytes never change: a later run finds it and goes on.
+    let partial = directory.join(format!(".halidom-{}.part", job.photo.id));
+    let result = async {
+        let fetched = client.fetch_original((&job.photo).into(), &partial, meter.follow()).await?;
+        let (from, to) = (partial.clone(), directory.join(&job.name));
+        match pool.run(move || place::give_name(&from, &to)).await {
+            Ok(named) => named.map_err(ClientError::Target)?,
+            Err(gone) => return Err(ClientError::Target(std::io::Error::other(gone))),
+        }
+        Ok(fetched)
+    };
+    let result = result.await;
+    (job, Some(result))
+}

@@ -1,0 +1,50 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::exit::Outcome;
+use crate::config::{self, Config, LoadOptions};
+use crate::server;
+
+/// Run the server
+///
+/// Settings come from defaults, then the configuration file, then the environment, then these options.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Where everything is kept [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to serve /v1 and renditions [default: 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where to serve /metrics, or `off` [default: 127.0.0.1:8421]
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<String>,
+    /// Where other sites connect
+    #[arg(long, value_name = "ADDR")]
+    pub peer_listen: Option<String>,
+    /// Where photos are kept, `file:///dir` for instance [default: under the data directory]
+    #[arg(long, value_name = "URL")]
+    pub blobs: Option<String>,
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
+    let environment = config::environment();
+    let settings = Config::load(LoadOptions {
+        config: options.config,
+        data: options.data,
+        listen: options.listen,
+        admin_listen: options.admin_listen,
+        peer_listen: options.peer_listen,
+        blobs: options.blobs,
+        environment: environment.clone(),
+    })?;
+    server::init_logging(&settings.log, &environment)?;
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
+    threads.block_on(server::run(settings))?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,42 @@
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use futures_util::TryStreamExt;
+
+use super::exit::Outcome;
+use super::global::Session;
+use crate::api::{CreateTenant, Tenant};
+
+/// Make and list tenants (for administrators)
+#[derive(Debug, Args)]
+pub(super) struct TenantOptions {
+    #[command(subcommand)]
+    command: TenantCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TenantCommand {
+    /// Make a tenant
+    Create {
+        /// Its name, unique at the site
+        name: String,
+    },
+    /// List the tenants
+    List,
+}
+
+pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Result<Outcome> {
+    let Session { client, output, .. } = session;
+    match options.command {
+        TenantCommand::Create { name } => {
+            let tenant = client.create_tenant(&CreateTenant { name }).await.context("could not make the tenant")?;
+            output.either(&tenant, |tenant| format!("{}\n", tenant.id))?;
+        }
+        TenantCommand::List => {
+            let tenants: Vec<Tenant> = client.tenants().try_collect().await.context("could not list the tenants")?;
+            output.list(&tenants, ["ID", "NAME", "CREATED"], |tenant| {
+                [tenant.id.to_string(), tenant.name.clone(), tenant.created_at.clone()]
+            })?;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,61 @@
+//! What a file may cost.
+
+use super::error::{Extent, ImagingError};
+
+/// Bounds on everything that a hostile file could make large. Checked on what the headers say, before memory or time is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Width × height.
+    pub max_pixels: u64,
+    /// Width and height each, in pixels.
+    pub max_side: u32,
+    /// Scans of a JPEG. Encoders write ten or so in a progressive file.
+    pub max_scans: u32,
+    /// Blocks of 8 × 8 samples visited by all scans of a JPEG together. A visit costs up to 100 ns however few bytes are spent on it, so
+    /// that this, not the size of the file, bounds the time: to little more than a second. A 4:2:0 photo of 100 megapixels in the usual
+    /// ten scans has 12.5 million.
+    pub max_scan_blocks: u64,
+    /// Memory for decoded pixels, with what a decoder must hold beside them. A picture made at full size takes up to as much again.
+    pub max_decoded_bytes: u64,
+    /// Each block of metadata that is read (EXIF, XMP, ICC profile), unpacked. Larger ones are ignored, not refused.
+    pub max_metadata_bytes: usize,
+    /// Frames of an animation, or pages.
+    pub max_frames: u32,
+    /// Up to here [`super::inspect`] decodes the picture whole, so that damage is found and the placeholder made; above, the structure
+    /// is checked and the placeholder is taken from the embedded thumbnail or left to [`super::placeholder`].
+    pub inspect_decodes_pixels: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_pixels: 100_000_000,
+            max_side: 65_500,
+            max_scans: 500,
+            max_scan_blocks: 13_000_000,
+            max_decoded_bytes: 768 << 20,
+            max_metadata_bytes: 4 << 20,
+            max_frames: 20_000,
+            inspect_decodes_pixels: 4_000_000,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self, extent: Extent, found: u64) -> Result<(), ImagingError> {
+        let limit = match extent {
+            Extent::Pixels => self.max_pixels,
+            Extent::Side => self.max_side.into(),
+            Extent::Scans => self.max_scans.into(),
+            Extent::ScanBlocks => self.max_scan_blocks,
+            Extent::Frames => self.max_frames.into(),
+            Extent::DecodedBytes => self.max_decoded_bytes,
+        };
+        if found > limit { Err(ImagingError::TooLarge { extent, found, limit }) } else { Ok(()) }
+    }
+
+    pub(super) fn check_dimensions(&self, width: u32, height: u32) -> Result<(), ImagingError> {
+        self.check(Extent::Pixels, u64::from(width) * u64::from(height))?;
+        self.check(Extent::Side, width.max(height).into())
+    }
+}

@@ -1,0 +1,37 @@
+//! Photos as bytes: what a file is, whether it is whole, what it says of itself, and pictures made from it.
+//!
+//! Bytes to bytes, synchronous, without I/O, clock or threads of its own. Everything here reads hostile input: nothing panics, and every
+//! cost (pixels, memory, scans, metadata) is bounded by [`Limits`] before it is paid. Callers run it on a pool, under a permit where it
+//! decodes, because the peak of memory is [`Limits::max_decoded_bytes`] plus the file itself.
+//!
+//! - [`inspect`] is for every upload: milliseconds, also for large photos, because it decodes only what is small.
+//! - [`placeholder`] decodes, for the photos that [`inspect`] left without one.
+//! - [`render`] makes a smaller picture.
+
+mod colour;
+mod decode;
+mod encode;
+mod error;
+mod exif;
+mod fit;
+mod inspect;
+mod limits;
+mod orientation;
+mod pixels;
+mod placeholder;
+mod render;
+mod resize;
+mod shield;
+mod sniff;
+mod structure;
+
+pub use encode::OutputFormat;
+pub use error::{Extent, ImagingError};
+pub use fit::fit;
+pub use inspect::{Inspection, inspect, placeholder};
+pub use limits::Limits;
+pub use render::{Recipe, Rendered, render};
+pub use sniff::{SNIFF_BYTES, sniff};
+
+pub use crate::model::format::Format;
+pub use crate::model::taken::{Gps, TakenAt};

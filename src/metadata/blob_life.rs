@@ -1,0 +1,238 @@
+//! The life of a blob at this site, as `blobs.md` of the protocols has it: which copy counts, which are queued for deletion, what is
+//! promised. Every rule is evaluated by the writer, inside the commit.
+
+use super::MetadataError;
+use super::column::{Blobs, Doomed, Pins, Scope};
+use super::flight::InFlight;
+use super::read::Read;
+use super::record::{Counts, Encoding, StoredBlob};
+use super::shown::BlobRow;
+use super::table;
+use super::transaction::Transaction;
+use crate::model::{BlobHash, BlobKey, Owner, Sha256, WallMs};
+
+/// A copy that is durable on the backend and is to be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewBlob {
+    /// The copy.
+    pub key: BlobKey,
+    /// How its bytes lie.
+    pub encoding: Encoding,
+    /// Length of the original.
+    pub size_bytes: u64,
+    /// Length of the copy.
+    pub stored_bytes: u64,
+    /// BLAKE3 of the copy's bytes where they are not the original's.
+    pub stored_hash: Option<BlobHash>,
+    /// SHA-256 of the original.
+    pub sha256: Sha256,
+    /// CRC-32 (IEEE) of the original.
+    pub crc32: u32,
+}
+
+impl NewBlob {
+    /// A copy that holds the original's bytes as they are.
+    pub fn raw(key: BlobKey, size_bytes: u64, sha256: Sha256, crc32: u32) -> Self {
+        Self { key, encoding: Encoding::Raw, size_bytes, stored_bytes: size_bytes, stored_hash: None, sha256, crc32 }
+    }
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It is the one that counts now.
+    Named,
+    /// Another copy counts, which was verified; this one is queued for deletion.
+    Duplicate,
+}
+
+/// Why a copy was not placed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A copy counts that was not verified: verify the bytes of `row_key` (where that fails: [`Transaction::mark_damaged`]) and place again.
+    #[error("{row_key} is to be verified first")]
+    Recheck {
+        /// The copy that counts.
+        row_key: BlobKey,
+    },
+    /// The metadata failed.
+    #[error(transparent)]
+    Failed(#[from] MetadataError),
+}
+
+/// Why a blob cannot be referred to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequireError {
+    /// It is not here, or damaged: send the bytes.
+    #[error("the bytes are to be sent")]
+    SendBytes,
+    /// The metadata failed.
+    #[error(transparent)]
+    Failed(#[from] MetadataError),
+}
+
+impl Transaction<'_> {
+    /// Step 5 of an upload: names a durable copy in flight, or queues it for deletion where another counts. `verified`: the copy whose
+    /// bytes were verified before this request, if any. The copy leaves the flight when the commit is durable, not before.
+    ///
+    /// # Errors
+    /// [`PlaceError::Recheck`]; [`MetadataError::NotInFlight`] where `blob.key` is not the copy of `in_flight`, or was placed before.
+    pub fn place_blob(&mut self, in_flight: &InFlight, blob: NewBlob, verified: Option<BlobKey>) -> Result<Placed, PlaceError> {
+        let key = blob.key;
+        let hash = key.hash;
+        let row = self.guard(|tx| {
+            let flying = in_flight.key() == key && tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
+            if !flying || tx.is_doomed(&key)? {
+                return Err(MetadataError::NotInFlight { key });
+            }
+            tx.blob(&hash)
+        })?;
+        if let Some(row) = row.filter(|row| !row.damaged) {
+            if verified != Some(row.key) {
+                return Err(PlaceError::Recheck { row_key: row.key });
+            }
+            self.queue_deletion(key)?;
+            self.landed.push(key);
+            return Ok(Placed::Duplicate);
+        }
+        let stored = StoredBlob {
+            nonce: key.nonce,
+            encoding: blob.encoding,
+            size_bytes: blob.size_bytes,
+            stored_bytes: blob.stored_bytes,
+            stored_hash: blob.stored_hash,
+            sha256: blob.sha256,
+            crc32: blob.crc32,
+            damaged: false,
+        };
+        self.set_blob(&hash, row, Some(stored))?;
+        if let Some(damaged) = row {
+            self.queue_deletion(damaged.key)?;
+        }
+        self.landed.push(key);
+        self.named.push(hash);
+        Ok(Placed::Named)
+    }
+
+    /// Whether a blob may be referred to: it is here, and undamaged.
+    ///
+    /// # Errors
+    /// [`RequireError::SendBytes`].
+    pub fn require_blob(&self, hash: &BlobHash) -> Result<BlobRow, RequireError> {
+        self.blob(hash)?.filter(|blob| !blob.damaged).ok_or(RequireError::SendBytes)
+    }
+
+    /// Pins a blob for an owner, at least until `until`, where it is here undamaged and the owner has a live reference to it; else answers
+    /// `false` and changes nothing. The promise holds once this request is answered.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn promise(&mut self, owner: Owner, hash: &BlobHash, until: WallMs) -> Result<bool, MetadataError> {
+        self.guard(|tx| {
+            if tx.blob(hash)?.is_none_or(|blob| blob.damaged) || !tx.owns(owner, hash)? {
+                return Ok(false);
+            }
+            let former = tx.pin(owner, hash)?;
+            if former.is_none_or(|former| former < until) {
+                tx.overlay.put::<Pins>(&(*hash, owner), &until);
+            }
+            tx.add_counts(Scope::Site, &Counts { pins: i64::from(former.is_none()), ..Counts::default() })?;
+            Ok(true)
+        })
+    }
+
+    /// Takes an owner's pin away, where there is one.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn unpin(&mut self, owner: Owner, hash: &BlobHash) -> Result<(), MetadataError> {
+        self.guard(|tx| {
+            if tx.pin(owner, hash)?.is_some() {
+                tx.overlay.delete::<Pins>(&(*hash, owner));
+                tx.add_counts(Scope::Site, &Counts { pins: -1, ..Counts::default() })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues a copy for deletion, for ever. Answers `false`, and changes nothing, where a row names it or this run is writing it.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn doom(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
+        self.guard(|tx| {
+            let in_flight = tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
+            if in_flight || tx.blob(&key.hash)?.is_some_and(|blob| blob.key == key) {
+                return Ok(false);
+            }
+            tx.queue_deletion(key)?;
+            Ok(true)
+        })
+    }
+
+    /// The end of an upload that was given up: dooms its copy, unless a row names it after all. It leaves the flight with this commit.
+    pub(super) fn doom_abandoned(&mut self, key: BlobKey) -> Result<(), MetadataError> {
+        self.landed.push(key);
+        self.doom(key).map(drop)
+    }
+
+    /// Marks the blob of this copy as damaged, where the row still names the copy. Answers whether it does.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn mark_damaged(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
+        self.guard(|tx| {
+            let Some(stored) = table::get::<Blobs>(tx.source(), &key.hash)?.filter(|stored| stored.nonce == key.nonce) else {
+                return Ok(false);
+            };
+            if !stored.damaged {
+                tx.overlay.put::<Blobs>(&key.hash, &StoredBlob { damaged: true, ..stored });
+            }
+            Ok(true)
+        })
+    }
+
+    /// Takes copies off the delete queue that the backend has deleted, or does not have.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn forget_doomed(&mut self, keys: impl IntoIterator<Item = BlobKey>) -> Result<(), MetadataError> {
+        self.guard(|tx| {
+            for key in keys {
+                if tx.is_doomed(&key)? {
+                    tx.overlay.delete::<Doomed>(&key);
+                    tx.add_counts(Scope::Site, &Counts { doomed: -1, ..Counts::default() })?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn queue_deletion(&mut self, key: BlobKey) -> Result<(), MetadataError> {
+        self.guard(|tx| {
+            if tx.is_doomed(&key)? {
+                return Ok(());
+            }
+            let now = tx.moment.now;
+            tx.overlay.put::<Doomed>(&key, &now);
+            tx.add_counts(Scope::Site, &Counts { doomed: 1, ..Counts::default() })
+        })
+    }
+
+    fn set_blob(&mut self, hash: &BlobHash, former: Option<BlobRow>, present: Option<StoredBlob>) -> Result<(), MetadataError> {
+        self.guard(|tx| {
+            let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+            let mut change = Counts::default();
+            if let Some(former) = former {
+                change.add(&Counts { blobs: 1, stored_bytes: bytes(former.stored_bytes), ..Counts::default() }, -1);
+            }
+            if let Some(present) = &present {
+                change.add(&Counts { blobs: 1, stored_bytes: bytes(present.stored_bytes), ..Counts::default() }, 1);
+                tx.overlay.put::<Blobs>(hash, present);
+            } else {
+                tx.overlay.delete::<Blobs>(hash);
+            }
+            tx.add_counts(Scope::Site, &change)
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! What happens, as it is counted.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub struct RequestEnd<'a> {
+    /// The template of the route, such as `/v1/albums/{album}`; never the path itself. `unmatched` where there is none.
+    pub route: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The status; `None` where the client was gone before one was sent.
+    pub status: Option<StatusCode>,
+    /// From the head of the request to the last byte of the answer.
+    pub duration: Duration,
+    /// Bytes of its body that arrived.
+    pub received_bytes: u64,
+    /// Bytes of the answer's body that were handed to the network.
+    pub sent_bytes: u64,
+}
+
+impl RequestEnd<'_> {
+    /// One of a fixed set: a client may send any word as its method.
+    pub(super) fn method(&self) -> &'static str {
+        match *self.method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::OPTIONS => "OPTIONS",
+            _ => "other",
+        }
+    }
+}
+
+/// The class of a status.
+pub(super) fn status_class(status: Option<StatusCode>) -> &'static str {
+    match status.map(|status| status.as_u16() / 100) {
+        None => "gone",
+        Some(1) => "1xx",
+        Some(2) => "2xx",
+        Some(3) => "3xx",
+        Some(4) => "4xx",
+        Some(_) => "5xx",
+    }
+}
+
+/// What became of a photo that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadOutcome {
+    /// Its bytes were stored.
+    New {
+        /// Size of the photo.
+        size_bytes: u64,
+    },
+    /// A new photo, whose bytes arrived and were there already.
+    Known {
+        /// Size of the photo.
+        size_bytes: u64,
+    },
+    /// A new photo, whose bytes did not have to be sent.
+    Linked {
+        /// Size of the photo.
+        size_bytes: u64,
+    },
+    /// The album had the photo already.
+    Duplicate {
+        /// Size of the photo.
+        size_bytes: u64,
+    },
+    /// Nothing: it was refused.
+    Refused {
+        /// The stable code of the problem.
+        reason: &'static str,
+    },
+}
+
+/// Where a rendition came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenditionOutcome {
+    /// From the cache.
+    Hit,
+    /// From a render that another request had begun.
+    Joined,
+    /// From a render of its own.
+    Rendered {
+        /// Reading included, waiting not.
+        duration: Duration,
+    },
+    /// From nowhere: it was refused.
+    Refused {
+        /// The stable code of the problem.
+        reason: &'static str,
+    },
+}
+
+/// An operation of the blob store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobOperation {
+    /// Making a place for a new copy.
+    Stage,
+    /// Writing a piece of it.
+    Write,
+    /// Putting it under its name, durably.
+    Publish,
+    /// Opening a copy.
+    Open,
+    /// Reading a piece.
+    Read,
+    /// Listing the copies of a hash.
+    Copies,
+    /// Deleting a copy.
+    Delete,
+    /// Walking through all.
+    Inventory,
+    /// Trying whether it works.
+    Probe,
+}
+
+impl BlobOperation {
+    /// As the label says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Write => "write",
+            Self::Publish => "publish",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Copies => "copies",
+            Self::Delete => "delete",
+            Self::Inventory => "inventory",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// What a failure of the blob store means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobFault {
+    /// No such copy.
+    NotFound,
+    /// The backend is full.
+    NoSpace,
+    /// The backend is away.
+    Unavailable,
+    /// The bytes are wrong.
+    Damaged,
+    /// Another site holds the backend.
+    NotOurs,
+    /// Anything else.
+    Other,
+}
+
+impl BlobFault {
+    /// As the label says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NoSpace => "no_space",
+            Self::Unavailable => "unavailable",
+            Self::Damaged => "damaged",
+            Self::NotOurs => "not_ours",
+            Self::Other => "other",
+        }
+    }
+}

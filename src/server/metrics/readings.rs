@@ -1,0 +1,183 @@
+//! What stands, as it is read at a scrape.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::register;
+
+/// What whoever answers a scrape has read just before. What is `None` could not be read in time, and stays as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Queues and pools.
+    pub queues: Vec<QueueReading>,
+    /// Properties of the metadata engine.
+    pub engine: Vec<EngineReading>,
+    /// What the site holds.
+    pub site: Option<SiteReading>,
+    /// The file system of the blobs.
+    pub backend: Option<BackendReading>,
+    /// Bytes in the cache of renditions.
+    pub rendition_cache_bytes: Option<u64>,
+    /// Whether the site is ready.
+    pub ready: bool,
+}
+
+/// A queue or a pool of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueReading {
+    /// Which: `metadata`, `uploads`, `renders`.
+    pub queue: &'static str,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many are at work.
+    pub running: u64,
+    /// How many may wait.
+    pub limit: u64,
+}
+
+/// A property of RocksDB, summed over its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineReading {
+    /// A size in bytes, such as `block_cache_usage` or `total_sst_files_size`.
+    Bytes {
+        /// RocksDB's name without `rocksdb.`, with underscores.
+        property: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// A number of things, such as `num_running_compactions` or `background_errors`.
+    Items {
+        /// RocksDB's name without `rocksdb.`, with underscores.
+        property: &'static str,
+        /// Its value.
+        value: u64,
+    },
+}
+
+/// What the site holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteReading {
+    /// Photos that are not erased.
+    pub photos: u64,
+    /// Albums.
+    pub albums: u64,
+    /// Users.
+    pub users: u64,
+    /// Distinct blobs.
+    pub blobs: u64,
+    /// Bytes of all photos.
+    pub logical_bytes: u64,
+    /// Bytes of all blobs.
+    pub stored_bytes: u64,
+    /// Copies that wait for their deletion.
+    pub doomed_copies: u64,
+    /// Promises to keep a blob.
+    pub pins: u64,
+}
+
+/// The file system of the blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendReading {
+    /// Its size.
+    pub size_bytes: u64,
+    /// What is free.
+    pub free_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PropertyLabels {
+    property: &'static str,
+}
+
+/// A gauge that is not on the page before it was read once: a zero would be a claim.
+type OnceRead = Family<[(&'static str, &'static str); 0], Gauge>;
+
+/// The gauges that readings set.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    waiting: Family<QueueLabels, Gauge>,
+    running: Family<QueueLabels, Gauge>,
+    limit: Family<QueueLabels, Gauge>,
+    engine_bytes: Family<PropertyLabels, Gauge>,
+    engine_items: Family<PropertyLabels, Gauge>,
+    photos: OnceRead,
+    albums: OnceRead,
+    users: OnceRead,
+    blobs: OnceRead,
+    logical_bytes: OnceRead,
+    stored_bytes: OnceRead,
+    doomed_copies: OnceRead,
+    pins: OnceRead,
+    backend_size_bytes: OnceRead,
+    backend_free_bytes: OnceRead,
+    rendition_cache_bytes: OnceRead,
+    ready: Gauge,
+}
+
+impl Gauges {
+    pub(super) fn register(own: &mut Registry) -> Self {
+        Self {
+            waiting: register(own, "queue_waiting", "Pieces of work that wait", None),
+            running: register(own, "queue_running", "Pieces of work under way", None),
+            limit: register(own, "queue_limit", "Pieces of work that may wait before more is refused", None),
+            engine_bytes: register(own, "rocksdb", "Sizes that RocksDB reports, summed over its columns", Some(Unit::Bytes)),
+            engine_items: register(own, "rocksdb_items", "Numbers that RocksDB reports, summed over its columns", None),
+            photos: register(own, "photos", "Photos that the site holds", None),
+            albums: register(own, "albums", "Albums that the site holds", None),
+            users: register(own, "users", "Users of the site", None),
+            blobs: register(own, "blobs", "Distinct blobs that the site holds", None),
+            logical_bytes: register(own, "logical", "Bytes of all photos, each counted as often as it stands in albums", Some(Unit::Bytes)),
+            stored_bytes: register(own, "stored", "Bytes of all blobs, each counted once", Some(Unit::Bytes)),
+            doomed_copies: register(own, "doomed_copies", "Copies of blobs that wait for their deletion", None),
+            pins: register(own, "pins", "Promises to keep a blob until it is linked", None),
+            backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
+            backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
+            rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
+            ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
+        }
+    }
+
+    pub(super) fn set(&self, readings: &Readings) {
+        for QueueReading { queue, waiting, running, limit } in &readings.queues {
+            let labels = QueueLabels { queue };
+            set(&self.waiting.get_or_create(&labels), *waiting);
+            set(&self.running.get_or_create(&labels), *running);
+            set(&self.limit.get_or_create(&labels), *limit);
+        }
+        for reading in &readings.engine {
+            match reading {
+                EngineReading::Bytes { property, value } => set(&self.engine_bytes.get_or_create(&PropertyLabels { property }), *value),
+                EngineReading::Items { property, value } => set(&self.engine_items.get_or_create(&PropertyLabels { property }), *value),
+            }
+        }
+        if let Some(site) = &readings.site {
+            set(&self.photos.get_or_create(&[]), site.photos);
+            set(&self.albums.get_or_create(&[]), site.albums);
+            set(&self.users.get_or_create(&[]), site.users);
+            set(&self.blobs.get_or_create(&[]), site.blobs);
+            set(&self.logical_bytes.get_or_create(&[]), site.logical_bytes);
+            set(&self.stored_bytes.get_or_create(&[]), site.stored_bytes);
+            set(&self.doomed_copies.get_or_create(&[]), site.doomed_copies);
+            set(&self.pins.get_or_create(&[]), site.pins);
+        }
+        if let Some(backend) = &readings.backend {
+            set(&self.backend_size_bytes.get_or_create(&[]), backend.size_bytes);
+            set(&self.backend_free_bytes.get_or_create(&[]), backend.free_bytes);
+        }
+        if let Some(bytes) = readings.rendition_cache_bytes {
+            set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
+        }
+        set(&self.ready, readings.ready.into());
+    }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(value.try_into().unwrap_or(i64::MAX));
+}

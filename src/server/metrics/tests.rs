@@ -1,0 +1,147 @@
+//! What the page says, and that promtool has nothing to complain of.
+
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+
+use http::{Method, StatusCode};
+
+use super::*;
+
+/// Metrics with every kind of event and reading in them.
+fn page() -> String {
+    let metrics = Metrics::new(1_795_530_000_500);
+    let running = metrics.request_begins();
+    let status = [Some(StatusCode::CREATED), Some(StatusCode::NOT_FOUND), Some(StatusCode::SERVICE_UNAVAILABLE), None];
+    for (n, status) in status.into_iter().enumerate() {
+        metrics.request_ended(&RequestEnd {
+            route: "/v1/albums/{album}/photos",
+            method: if n == 1 { &Method::TRACE } else { &Method::POST },
+            status,
+            duration: Duration::from_millis(30),
+            received_bytes: 1_000,
+            sent_bytes: 10,
+        });
+    }
+    metrics.upload(UploadOutcome::New { size_bytes: 100 });
+    metrics.upload(UploadOutcome::Known { size_bytes: 30 });
+    metrics.upload(UploadOutcome::Linked { size_bytes: 20 });
+    metrics.upload(UploadOutcome::Duplicate { size_bytes: 10 });
+    metrics.upload(UploadOutcome::Refused { reason: "too_large" });
+    metrics.rendition(RenditionOutcome::Hit);
+    metrics.rendition(RenditionOutcome::Joined);
+    metrics.rendition(RenditionOutcome::Rendered { duration: Duration::from_millis(30) });
+    metrics.rendition(RenditionOutcome::Refused { reason: "busy" });
+    metrics.blob_operation(BlobOperation::Publish, Duration::from_micros(700), None);
+    metrics.blob_operation(BlobOperation::Publish, Duration::from_secs(3), Some(BlobFault::NoSpace));
+    metrics.metadata_commit(17, Duration::from_micros(300));
+    let readings = Readings {
+        queues: vec![QueueReading { queue: "metadata", waiting: 3, running: 1, limit: 4_096 }],
+        engine: vec![
+            EngineReading::Bytes { property: "block_cache_usage", value: 4_096 },
+            EngineReading::Items { property: "background_errors", value: 0 },
+        ],
+        site: Some(SiteReading { photos: 4, blobs: 2, logical_bytes: 160, stored_bytes: 100, ..SiteReading::default() }),
+        backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
+        rendition_cache_bytes: Some(12),
+        ready: true,
+    };
+    let page = metrics.encode(&readings);
+    drop(running);
+    assert!(metrics.encode(&readings).contains("halidom_http_requests_running 0\n"));
+    page
+}
+
+#[test]
+fn what_happened_is_on_the_page() {
+    let page = page();
+    for line in [
+        "process_start_time_seconds 1795530000.5",
+        "halidom_build_info{version=\"0.1.0\"} 1",
+        "halidom_http_requests_total{route=\"/v1/albums/{album}/photos\",method=\"POST\",status=\"2xx\"} 1",
+        "halidom_http_requests_total{route=\"/v1/albums/{album}/photos\",method=\"other\",status=\"4xx\"} 1",
+        "halidom_http_requests_total{route=\"/v1/albums/{album}/photos\",method=\"POST\",status=\"gone\"} 1",
+        "halidom_http_request_duration_seconds_bucket{route=\"/v1/albums/{album}/photos\",method=\"POST\",le=\"0.05\"} 3",
+        "halidom_http_requests_running 1",
+        "halidom_http_received_bytes_total{route=\"/v1/albums/{album}/photos\",method=\"POST\"} 3000",
+        "halidom_uploads_total{outcome=\"duplicate\"} 1",
+        "halidom_uploads_refused_total{reason=\"too_large\"} 1",
+        "halidom_upload_bytes_total 160",
+        "halidom_deduplication_saved_bytes_total 60",
+        "halidom_renditions_total{outcome=\"hit\"} 1",
+        "halidom_renditions_refused_total{reason=\"busy\"} 1",
+        "halidom_render_duration_seconds_count 1",
+        "halidom_blob_operation_duration_seconds_count{operation=\"publish\"} 2",
+        "halidom_blob_faults_total{operation=\"publish\",fault=\"no_space\"} 1",
+        "halidom_metadata_commit_requests_sum 17.0",
+        "halidom_queue_waiting{queue=\"metadata\"} 3",
+        "halidom_rocksdb_bytes{property=\"block_cache_usage\"} 4096",
+        "halidom_rocksdb_items{property=\"background_errors\"} 0",
+        "halidom_stored_bytes 100",
+        "halidom_backend_size_bytes 9223372036854775807",
+        "halidom_ready 1",
+    ] {
+        assert!(page.lines().any(|on_page| on_page == line), "{line} is not on\n{page}");
+    }
+}
+
+#[test]
+fn what_was_not_read_is_not_claimed() {
+    let metrics = Metrics::new(0);
+    assert!(!metrics.encode(&Readings::default()).contains("halidom_photos 0"));
+    metrics.encode(&Readings { site: Some(SiteReading { photos: 7, ..SiteReading::default() }), ..Readings::default() });
+    assert!(metrics.encode(&Readings::default()).contains("halidom_photos 7\n"), "it stays as it was");
+}
+
+#[test]
+fn labels_are_bounded() {
+    let metrics = Metrics::new(0);
+    for n in 0..2_000 {
+        metrics.request_ended(&RequestEnd {
+            route: &format!("/path/{n}"),
+            method: &Method::from_bytes(format!("WORD{n}").as_bytes()).unwrap(),
+            status: Some(StatusCode::OK),
+            duration: Duration::ZERO,
+            received_bytes: 0,
+            sent_bytes: 0,
+        });
+    }
+    let page = metrics.encode(&Readings::default());
+    assert_eq!(page.matches("halidom_http_requests_total{").count(), MAX_ROUTES + 1);
+    assert!(page.contains("halidom_http_requests_total{route=\"other\",method=\"other\",status=\"2xx\"} 1488"));
+}
+
+#[test]
+fn every_sample_is_described_once() {
+    let page = page();
+    let described: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
+    for (name, help) in &described {
+        assert_eq!(described.iter().filter(|(other, _)| other == name).count(), 1, "{name}");
+        assert!(!help.is_empty() && page.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        assert!(described.iter().any(|(known, _)| *known == family), "{name} is not described");
+    }
+}
+
+#[test]
+#[allow(clippy::print_stderr)] // A test that is left out says so.
+fn promtool_has_nothing_to_complain_of() {
+    for page in [page(), Metrics::new(0).encode(&Readings::default())] {
+        let spawned =
+            Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut promtool = match spawned {
+            Ok(promtool) => promtool,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                eprintln!("left out: promtool is not installed (Debian package prometheus)");
+                return;
+            }
+            Err(error) => panic!("promtool: {error}"),
+        };
+        promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.trim().is_empty(), "{said}\n{page}");
+    }
+}

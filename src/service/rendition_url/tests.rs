@@ -1,0 +1,209 @@
+//! URLs as clients write them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn hash() -> BlobHash {
+    BlobHash::of(b"photo")
+}
+
+/// Reads options before the plain source.
+fn read(options: &str) -> Result<RenditionUrl, UrlError> {
+    RenditionUrl::parse(&format!("{options}/plain/{}", hash()))
+}
+
+#[test]
+fn options_say_the_same_in_every_spelling() {
+    let fit = RecipeRequest { width: 640, height: 480, ..RecipeRequest::default() };
+    let enlarged = RecipeRequest { enlarge: true, ..fit };
+    let wide = RecipeRequest { width: 640, ..RecipeRequest::default() };
+    let (jpeg, webp) = (Some(RenditionFormat::Jpeg), Some(RenditionFormat::WebP));
+    for (options, expected) in [
+        ("", RecipeRequest::default()),
+        ("/rs:fit:640:480", fit),
+        ("/resize:fit:640:480:0:0", fit),
+        ("/rs::640:480", fit),
+        ("/s:640:480", fit),
+        ("/size:640:480:f", fit),
+        ("/w:640/h:480", fit),
+        ("/width:640/height:480/rt:fit", fit),
+        ("/w:1/rs:fit:640:480", fit),
+        ("/h:480/rs:fit:640", fit),
+        ("/rs:fit:320:240/dpr:2", fit),
+        ("/dpr:0.5/rs:fit:1280:960", fit),
+        ("/rs:fit:640:480/cb:v7:x/cachebuster:", fit),
+        ("/rs:fit:640:480/q:0", fit),
+        ("/rs:fit:640:480/exp:0/", fit),
+        ("/ar:t/sm:1/rs:fit:640:480", fit),
+        ("/rs:fit:640:480:1", enlarged),
+        ("/rs:fit:640:480/el:t", enlarged),
+        ("/w:640", wide),
+        ("/rs:fit:640", wide),
+        ("/rs:fit:640:0", wide),
+        ("/rs:fit:640:::", wide),
+        ("/w:320/dpr:2.0", wide),
+        ("/q:75", RecipeRequest { quality: Some(75), ..RecipeRequest::default() }),
+        ("/f:webp", RecipeRequest { format: webp, ..RecipeRequest::default() }),
+        ("/format:webp/ext:jpeg", RecipeRequest { format: jpeg, ..RecipeRequest::default() }),
+        ("/w:1/dpr:0.001", RecipeRequest { width: 1, ..RecipeRequest::default() }),
+        ("/w:4294967295/dpr:8", RecipeRequest { width: u32::MAX, ..RecipeRequest::default() }),
+    ] {
+        let options = options.trim_end_matches('/');
+        assert_eq!(read(options).map(|url| url.recipe), Ok(expected), "{options}");
+    }
+    assert_eq!(read("/exp:1795530000").unwrap().expires, Some(1_795_530_000));
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    for (options, name) in [
+        ("/rs:fill:640:480", "rs takes fit: no other way of resizing is supported, not \"fill\""),
+        ("/rt:crop", "rt takes fit"),
+        ("/rs:fit:640:480:0:1", "rs takes no extending"),
+        ("/rs:fit:640:480:0:0:ce", "rs takes fewer arguments, not \"ce\""),
+        ("/w:wide", "w takes a width in pixels, not \"wide\""),
+        ("/w:-5", "w takes a width"),
+        ("/w:+5", "w takes a width"),
+        ("/height:4294967296", "height takes a height"),
+        ("/w:640:480", "w takes fewer arguments"),
+        ("/q:101", "q takes a quality"),
+        ("/dpr:0", "dpr takes a pixel ratio"),
+        ("/dpr:9", "dpr takes a pixel ratio"),
+        ("/dpr:.", "dpr takes a pixel ratio"),
+        ("/dpr:1.2345", "dpr takes a pixel ratio"),
+        ("/dpr:-1", "dpr takes a pixel ratio"),
+        ("/f:bmp", "f takes jpg, png or webp, not \"bmp\""),
+        ("/f:", "f takes jpg"),
+        ("/exp:tomorrow", "exp takes a time"),
+        ("/el:maybe", "el takes 1 or 0"),
+        ("/sm:0", "sm takes 1: metadata is always left out, not \"0\""),
+        ("/g:sm", "the option \"g\" is not known here"),
+        ("/preset:thumb", "the option \"preset\" is not known"),
+        ("/:5", "the option \"\" is not known"),
+    ] {
+        let error = read(options).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{options}: {error}");
+    }
+}
+
+#[test]
+fn sources_are_hashes() {
+    let base64 = URL_SAFE_NO_PAD.encode(hash().to_string());
+    let jpeg = Some(RenditionFormat::Jpeg);
+    for (path, format) in [
+        (format!("/plain/{}", hash()), None),
+        (format!("/plain/{}@jpg", hash()), jpeg),
+        (format!("/plain/{}@", hash()), None),
+        (format!("/plain/{}%40jpeg", hash()), jpeg),
+        (format!("/f:webp/plain/{}@jpg", hash()), jpeg),
+        (format!("/{base64}"), None),
+        (format!("/{base64}.jpg"), jpeg),
+        (format!("/{base64}==.jpg"), jpeg),
+        (format!("/w:5/{}/{}.jpg", &base64[..16], &base64[16..]), jpeg),
+    ] {
+        let url = RenditionUrl::parse(&path).unwrap();
+        assert_eq!((url.hash, url.recipe.format), (hash(), format), "{path}");
+    }
+    let upper = hash().to_string().to_uppercase();
+    let url = "/plain/http://example.com/a.jpg@png";
+    for path in ["/", "/plain/", "/plain/abc@jpg", "/abc.jpg", "/fill/300/300/no/1/abc.png", url, &format!("/plain/{upper}"), "/w:5"] {
+        assert_eq!(RenditionUrl::parse(path), Err(UrlError::Source), "{path}");
+    }
+    assert_eq!(RenditionUrl::parse(""), Err(UrlError::NotARendition));
+    assert_eq!(RenditionUrl::parse(&format!("/cb:{}/plain/{}", "x".repeat(2_048), hash())), Err(UrlError::NotARendition));
+    assert_eq!(read(&"/w:1".repeat(33)), Err(UrlError::NotARendition));
+    assert!(matches!(RenditionUrl::parse(&format!("/plain/{}@avif", hash())), Err(UrlError::BadValue { .. })));
+}
+
+#[test]
+fn a_path_is_opened_by_its_own_key_only() {
+    let (mine, other) = (SigningKey::new(*b"mine", *b"salt"), SigningKey::new(*b"other", *b"salt"));
+    let recipe = RecipeRequest { width: 320, format: Some(RenditionFormat::WebP), ..RecipeRequest::default() };
+    let url = RenditionUrl { hash: hash(), recipe, expires: Some(2_000_000_000) };
+    let path = url.to_path(&mine);
+    assert!(path.starts_with("/i/") && path.ends_with(&format!("/rs:fit:320:0/exp:2000000000/plain/{}@webp", hash())), "{path}");
+    assert_eq!(RenditionUrl::open(&path, [("other", &other), ("mine", &mine)]), Ok(("mine", url)));
+    assert_eq!(RenditionUrl::open(&path, [("other", &other)]), Err(UrlError::Signature));
+    assert_eq!(RenditionUrl::open(&path.replace("320", "321"), [("mine", &mine)]), Err(UrlError::Signature));
+    let unsigned = format!("/i/insecure/g:sm/plain/{}", hash());
+    assert_eq!(RenditionUrl::open(&unsigned, [("mine", &mine)]), Err(UrlError::Signature), "what is not signed is not looked at");
+    for path in ["", "/", "/i", "/i/", "/i/signature", "/iiif/3/x", "i/x/y"] {
+        assert_eq!(RenditionUrl::open(path, [((), &mine)]), Err(UrlError::NotARendition), "{path}");
+    }
+}
+
+/// Made by npm's `@imgproxy/imgproxy-node` with the key and salt of imgproxy's documentation.
+#[test]
+fn urls_of_imgproxys_own_library_are_opened() {
+    let key = signature::tests::documented_key();
+    let hash: BlobHash = "a".repeat(64).parse().unwrap();
+    let large = RecipeRequest { width: 600, height: 400, format: Some(RenditionFormat::WebP), ..RecipeRequest::default() };
+    let plain = RecipeRequest { width: 300, ..RecipeRequest::default() };
+    let digits = "a".repeat(64);
+    let base64 = URL_SAFE_NO_PAD.encode(&digits);
+    for (path, recipe) in [
+        (format!("/i/Y-GlVhtd7af7C5S9sxquhfiCTJORXSLT1Pal6l8h4c8/dpr:2/f:webp/h:200/rt:fit/w:300/plain/{digits}"), large),
+        (format!("/i/9tHjOLFozURBI35_m-M8H3k2juN2ZBlYLYJwzr1-0wQ/dpr:2/f:webp/h:200/rt:fit/w:300/{base64}"), large),
+        (format!("/i/8K-Ik4BQ5wnj0gvxp0ex4l7NlJC0ywa66Rl85pWwf5A/w:300/{base64}"), plain),
+    ] {
+        assert_eq!(RenditionUrl::open(&path, [((), &key)]), Ok(((), RenditionUrl { hash, recipe, expires: None })), "{path}");
+    }
+}
+
+#[test]
+fn a_url_holds_until_it_expires() {
+    let url = |expires| RenditionUrl { hash: hash(), recipe: RecipeRequest::default(), expires };
+    assert!(!url(None).is_expired(WallMs(u64::MAX)));
+    assert!(!url(Some(10)).is_expired(WallMs(9_999)));
+    assert!(url(Some(10)).is_expired(WallMs(10_000)));
+    assert!(!url(Some(u64::MAX)).is_expired(WallMs(10_000)));
+}
+
+#[test]
+fn recipes_that_give_the_same_bytes_share_a_key() {
+    let key = |options: &str| read(options).unwrap().recipe.settle(RenditionFormat::Jpeg, 80, 8_192).unwrap().to_string();
+    assert_eq!(key("/w:640"), "640x0q80.jpg");
+    assert_eq!(key("/w:640"), key("/rs:fit:320:0/dpr:2/q:80/f:jpeg/cb:7/exp:2000000000"));
+    assert_eq!(key("/el:1"), key(""));
+    assert_eq!(key("/f:png/q:10"), key("/f:png/q:90"));
+    assert_eq!(key("/w:5/h:7/el:1/f:webp/q:1"), "5x7eq1.webp");
+    let different = ["/w:640", "/w:641", "/h:640", "/w:640/el:1", "/w:640/q:81", "/w:640/f:webp", "/w:640/f:png", ""];
+    let keys: std::collections::BTreeSet<_> = different.iter().map(|options| key(options)).collect();
+    assert_eq!(keys.len(), different.len());
+    let too_large = read("/h:8193").unwrap().recipe.settle(RenditionFormat::Jpeg, 80, 8_192);
+    assert_eq!(too_large, Err(SideTooLarge { asked: 8_193, limit: 8_192 }));
+}
+
+fn any_url() -> impl Strategy<Value = RenditionUrl> {
+    let format = prop::sample::select(vec![None, Some(RenditionFormat::Jpeg), Some(RenditionFormat::Png), Some(RenditionFormat::WebP)]);
+    (any::<[u8; 32]>(), any::<(u32, u32, bool)>(), prop::option::of(1..=100_u8), format, prop::option::of(1..u64::MAX)).prop_map(
+        |(hash, (width, height, enlarge), quality, format, expires)| RenditionUrl {
+            hash: BlobHash::from_bytes(hash),
+            recipe: RecipeRequest { width, height, enlarge, quality, format },
+            expires,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|x)(:[a-z0-9.:-]{0,6}){0,5}){0,4}") {
+        let key = SigningKey::new(*b"key", *b"salt");
+        let _ = RenditionUrl::open(&path, [((), &key)]);
+        let _ = RenditionUrl::open(&format!("/i/x{path}"), [((), &key)]);
+        let _ = RenditionUrl::parse(&path);
+        let _ = RenditionUrl::parse(&format!("/{path}"));
+        // What is understood has one spelling that says the same.
+        if let Ok(url) = read(&options) {
+            prop_assert_eq!(RenditionUrl::parse(&url.to_signed_part()), Ok(url));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read(url in any_url(), key in any::<[u8; 32]>(), salt in any::<[u8; 16]>()) {
+        let key = SigningKey::new(key, salt);
+        prop_assert_eq!(RenditionUrl::open(&url.to_path(&key), [((), &key)]), Ok(((), url)));
+        prop_assert_eq!(RenditionUrl::parse(&url.to_signed_part()), Ok(url));
+    }
+}

@@ -1,0 +1,56 @@
+//! The CLI without a server: usage, exit codes, where its words go.
+
+mod harness;
+
+use std::net::TcpListener;
+
+use harness::command;
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["frobnicate"][..],
+        &["upload"],
+        &["upload", "x"],
+        &["url", "nonsense", "--width", "1"],
+        &["--server", "ftp://x", "album", "list"],
+        &["--profile", "none", "--profiles", "none.toml", "album", "list"],
+        &["--profiles", "none.toml", "url", &"0".repeat(64)],
+    ] {
+        let output = command().current_dir(folder.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_failure_ends_with_1_and_says_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // The listener answers with something else than HTTP, so that nothing waits for retries.
+    let answering = std::thread::Builder::new().spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let output = command().current_dir(folder.path()).args(["--server", &url, "album", "list"]).output().unwrap();
+    answering.unwrap().join().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout.is_empty() && stderr.starts_with("error: could not list the albums\n  cause: "), "{stderr}");
+    assert!(stderr.contains("\nhint: "), "{stderr}");
+}
+
+#[test]
+fn completions_and_manual_need_no_server() {
+    for arguments in
+        [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"], &["--help"], &["--version"]]
+    {
+        let output = command().args(arguments).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+        assert!(!output.stdout.contains(&0x1b), "no colours where nobody sees them");
+    }
+}

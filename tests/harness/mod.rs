@@ -1,0 +1,147 @@
+//! A real server in a directory of its own, and the CLI to speak to it with.
+
+// Each test file uses its own part of this.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub const HALIDOM: &str = env!("CARGO_BIN_EXE_halidom");
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    child: Child,
+    data: PathBuf,
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    /// The same of the listener of `/metrics`.
+    pub admin_url: String,
+}
+
+impl Server {
+    /// Starts a server on `data` and waits until it says where it listens.
+    pub fn start(data: &Path) -> Self {
+        let mut child = Command::new(HALIDOM)
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (url, admin_url) = loop {
+            let Some(Ok(line)) = lines.next() else {
+                let status = child.wait();
+                panic!("the server ended before it listened: {status:?}");
+            };
+            if let Some(addresses) = listening(&line) {
+                break addresses;
+            }
+        };
+        // Whatever else it prints must not fill the pipe and hold it up.
+        std::thread::Builder::new().name("server's output".into()).spawn(move || lines.for_each(drop)).unwrap();
+        Self { child, data: data.to_owned(), url, admin_url }
+    }
+
+    /// The administrator's token.
+    pub fn admin_token(&self) -> String {
+        std::fs::read_to_string(self.data.join("admin.token")).expect("serve writes the administrator's token").trim().to_owned()
+    }
+
+    /// The server's process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as a power cut would: no shutdown, no flush.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // By the handle of our own child: it may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The CLI with this token.
+    pub fn cli(&self, token: &str) -> Cli {
+        Cli { url: self.url.clone(), token: token.to_owned() }
+    }
+
+    /// The CLI as the administrator.
+    pub fn admin(&self) -> Cli {
+        self.cli(&self.admin_token())
+    }
+
+    /// Makes a user; gives the CLI as that user.
+    pub fn user(&self, name: &str) -> Cli {
+        let admin = self.admin();
+        let user = admin.json(["user", "create", name]);
+        let token = admin.json(["token", "create", "--user", user["id"].as_str().unwrap()]);
+        self.cli(token["token"].as_str().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Reads `listening http=127.0.0.1:PORT admin=127.0.0.1:PORT`.
+fn listening(line: &str) -> Option<(String, String)> {
+    let (http, admin) = line.strip_prefix("listening ")?.split_once(' ')?;
+    Some((format!("http://{}", http.strip_prefix("http=")?), format!("http://{}", admin.split(' ').next()?.strip_prefix("admin=")?)))
+}
+
+/// The CLI, with a server and a token, and nothing of the machine's own settings.
+pub struct Cli {
+    url: String,
+    token: String,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Cli {
+    /// Runs a command.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
+        let output = command().env("HALIDOM_SERVER", &self.url).env("HALIDOM_TOKEN", &self.token).args(arguments).output().unwrap();
+        Said {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs a command with `--json`, which has to end with `code`; gives the one value that it prints.
+    pub fn json_ending<S: AsRef<std::ffi::OsStr>>(&self, code: i32, arguments: impl IntoIterator<Item = S>) -> Value {
+        let mut all: Vec<std::ffi::OsString> = vec!["--json".into()];
+        all.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        let said = self.run(&all);
+        assert_eq!(said.code, Some(code), "{all:?}: {said:?}");
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{all:?} printed no JSON ({error}): {said:?}"))
+    }
+
+    /// Runs a command with `--json`, which has to succeed.
+    pub fn json<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
+        self.json_ending(0, arguments)
+    }
+}
+
+/// The binary without the machine's own settings.
+pub fn command() -> Command {
+    let mut command = Command::new(HALIDOM);
+    command.env_clear().stdin(Stdio::null());
+    command
+}
