@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use crate::api::{CheckReport, Finding};
 use crate::blobs::{BlobError, BlobStore, InventoryItem};
-use crate::metadata::check::Fault;
 use crate::metadata::{self, BlobRow, Metadata, MetadataError, Read};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Gone};

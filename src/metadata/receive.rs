@@ -7,9 +7,6 @@ use super::{MetadataError, WriteError};
 use crate::model::entry::Entry;
 use crate::model::vector::{Arrival, VersionVector};
 
-/// Further ahead of this site's clock than this, an entry waits.
-const AHEAD_MS: u64 = 5 * 60 * 1000;
-
 /// What became of a received entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -45,7 +42,7 @@ impl Transaction<'_> {
             Arrival::Gap => return Ok(Received::Gap),
             Arrival::Broken => return Ok(Received::Broken),
         }
-        if entry.hlc.wall().0 > self.now().0.saturating_add(AHEAD_MS) {
+        if entry.hlc.is_too_far_ahead(self.now()) {
             return Ok(Received::Ahead);
         }
         self.apply_received(entry, bytes)?;

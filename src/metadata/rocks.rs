@@ -43,7 +43,10 @@ struct Database {
     path: PathBuf,
 }
 
-/// An open database. Cheap to clone; the last clone and snapshot to go closes it.
+/// An open database. From a full disk it comes back by itself: RocksDB refuses writes until it finds space again, which it looks for every
+/// few seconds. After any other failed write it refuses writes until it is opened anew.
+///
+/// Cheap to clone; the last clone and snapshot to go closes it.
 #[derive(Clone)]
 pub struct RocksEngine(Arc<Database>);
 
@@ -104,6 +107,8 @@ fn column_options((tables, buffers): &(BlockBasedOptions, WriteBufferManager)) -
     let mut options = Options::default();
     options.set_block_based_table_factory(tables);
     options.set_write_buffer_manager(buffers);
+    // The shared budget decides when to flush; this sizes the log file that is reserved ahead.
+    options.set_write_buffer_size(16 << 20);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_level_compaction_dynamic_level_bytes(true);
     options

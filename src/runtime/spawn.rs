@@ -50,13 +50,15 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }
 
-/// Runs `work` in a task of its own and waits for it: the work goes on to its end also where the caller has gone.
+/// Begins `work` at once in a task of its own; the answer waits for it. The work goes on to its end also where the caller has gone.
 ///
 /// # Errors
 /// [`Gone`] where `work` panicked or the runtime is shutting down.
-pub async fn spawn_joined<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Gone> {
+pub fn spawn_joined<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = Result<T, Gone>> + Send {
     use tracing::Instrument;
-    tokio::spawn(work.in_current_span()).await.map_err(|_| Gone)
+    // Begun here, not when the answer is awaited.
+    let task = tokio::spawn(work.in_current_span());
+    async move { task.await.map_err(|_| Gone) }
 }
 
 /// Waits for this long: for retries and periodic work, never to guess that something has happened.
