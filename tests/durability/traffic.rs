@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use halidom::runtime::Random;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::ledger::Problems;
 use super::settings::below;
@@ -14,18 +14,23 @@ use super::site::Sending;
 use super::{Failure, Ledger, Photos, Site};
 
 /// When the cut comes: chosen by the seed, and waited for by what happens, never by the clock.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
+#[derive(Debug)]
+pub enum Moment {
     /// Once so many things happened: a piece of a body was handed over, an acknowledgement was read.
-    pub events: u64,
-    /// And the uploaders had their turn so many times more.
-    pub turns: u64,
+    Events {
+        /// So many.
+        events: u64,
+        /// And the uploaders had their turn so many times more.
+        turns: u64,
+    },
+    /// Once somebody else says so.
+    Told(oneshot::Receiver<()>),
 }
 
 impl Moment {
     /// A moment within the first `events`.
     pub fn draw(random: &Random, events: u64) -> Self {
-        Self { events: 1 + below(random, events), turns: below(random, 64) }
+        Self::Events { events: 1 + below(random, events), turns: below(random, 64) }
     }
 }
 
@@ -40,14 +45,8 @@ pub async fn upload_until(site: &Site, ledger: &mut Ledger, uploaders: usize, mo
         over: AtomicBool::new(false),
         problems: Mutex::default(),
     };
-    let mut events = traffic.events.subscribe();
     let cutter = async {
-        // Every uploader may have given up: then there is nothing to wait for either.
-        let come = events.wait_for(|happened| *happened >= moment.events);
-        come.await.expect("the sender lives as long as the traffic");
-        for _ in 0..moment.turns {
-            tokio::task::yield_now().await;
-        }
+        traffic.comes(moment).await;
         // Before the cut, so that whatever breaks because of it is not taken for a fault.
         traffic.over.store(true, Ordering::SeqCst);
         cut();
@@ -55,6 +54,9 @@ pub async fn upload_until(site: &Site, ledger: &mut Ledger, uploaders: usize, mo
     tokio::join!(cutter, join_all((0..uploaders).map(|_| traffic.uploader())));
     traffic.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What the events are once an uploader gave up: the cut must not wait for what nobody does any more.
+const GIVEN_UP: u64 = u64::MAX;
 
 struct Traffic<'a> {
     site: &'a Site,
@@ -66,6 +68,29 @@ struct Traffic<'a> {
 }
 
 impl Traffic<'_> {
+    async fn comes(&self, moment: Moment) {
+        match moment {
+            Moment::Events { events, turns } => {
+                self.happened(events).await;
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Moment::Told(told) => {
+                tokio::select! {
+                    // An error is a teller that went away: there is nothing to wait for either.
+                    _ = told => {}
+                    () = self.happened(GIVEN_UP) => {}
+                }
+            }
+        }
+    }
+
+    async fn happened(&self, events: u64) {
+        let mut happened = self.events.subscribe();
+        happened.wait_for(|happened| *happened >= events).await.expect("the sender lives as long as the traffic");
+    }
+
     async fn uploader(&self) {
         while !self.is_over() {
             let again = lock(&self.again).pop_front();
@@ -75,8 +100,7 @@ impl Traffic<'_> {
             }
         }
         if !self.is_over() {
-            // The cut must not wait for events that nobody makes any more.
-            self.events.send_modify(|happened| *happened = u64::MAX);
+            self.events.send_modify(|happened| *happened = GIVEN_UP);
         }
     }
 

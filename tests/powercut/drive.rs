@@ -7,12 +7,13 @@
 //! order. A file system or a store that relies on a write without a flush behind it loses it here. What is not modelled: drives that lie
 //! about flushes, and damage to sectors at rest.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use halidom::runtime::{Random, spawn_thread};
 
@@ -35,6 +36,47 @@ pub struct Drive {
 #[derive(Debug)]
 pub struct Powered {
     ended: mpsc::Receiver<io::Result<Cache>>,
+    fuse: Fuse,
+}
+
+/// Blows at a write: the moment between a write and its flush is short, and no clock would hit it.
+#[derive(Clone, Default)]
+struct Fuse(Arc<Mutex<Option<Armed>>>);
+
+struct Armed {
+    writes: u64,
+    blown: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Fuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fuse")
+    }
+}
+
+impl Fuse {
+    /// Whether it blows at this write.
+    fn blows(&self) -> bool {
+        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *armed {
+            Some(fuse) if fuse.writes > 1 => fuse.writes -= 1,
+            Some(_) => {
+                let fuse = armed.take().expect("it is armed");
+                (fuse.blown)();
+                return true;
+            }
+            None => {}
+        }
+        false
+    }
+}
+
+impl Powered {
+    /// From the so-manyth write from now on (at least the first) the drive keeps that write in its cache and answers nothing any more;
+    /// `blown` is called then, and has to see to it that the power goes.
+    pub fn blow_at(&self, writes: u64, blown: impl FnOnce() + Send + 'static) {
+        *self.fuse.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Armed { writes, blown: Box::new(blown) });
+    }
 }
 
 /// Writes that no flush has followed yet, in their order.
@@ -42,11 +84,18 @@ pub struct Powered {
 struct Cache {
     writes: Vec<(u64, Vec<u8>)>,
     bytes: usize,
+    /// Since the drive had power.
+    written: usize,
+    flushes: usize,
 }
 
 /// What the cut did to the drive's cache.
 #[derive(Debug, Default)]
 pub struct Lost {
+    /// Writes since the drive had power.
+    pub writes: usize,
+    /// Flushes since.
+    pub flushes: usize,
     /// Writes that were not flushed.
     pub unflushed: usize,
     /// Of them, those of which nothing is left.
@@ -73,18 +122,20 @@ impl Drive {
         let _ = std::fs::remove_file(&self.socket);
         let listener = UnixListener::bind(&self.socket)?;
         let (sender, ended) = mpsc::channel();
+        let fuse = Fuse::default();
+        let own = fuse.clone();
         spawn_thread("drive", move || {
             // Nobody waits for it where the test has failed already.
-            let _ = sender.send(serve(&listener, &image));
+            let _ = sender.send(serve(&listener, &image, &own));
         })?;
-        Ok(Powered { ended })
+        Ok(Powered { ended, fuse })
     }
 
     /// The power is gone, and with it the machine that was connected: what the cache held is kept, lost or torn.
     pub fn power_off(&self, powered: &Powered, random: &Random) -> io::Result<Lost> {
         let cache = powered.ended.recv().map_err(|_| io::Error::other("the drive's thread is gone"))??;
         let image = OpenOptions::new().write(true).open(&self.image)?;
-        let mut lost = Lost { unflushed: cache.writes.len(), ..Lost::default() };
+        let mut lost = Lost { writes: cache.written, flushes: cache.flushes, unflushed: cache.writes.len(), ..Lost::default() };
         let fate = below(random, 4);
         for (offset, data) in &cache.writes {
             let sectors = data.len() / SECTOR;
@@ -111,6 +162,7 @@ impl Cache {
         if self.bytes > MAX_CACHED || !data.len().is_multiple_of(SECTOR) {
             return Err(io::Error::other("the guest writes what this drive does not take"));
         }
+        self.written += 1;
         self.writes.push((offset, data));
         Ok(())
     }
@@ -135,12 +187,13 @@ impl Cache {
             image.write_all_at(&data, offset)?;
         }
         self.bytes = 0;
+        self.flushes += 1;
         Ok(())
     }
 }
 
 /// Serves one connection until it breaks; answers what was not flushed by then.
-fn serve(listener: &UnixListener, image: &File) -> io::Result<Cache> {
+fn serve(listener: &UnixListener, image: &File, fuse: &Fuse) -> io::Result<Cache> {
     let (connection, _) = listener.accept()?;
     let mut cache = Cache::default();
     let mut connection = nbd::Connection::accept(connection, image.metadata()?.len())?;
@@ -150,6 +203,16 @@ fn serve(listener: &UnixListener, image: &File) -> io::Result<Cache> {
             Request::Read { handle, offset, length } => connection.data(handle, &cache.read(image, offset, length)?),
             Request::Write { handle, offset, data } => {
                 cache.write(offset, data)?;
+                if fuse.blows() {
+                    // The line stays open: a broken one would tell the machine of a fault that a power cut leaves no time for. What it
+                    // still sends may have reached the drive too.
+                    while let Ok(request) = connection.next() {
+                        if let Request::Write { offset, data, .. } = request {
+                            cache.write(offset, data)?;
+                        }
+                    }
+                    break;
+                }
                 connection.done(handle)
             }
             Request::Flush { handle } => {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use halidom::runtime::{Random, spawn_thread};
@@ -52,6 +52,7 @@ pub struct Computer {
 pub struct Running {
     qemu: Child,
     lines: mpsc::Receiver<String>,
+    words: mpsc::Sender<String>,
     console: PathBuf,
     powered: Powered,
     port: u16,
@@ -116,13 +117,22 @@ impl Computer {
         }
     }
 
-    /// Boots, and cuts the power as soon as the data disk is mounted: in the middle of whatever recovery is.
-    pub fn boot_and_cut_at_once(&self, name: &str, random: &Random) -> Result<Lost, String> {
+    /// Boots, and cuts the power at the drive's `writes`th write, in the middle of whatever recovery is; at the latest once it serves.
+    ///
+    /// # Errors
+    /// What the machine said last, where neither comes.
+    pub fn boot_and_cut(&self, name: &str, writes: u64, random: &Random) -> Result<Lost, String> {
         let mut running = self.start(name, "halidom.sync=kept").expect("QEMU starts");
-        match running.next_word() {
-            Ok(said) if said == "mounted" => Ok(self.cut(running, random)),
-            Ok(said) => Err(running.failed(&said)),
-            Err(why) => Err(running.failed(why)),
+        let words = running.words.clone();
+        // Nobody listens where the machine was given up already.
+        running.powered.blow_at(writes, move || drop(words.send("blown".to_owned())));
+        loop {
+            match running.next_word() {
+                Ok(said) if said == "blown" || said.starts_with("serving ") => return Ok(self.cut(running, random)),
+                Ok(said) if said.starts_with("failed:") => return Err(running.failed(&said)),
+                Ok(_) => {}
+                Err(why) => return Err(running.failed(why)),
+            }
         }
     }
 
@@ -170,36 +180,37 @@ impl Computer {
             .stderr(Stdio::inherit())
             .spawn()?;
         let console = self.dir.join(format!("console-{name}.log"));
-        let lines = follow(qemu.stdout.take().expect("its output is piped"), fs::File::create(&console)?)?;
-        Ok(Running { qemu, lines, console, powered, port })
+        let (words, lines) = mpsc::channel();
+        follow(qemu.stdout.take().expect("its output is piped"), fs::File::create(&console)?, words.clone())?;
+        Ok(Running { qemu, lines, words, console, powered, port })
     }
 }
 
 /// Keeps the console in a file, and hands on what our init says on it.
-fn follow(output: impl io::Read + Send + 'static, mut log: fs::File) -> io::Result<mpsc::Receiver<String>> {
-    let (sender, lines) = mpsc::channel();
+fn follow(output: impl io::Read + Send + 'static, mut log: fs::File, words: mpsc::Sender<String>) -> io::Result<()> {
     spawn_thread("console", move || {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end();
-            // A log that cannot be written fails no test.
+            // A log that cannot be written fails no test, nor does a machine that nobody listens to any more.
             let _ = writeln!(log, "{line}");
-            if let Some(said) = line.strip_prefix("@@ ")
-                && sender.send(said.to_owned()).is_err()
-            {
-                break;
+            if let Some(said) = line.strip_prefix("@@ ") {
+                let _ = words.send(said.to_owned());
             }
         }
+        let _ = words.send("failed: the machine stopped".to_owned());
     })?;
-    Ok(lines)
+    Ok(())
 }
 
 impl Running {
     fn next_word(&mut self) -> Result<String, &'static str> {
-        self.lines.recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => "the machine fell silent",
-            RecvTimeoutError::Disconnected => "the machine stopped by itself",
-        })
+        self.lines.recv_timeout(PATIENCE).map_err(|_| "the machine fell silent")
+    }
+
+    /// Calls `blown` at the drive's `writes`th write from now on, which then answers nothing any more.
+    pub fn blow_at(&self, writes: u64, blown: impl FnOnce() + Send + 'static) {
+        self.powered.blow_at(writes, blown);
     }
 
     /// Loses whatever it holds in memory: SIGKILL lets QEMU do nothing any more.

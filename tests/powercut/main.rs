@@ -22,11 +22,16 @@ use durability::traffic::{Moment, upload_until};
 use durability::{Ledger, Photos, Site};
 use halidom::runtime::Random;
 use machine::{Computer, FileSystem, Syncs};
+use tokio::sync::oneshot;
 
 const ROUNDS: u64 = 5;
 const UPLOADERS: usize = 8;
 /// A cut comes within so many events: some dozens of photos.
 const EVENTS: u64 = 240;
+/// Or at one of so many writes of the drive.
+const WRITES: u64 = 240;
+/// Writes of a boot, about.
+const RECOVERY_WRITES: u64 = 40;
 const LONGEST_PHOTO_BYTES: u64 = 600_000;
 
 /// An emulated machine takes more than one core: they run one after the other.
@@ -124,8 +129,9 @@ impl Test {
 
     /// Boots, proves what was promised, uploads, cuts.
     async fn round(&self, ledger: &mut Ledger, round: u64, syncs: Syncs) -> Result<(), String> {
-        if round > 0 && below(&self.random, 3) == 0 {
-            let lost = self.computer.boot_and_cut_at_once(&format!("{round}-interrupted"), &self.random)?;
+        let random = &self.random;
+        if round > 0 && below(random, 2) == 0 {
+            let lost = self.computer.boot_and_cut(&format!("{round}-interrupted"), 1 + below(random, RECOVERY_WRITES), random)?;
             say(&format!("powercut: round {round}: cut during recovery; {lost:?}"));
         }
         let (mut running, site) = self.computer.boot(&round.to_string(), syncs)?;
@@ -134,11 +140,22 @@ impl Test {
             site.create_album(album, name).await.map_err(|failure| running.failed(&format!("{failure:?}")))?;
         }
         let before = ledger.count();
-        let moment = Moment::draw(&self.random, EVENTS);
+        let (moment, how) = if below(random, 2) == 0 {
+            let moment = Moment::draw(random, EVENTS);
+            let how = format!("{moment:?}");
+            (moment, how)
+        } else {
+            let (tell, told) = oneshot::channel();
+            let writes = 1 + below(random, WRITES);
+            // Nobody listens where the uploads failed already.
+            running.blow_at(writes, move || drop(tell.send(())));
+            (Moment::Told(told), format!("write {writes} of the drive"))
+        };
         let mut lost = None;
-        let cut = || lost = Some(self.computer.cut(running, &self.random));
+        let cut = || lost = Some(self.computer.cut(running, random));
         let problems = upload_until(&site, ledger, UPLOADERS, moment, cut).await;
-        say(&format!("powercut: round {round}: {moment:?}, {} photos acknowledged; {:?}", ledger.count() - before, lost.unwrap_or_default()));
+        let count = ledger.count() - before;
+        say(&format!("powercut: round {round}: {count} photos acknowledged until {how}; {:?}", lost.unwrap_or_default()));
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 

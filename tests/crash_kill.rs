@@ -1,0 +1,83 @@
+//! The server is killed while clients upload: every photo that was acknowledged is there and whole after the next start, nothing
+//! half-made shows, staging is empty and a check finds nothing.
+//!
+//! SIGKILL loses nothing that the kernel was given: this is about the order of the server's own steps. What a power cut loses is tested
+//! in `tests/powercut`. `HALIDOM_KILL_ROUNDS` (40; 200 with `HALIDOM_TEST_LONG`) rounds; `HALIDOM_KILL_SEED` runs one again.
+
+mod durability;
+
+use std::path::Path;
+
+use durability::server::Server;
+use durability::settings::{self, below, say};
+use durability::traffic::{Moment, upload_until};
+use durability::{Ledger, Photos};
+use halidom::runtime::Random;
+
+const ROUNDS: u64 = 40;
+const LONG_ROUNDS: u64 = 200;
+const UPLOADERS: usize = 12;
+/// A kill comes within so many events: some dozens of photos.
+const EVENTS: u64 = 160;
+const LONGEST_PHOTO_BYTES: u64 = 300_000;
+/// Every so many rounds all photos are downloaded, else only those of the last round.
+const WHOLE: u64 = 20;
+
+#[tokio::test]
+async fn acknowledged_photos_survive_sigkill() {
+    let rounds = settings::number("HALIDOM_KILL_ROUNDS").unwrap_or(if settings::long() { LONG_ROUNDS } else { ROUNDS });
+    let seed = settings::seed("HALIDOM_KILL_SEED");
+    let random = Random::seeded(seed);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, log) = (dir.path().join("data"), dir.path().join("serve.log"));
+    let mut ledger = Ledger::new(Photos::new(seed, LONGEST_PHOTO_BYTES));
+    let mut from = 0;
+    for round in 0..rounds {
+        if let Err(problem) = kill_once(&data, &log, &random, &mut ledger, &mut from, round).await {
+            panic!("HALIDOM_KILL_SEED={seed}, round {round}: {problem}");
+        }
+    }
+    if let Err(problem) = prove(&data, &log, &ledger, 0).await {
+        panic!("HALIDOM_KILL_SEED={seed}, after the last round: {problem}");
+    }
+    say(&format!("crash_kill: {} photos acknowledged, all there after {rounds} rounds", ledger.count()));
+    assert!(ledger.count() as u64 > rounds, "hardly anything was acknowledged: hardly anything was proved");
+}
+
+/// Starts, proves what was promised, uploads what is unfinished and more, kills.
+async fn kill_once(data: &Path, log: &Path, random: &Random, ledger: &mut Ledger, from: &mut u64, round: u64) -> Result<(), String> {
+    if below(random, 8) == 0 {
+        // Killed wherever it happens to be in its start: nothing may depend on a start that went through.
+        Server::spawn(data, log).kill();
+    }
+    let whole = round % WHOLE == WHOLE - 1;
+    let (mut server, site) = prove(data, log, ledger, if whole { 0 } else { *from }).await?;
+    *from = ledger.unfinished().first().copied().unwrap_or(ledger.mark());
+    if round == 0 {
+        for (album, name) in ledger.photos.albums().into_iter().zip(["left", "right"]) {
+            site.create_album(album, name).await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
+        }
+    }
+    let moment = Moment::draw(random, EVENTS);
+    let how = format!("{moment:?}");
+    let problems = upload_until(&site, ledger, UPLOADERS, moment, || server.kill()).await;
+    if problems.is_empty() { Ok(()) } else { Err(server.failed(&format!("{how}: {}", problems.join("\n")))) }
+}
+
+/// Starts the server and proves that it has what was acknowledged; photos before upload `from` are compared by their hashes only.
+async fn prove(data: &Path, log: &Path, ledger: &Ledger, from: u64) -> Result<(Server, durability::Site), String> {
+    let (mut server, site) = Server::start(data, log)?;
+    let mut problems = ledger.prove(&site, from).await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
+    problems.extend(staged(data).into_iter().map(|name| format!("{name} lies in staging after a start")));
+    let report = site.check().await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
+    if report.problems != 0 || report.findings.len() as u64 != report.problems {
+        problems.push(format!("the check found {}: {:?}", report.problems, report.findings));
+    }
+    if problems.is_empty() { Ok((server, site)) } else { Err(server.failed(&problems.join("\n"))) }
+}
+
+/// What lies in staging.
+fn staged(data: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(data.join("blobs/staging")).expect("staging is there");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
