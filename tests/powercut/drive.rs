@@ -1,0 +1,166 @@
+//! A virtual drive with a write cache that a power cut empties, served to QEMU over NBD.
+//!
+//! Which failure is modelled, exactly: killing QEMU loses the guest's memory (its page cache, what its file system had not written), but
+//! whatever the guest had handed to its drive would stay. Real drives also hold writes in a cache of their own, and lose or tear them
+//! unless they were flushed. So this drive keeps every write apart until the guest's next flush completes, and at the cut a draw from the
+//! seed decides what becomes of those not flushed: all kept, all lost, or each of them kept, lost or torn at a sector, independently of
+//! order. A file system or a store that relies on a write without a flush behind it loses it here. What is not modelled: drives that lie
+//! about flushes, and damage to sectors at rest.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use halidom::runtime::{Random, spawn_thread};
+
+use super::nbd::{self, Request};
+use crate::durability::settings::below;
+
+/// What a drive writes whole or not at all.
+const SECTOR: usize = 512;
+/// No guest may pile up more than this without a flush.
+const MAX_CACHED: usize = 256 << 20;
+
+/// The drive's platter: what stands in its image file survives.
+#[derive(Debug)]
+pub struct Drive {
+    image: PathBuf,
+    socket: PathBuf,
+}
+
+/// A drive with power: it serves one machine, until that goes.
+#[derive(Debug)]
+pub struct Powered {
+    ended: mpsc::Receiver<io::Result<Cache>>,
+}
+
+/// Writes that no flush has followed yet, in their order.
+#[derive(Debug, Default)]
+struct Cache {
+    writes: Vec<(u64, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// What the cut did to the drive's cache.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// Writes that were not flushed.
+    pub unflushed: usize,
+    /// Of them, those of which nothing is left.
+    pub lost: usize,
+    /// Of them, those that were torn.
+    pub torn: usize,
+}
+
+impl Drive {
+    /// The drive with this image, which stands already.
+    pub fn new(image: &Path, socket: &Path) -> Self {
+        Self { image: image.to_owned(), socket: socket.to_owned() }
+    }
+
+    /// Where a machine connects to.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Turns it on, for one machine to connect.
+    pub fn power_on(&self) -> io::Result<Powered> {
+        let image = OpenOptions::new().read(true).write(true).open(&self.image)?;
+        // Left by the last time.
+        let _ = std::fs::remove_file(&self.socket);
+        let listener = UnixListener::bind(&self.socket)?;
+        let (sender, ended) = mpsc::channel();
+        spawn_thread("drive", move || {
+            // Nobody waits for it where the test has failed already.
+            let _ = sender.send(serve(&listener, &image));
+        })?;
+        Ok(Powered { ended })
+    }
+
+    /// The power is gone, and with it the machine that was connected: what the cache held is kept, lost or torn.
+    pub fn power_off(&self, powered: &Powered, random: &Random) -> io::Result<Lost> {
+        let cache = powered.ended.recv().map_err(|_| io::Error::other("the drive's thread is gone"))??;
+        let image = OpenOptions::new().write(true).open(&self.image)?;
+        let mut lost = Lost { unflushed: cache.writes.len(), ..Lost::default() };
+        let fate = below(random, 4);
+        for (offset, data) in &cache.writes {
+            let sectors = data.len() / SECTOR;
+            let kept = match fate {
+                0 => sectors,
+                1 => 0,
+                _ => match below(random, 3) {
+                    0 => sectors,
+                    1 => 0,
+                    _ => below(random, sectors as u64 + 1) as usize,
+                },
+            };
+            lost.lost += usize::from(kept == 0);
+            lost.torn += usize::from(kept > 0 && kept < sectors);
+            image.write_all_at(&data[..kept * SECTOR], *offset)?;
+        }
+        Ok(lost)
+    }
+}
+
+impl Cache {
+    fn write(&mut self, offset: u64, data: Vec<u8>) -> io::Result<()> {
+        self.bytes += data.len();
+        if self.bytes > MAX_CACHED || !data.len().is_multiple_of(SECTOR) {
+            return Err(io::Error::other("the guest writes what this drive does not take"));
+        }
+        self.writes.push((offset, data));
+        Ok(())
+    }
+
+    /// The guest sees its own writes, flushed or not.
+    fn read(&self, image: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut data = vec![0; length];
+        image.read_exact_at(&mut data, offset)?;
+        let end = offset + length as u64;
+        for (at, written) in &self.writes {
+            let (from, to) = ((*at).max(offset), (at + written.len() as u64).min(end));
+            if from < to {
+                let source = &written[(from - at) as usize..(to - at) as usize];
+                data[(from - offset) as usize..(to - offset) as usize].copy_from_slice(source);
+            }
+        }
+        Ok(data)
+    }
+
+    fn flush(&mut self, image: &File) -> io::Result<()> {
+        for (offset, data) in self.writes.drain(..) {
+            image.write_all_at(&data, offset)?;
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+/// Serves one connection until it breaks; answers what was not flushed by then.
+fn serve(listener: &UnixListener, image: &File) -> io::Result<Cache> {
+    let (connection, _) = listener.accept()?;
+    let mut cache = Cache::default();
+    let mut connection = nbd::Connection::accept(connection, image.metadata()?.len())?;
+    // A machine that is killed breaks off anywhere, also within a request: that one never reached the drive.
+    while let Ok(request) = connection.next() {
+        let answered = match request {
+            Request::Read { handle, offset, length } => connection.data(handle, &cache.read(image, offset, length)?),
+            Request::Write { handle, offset, data } => {
+                cache.write(offset, data)?;
+                connection.done(handle)
+            }
+            Request::Flush { handle } => {
+                cache.flush(image)?;
+                connection.done(handle)
+            }
+            Request::Disconnect => break,
+        };
+        if answered.is_err() {
+            break;
+        }
+    }
+    Ok(cache)
+}
