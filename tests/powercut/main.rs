@@ -138,7 +138,11 @@ impl Test {
         let mut lost = None;
         let cut = || lost = Some(self.computer.cut(running, &self.random));
         let problems = upload_until(&site, ledger, UPLOADERS, moment, cut).await;
-        say(&format!("powercut: round {round}: {moment:?}, {} photos acknowledged; {:?}", ledger.count() - before, lost.unwrap_or_default()));
+        say(&format!(
+            "powercut: round {round}: {moment:?}, {} photos acknowledged; {:?}",
+            ledger.count() - before,
+            lost.unwrap_or_default()
+        ));
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
