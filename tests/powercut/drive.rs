@@ -47,11 +47,9 @@ struct Cache {
 /// What the cut did to the drive's cache.
 #[derive(Debug, Default)]
 pub struct Lost {
-    /// Writes that were not flushed.
-    pub unflushed: usize,
-    /// Of them, those of which nothing is left.
+    /// Writes not flushed of which nothing is left.
     pub lost: usize,
-    /// Of them, those that were torn.
+    /// Writes not flushed that were torn.
     pub torn: usize,
 }
 
@@ -84,7 +82,7 @@ impl Drive {
     pub fn power_off(&self, powered: &Powered, random: &Random) -> io::Result<Lost> {
         let cache = powered.ended.recv().map_err(|_| io::Error::other("the drive's thread is gone"))??;
         let image = OpenOptions::new().write(true).open(&self.image)?;
-        let mut lost = Lost { unflushed: cache.writes.len(), ..Lost::default() };
+        let mut lost = Lost::default();
         let fate = below(random, 4);
         for (offset, data) in &cache.writes {
             let sectors = data.len() / SECTOR;
