@@ -1,5 +1,7 @@
 //! An album goes in, every photo is kept once, and comes back byte for byte: the CLI against a real server.
 
+#![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
+
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! The stored and sent forms: one value of each is held to its bytes, so that no form changes unseen.
 
+use halidom::model::Gps;
 use halidom::model::album::NewAlbum;
 use halidom::model::change::Seen;
 use halidom::model::entry::{ChainHash, Entry, Predecessor};
 use halidom::model::erasure::Erasure;
 use halidom::model::journal::Record;
-use halidom::model::Gps;
 use halidom::model::photo::NewPhoto;
 use halidom::model::row::{Births, Delta, Live, Register, Row};
 use halidom::model::set_hash::{Bucket, SetHash, SetKey, row_hash};

@@ -1,9 +1,10 @@
 //! What users see of rows, and what their changes do and do not touch.
 
+use halidom::model::Gps;
 use halidom::model::album::{self, NewAlbum};
 use halidom::model::change;
 use halidom::model::derive::{Derived, derive};
-use halidom::model::photo::{self, Gps, NewPhoto, PhotoEdit};
+use halidom::model::photo::{self, NewPhoto, PhotoEdit};
 use halidom::model::row::{Births, Delta, Field, Live, Row};
 use halidom::model::set_hash::SetKey;
 use halidom::model::tenant::{self, NewTenant, SigningKey, TenantEdit};
@@ -50,7 +51,7 @@ fn new_photo(bytes: u8) -> NewPhoto {
         camera_make: Some("make".to_owned()),
         camera_model: Some("model".to_owned()),
         lens: Some("lens".to_owned()),
-        gps: Some(Gps { latitude: -33.85, longitude: 151.2, altitude_m: None }),
+        gps: Some(Gps { latitude_e7: -338_500_000, longitude_e7: 1_512_000_000, altitude_mm: None }),
         placeholder: Some(vec![1, 2, 3]),
     }
 }

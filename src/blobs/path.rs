@@ -52,6 +52,11 @@ pub fn copy(key: &BlobKey) -> PathBuf {
     leaf(&key.hash).join(key.to_string())
 }
 
+/// Something found in a directory of the store, by the name that a listing gave.
+pub fn found(directory: impl AsRef<Path>, name: impl AsRef<OsStr>) -> PathBuf {
+    directory.as_ref().join(name.as_ref())
+}
+
 /// Where a copy being received lies.
 pub fn staging(name: [u8; STAGING_NAME_LENGTH]) -> PathBuf {
     let name: String = name.into_iter().map(hex_byte).collect();

@@ -117,4 +117,3 @@ impl Paging {
         self.cursor.as_deref().map(super::cursor::read).transpose()
     }
 }
-

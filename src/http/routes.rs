@@ -5,9 +5,7 @@ use axum::routing::{get, post};
 
 use crate::model::{AlbumId, PhotoId};
 
-use super::{
-    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, upload, urls,
-};
+use super::{App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, upload, urls};
 
 /// What the public listener serves.
 pub fn router(app: App) -> Router {

@@ -111,13 +111,7 @@ async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckRepo
 }
 
 /// One listed copy meets the rows up to its hash.
-fn meet(
-    rows: &mut Rows,
-    unlisted: &mut Vec<BlobRow>,
-    report: &mut CheckReport,
-    key: BlobKey,
-    size_bytes: u64,
-) -> Result<(), CheckError> {
+fn meet(rows: &mut Rows, unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, key: BlobKey, size_bytes: u64) -> Result<(), CheckError> {
     while rows.peek()?.is_some_and(|row| row.key.hash < key.hash) {
         if let Some(row) = rows.next()? {
             note_row(report, &row);

@@ -8,7 +8,9 @@ use crate::model::erasure::Erasure;
 use crate::model::row::Births;
 use crate::model::set_hash::{Bucket, SetHash};
 use crate::model::vector::Head;
-use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs};
+use crate::model::{
+    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs,
+};
 
 /// A column family as a type.
 pub trait Column {

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::model::{AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs};
+use crate::model::{
+    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs,
+};
 
 /// The local number of a commit: 1, 2, 3 without a gap, across all lives of this site. It never leaves the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]

@@ -3,7 +3,7 @@
 mod admin_token;
 mod background;
 mod logging;
-mod metrics;
+pub mod metrics;
 mod observation;
 mod serve;
 mod site;

@@ -49,7 +49,7 @@ impl Observer for Observation {
         self.metrics.request_ended(&RequestEnd {
             route: self.routes.label(request.route),
             method: request.method,
-            status: Some(request.status),
+            status: Some(request.status.as_u16()),
             duration: request.elapsed,
             received_bytes: request.received_bytes,
             sent_bytes: request.sent_bytes,

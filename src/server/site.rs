@@ -40,12 +40,10 @@ impl Site {
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
         let metadata = open_metadata(config, runtime, &metadata_pool).await?;
         let backend = open_backend(config, runtime, &metadata).await?;
-        let remember = VerifySettings {
-            remember: config.blobs.verify_remember,
-            capacity: u64::from(config.blobs.verify_remember_copies),
-        };
+        let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
-        let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
+        let pools =
+            Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
         let services = Arc::new(Services::new(
             metadata.clone(),
             Arc::new(verified),

@@ -31,9 +31,9 @@ use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
 
+pub use crate::metadata::Page;
 pub use albums::AlbumRow;
 pub use auth::Secret;
-pub use crate::metadata::Page;
 pub use caller::{Caller, Scope, Scopes};
 pub use delete_queue::Deleted;
 pub use error::ServiceError;

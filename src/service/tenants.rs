@@ -43,7 +43,12 @@ impl Services {
     ///
     /// # Errors
     /// `Forbidden` without the scope `admin`.
-    pub async fn list_tenants(&self, caller: &Caller, after: Option<TenantId>, limit: usize) -> Result<Page<TenantView, TenantId>, ServiceError> {
+    pub async fn list_tenants(
+        &self,
+        caller: &Caller,
+        after: Option<TenantId>,
+        limit: usize,
+    ) -> Result<Page<TenantView, TenantId>, ServiceError> {
         caller.require(Scope::Admin)?;
         self.read(move |at| Ok(at.list_tenants(after, limit)?)).await
     }

@@ -241,10 +241,12 @@ impl Services {
             Ok(_) => Ok(true),
             Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
                 tracing::error!(%key, "a stored copy is damaged or gone");
-                self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> {
-                    tx.mark_damaged(key)?;
-                    Ok(())
-                }).await?;
+                self.metadata
+                    .write("damaged", move |tx| -> Result<(), ServiceError> {
+                        tx.mark_damaged(key)?;
+                        Ok(())
+                    })
+                    .await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),

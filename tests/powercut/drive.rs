@@ -104,6 +104,13 @@ pub struct Lost {
     pub torn: usize,
 }
 
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { writes, flushes, unflushed, lost, torn } = self;
+        write!(f, "{writes} writes, {flushes} flushes; {unflushed} not flushed, of them {lost} lost and {torn} torn")
+    }
+}
+
 impl Drive {
     /// The drive with this image, which stands already.
     pub fn new(image: &Path, socket: &Path) -> Self {

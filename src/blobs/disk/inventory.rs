@@ -36,13 +36,13 @@ impl Walk {
         }
         while items.len() < BATCH {
             if let Some(name) = self.seconds.next() {
-                let at = path::fan_out(self.first).join(&name);
+                let at = path::found(path::fan_out(self.first), &name);
                 match path::parse_fan_out(&name) {
                     Some(second) => shared.list_leaf(self.first, second, &mut items)?,
                     None => foreign(&at, &mut items),
                 }
             } else if let Some(name) = self.firsts.next() {
-                let at = Path::new(path::BLOBS).join(&name);
+                let at = path::found(path::BLOBS, &name);
                 match path::parse_fan_out(&name).map(|first| (first, shared.list_directory(&at))) {
                     Some((first, listed)) => match listed? {
                         Some(names) => (self.first, self.seconds) = (first, names.into_iter()),
@@ -94,7 +94,7 @@ impl Shared {
         };
         let mut vanished = false;
         for name in names {
-            let at = leaf.join(&name);
+            let at = path::found(&leaf, &name);
             match path::parse_copy(first, second, &name) {
                 Some(key) => match self.files.stat(&at).map_err(failed("look at a copy"))? {
                     Some(status) if status.is_file => items.push(InventoryItem::Copy { key, size_bytes: status.size_bytes }),

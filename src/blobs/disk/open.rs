@@ -91,7 +91,7 @@ impl Shared {
         let names = self.files.list(path::STAGING.as_ref(), SWEEP_LIMIT).map_err(failed("list staging"))?;
         let mut removed = 0_u64;
         for name in names {
-            let leftover = Path::new(path::STAGING).join(&name);
+            let leftover = path::found(path::STAGING, &name);
             if path::is_staging_name(&name) {
                 removed += u64::from(self.files.remove(&leftover).map_err(failed("sweep staging"))?);
             } else if !path::is_silly_rename(&name) {

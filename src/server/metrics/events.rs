@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 
 /// How a request ended.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct RequestEnd<'a> {
     /// The method.
     pub method: &'a Method,
     /// The status; `None` where the client was gone before one was sent.
-    pub status: Option<StatusCode>,
+    pub status: Option<u16>,
     /// From the head of the request to the last byte of the answer.
     pub duration: Duration,
     /// Bytes of its body that arrived.
@@ -38,8 +38,8 @@ impl RequestEnd<'_> {
 }
 
 /// The class of a status.
-pub(super) fn status_class(status: Option<StatusCode>) -> &'static str {
-    match status.map(|status| status.as_u16() / 100) {
+pub(super) fn status_class(status: Option<u16>) -> &'static str {
+    match status.map(|status| status / 100) {
         None => "gone",
         Some(1) => "1xx",
         Some(2) => "2xx",

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
-use http::{Method, StatusCode};
+use http::Method;
 
 use super::*;
 
@@ -11,7 +11,7 @@ use super::*;
 fn page() -> String {
     let metrics = Metrics::new(1_795_530_000_500);
     let running = metrics.request_begins();
-    let status = [Some(StatusCode::CREATED), Some(StatusCode::NOT_FOUND), Some(StatusCode::SERVICE_UNAVAILABLE), None];
+    let status = [Some(201), Some(404), Some(503), None];
     for (n, status) in status.into_iter().enumerate() {
         metrics.request_ended(&RequestEnd {
             route: "/v1/albums/{album}/photos",
@@ -99,7 +99,7 @@ fn labels_are_bounded() {
         metrics.request_ended(&RequestEnd {
             route: &format!("/path/{n}"),
             method: &Method::from_bytes(format!("WORD{n}").as_bytes()).unwrap(),
-            status: Some(StatusCode::OK),
+            status: Some(200),
             duration: Duration::ZERO,
             received_bytes: 0,
             sent_bytes: 0,

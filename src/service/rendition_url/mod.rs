@@ -108,7 +108,7 @@ impl RenditionUrl {
     }
 
     /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse.
-    pub fn to_signed_part(&self) -> String {
+    pub fn to_signed_part(self) -> String {
         let RecipeRequest { width, height, enlarge, quality, format } = self.recipe;
         let mut path = String::new();
         if width > 0 || height > 0 || enlarge {
@@ -129,7 +129,7 @@ impl RenditionUrl {
     }
 
     /// The path of the URL, signed.
-    pub fn to_path(&self, key: &SigningKey) -> String {
+    pub fn to_path(self, key: &SigningKey) -> String {
         let signed = self.to_signed_part();
         format!("{PREFIX}/{}{signed}", key.sign(&signed))
     }
