@@ -11,14 +11,14 @@ use std::path::Path;
 use durability::server::Server;
 use durability::settings::{self, below, say};
 use durability::traffic::{Moment, upload_until};
-use durability::{Ledger, Photos};
+use durability::{Failure, Ledger, Photos, Site};
 use halidom::runtime::Random;
 
 const ROUNDS: u64 = 40;
 const LONG_ROUNDS: u64 = 200;
 const UPLOADERS: usize = 12;
 /// A kill comes within so many events: some dozens of photos.
-const EVENTS: u64 = 160;
+const EVENTS: u64 = 600;
 const LONGEST_PHOTO_BYTES: u64 = 300_000;
 /// Every so many rounds all photos are downloaded, else only those of the last round.
 const WHOLE: u64 = 20;
@@ -44,6 +44,41 @@ async fn acknowledged_photos_survive_sigkill() {
     assert!(ledger.count() as u64 > rounds, "hardly anything was acknowledged: hardly anything was proved");
 }
 
+/// A control: what the rounds prove would not be proved of a site that lost something.
+#[tokio::test]
+async fn a_loss_is_noticed() {
+    let seed = settings::seed("HALIDOM_KILL_SEED");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, log) = (dir.path().join("data"), dir.path().join("serve.log"));
+    let mut ledger = Ledger::new(Photos::new(seed, LONGEST_PHOTO_BYTES));
+    let moment = Moment::Events { events: EVENTS, turns: 0 };
+    let (mut server, site) = prove(&data, &log, &ledger, 0).await.expect("an empty site");
+    make_albums(&site, &ledger).await.expect("two albums");
+    let problems = upload_until(&site, &mut ledger, UPLOADERS, moment, || server.kill()).await;
+    assert_eq!(problems, Vec::<String>::new());
+    let (mut server, site) = prove(&data, &log, &ledger, 0).await.expect("nothing is lost");
+
+    let invented = ledger.invent();
+    let problems = ledger.prove(&site, invented).await.expect("the site answers");
+    assert_eq!(problems.len(), 1, "an acknowledgement that never was: {problems:?}");
+    server.kill();
+
+    let (number, _) = ledger.acknowledged().next().expect("something was acknowledged");
+    let hash = ledger.photos.hash(number).to_string();
+    let copies: Vec<_> = walkdir::WalkDir::new(data.join("blobs"))
+        .into_iter()
+        .map(|entry| entry.expect("an entry").into_path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&hash)))
+        .collect();
+    assert!(!copies.is_empty(), "{hash} is a file on the disk");
+    for copy in copies {
+        let file = std::fs::OpenOptions::new().write(true).open(&copy).expect("a copy");
+        file.set_len(file.metadata().expect("its length").len() / 2).expect("it is cut in half");
+    }
+    let problem = prove(&data, &log, &ledger, 0).await.expect_err("half a photo is lost");
+    assert!(problem.contains(&format!("upload {number} ")) && problem.contains("the check found"), "{problem}");
+}
+
 /// Starts, proves what was promised, uploads what is unfinished and more, kills.
 async fn kill_once(data: &Path, log: &Path, random: &Random, ledger: &mut Ledger, from: &mut u64, round: u64) -> Result<(), String> {
     if below(random, 8) == 0 {
@@ -54,9 +89,7 @@ async fn kill_once(data: &Path, log: &Path, random: &Random, ledger: &mut Ledger
     let (mut server, site) = prove(data, log, ledger, if whole { 0 } else { *from }).await?;
     *from = ledger.unfinished().first().copied().unwrap_or(ledger.mark());
     if round == 0 {
-        for (album, name) in ledger.photos.albums().into_iter().zip(["left", "right"]) {
-            site.create_album(album, name).await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
-        }
+        make_albums(&site, ledger).await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
     }
     let moment = Moment::draw(random, EVENTS);
     let how = format!("{moment:?}");
@@ -65,7 +98,7 @@ async fn kill_once(data: &Path, log: &Path, random: &Random, ledger: &mut Ledger
 }
 
 /// Starts the server and proves that it has what was acknowledged; photos before upload `from` are compared by their hashes only.
-async fn prove(data: &Path, log: &Path, ledger: &Ledger, from: u64) -> Result<(Server, durability::Site), String> {
+async fn prove(data: &Path, log: &Path, ledger: &Ledger, from: u64) -> Result<(Server, Site), String> {
     let (mut server, site) = Server::start(data, log)?;
     let mut problems = ledger.prove(&site, from).await.map_err(|failure| server.failed(&format!("{failure:?}")))?;
     problems.extend(staged(data).into_iter().map(|name| format!("{name} lies in staging after a start")));
@@ -74,6 +107,13 @@ async fn prove(data: &Path, log: &Path, ledger: &Ledger, from: u64) -> Result<(S
         problems.push(format!("the check found {}: {:?}", report.problems, report.findings));
     }
     if problems.is_empty() { Ok((server, site)) } else { Err(server.failed(&problems.join("\n"))) }
+}
+
+async fn make_albums(site: &Site, ledger: &Ledger) -> Result<(), Failure> {
+    for (album, name) in ledger.photos.albums().into_iter().zip(["left", "right"]) {
+        site.create_album(album, name).await?;
+    }
+    Ok(())
 }
 
 /// What lies in staging.

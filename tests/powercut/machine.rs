@@ -125,7 +125,7 @@ impl Computer {
         let mut running = self.start(name, "halidom.sync=kept").expect("QEMU starts");
         let words = running.words.clone();
         // Nobody listens where the machine was given up already.
-        running.powered.blow_at(writes, move || drop(words.send("blown".to_owned())));
+        running.powered.blow_at(writes, move || _ = words.send("blown".to_owned()));
         loop {
             match running.next_word() {
                 Ok(said) if said == "blown" || said.starts_with("serving ") => return Ok(self.cut(running, random)),

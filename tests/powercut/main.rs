@@ -153,7 +153,7 @@ impl Test {
             let (tell, told) = oneshot::channel();
             let writes = 1 + below(random, WRITES);
             // Nobody listens where the uploads failed already.
-            running.blow_at(writes, move || drop(tell.send(())));
+            running.blow_at(writes, move || _ = tell.send(()));
             (Moment::Told(told), format!("write {writes} of the drive"))
         };
         let mut lost = None;
