@@ -18,7 +18,7 @@ const ROUNDS: u64 = 40;
 const LONG_ROUNDS: u64 = 200;
 const UPLOADERS: usize = 12;
 /// A kill comes within so many events: some dozens of photos.
-const EVENTS: u64 = 600;
+const EVENTS: u64 = 400;
 const LONGEST_PHOTO_BYTES: u64 = 300_000;
 /// Every so many rounds all photos are downloaded, else only those of the last round.
 const WHOLE: u64 = 20;
