@@ -44,7 +44,7 @@ impl Place {
 /// How many entries lie in staging, after what was dropped has been removed: that goes by way of the pool, in order.
 async fn staged(store: &DiskStore) -> usize {
     let count = || std::fs::read_dir(store.root().join(path::STAGING)).unwrap().count();
-    for _ in 0..1000 {
+    for _ in 0..200_000 {
         if count() == 0 {
             break;
         }
