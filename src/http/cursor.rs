@@ -22,7 +22,10 @@ pub(super) fn read<T: DeserializeOwned>(cursor: &str) -> Result<T, ApiError> {
         return Err(malformed());
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| malformed())?;
-    postcard::from_bytes(&bytes).map_err(|_| malformed())
+    match postcard::take_from_bytes(&bytes) {
+        Ok((last, [])) => Ok(last),
+        _ => Err(malformed()),
+    }
 }
 
 fn write<T: Serialize>(last: &T) -> Option<String> {

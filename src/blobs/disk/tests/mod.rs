@@ -44,9 +44,12 @@ impl Place {
 /// How many entries lie in staging, after what was dropped has been removed: that goes by way of the pool, in order.
 async fn staged(store: &DiskStore) -> usize {
     let count = || std::fs::read_dir(store.root().join(path::STAGING)).unwrap().count();
-    for _ in 0..1000 {
-        if count() == 0 {
-            break;
+    // A write that nobody waits for any more may not even have made its file yet: empty has to mean empty for a while.
+    let mut empty = 0;
+    for _ in 0..200_000 {
+        empty = if count() == 0 { empty + 1 } else { 0 };
+        if empty == 500 {
+            return 0;
         }
         tokio::task::yield_now().await;
         store.pool.run(|| ()).await.unwrap();
