@@ -46,7 +46,7 @@ async fn staged(store: &DiskStore) -> usize {
     let count = || std::fs::read_dir(store.root().join(path::STAGING)).unwrap().count();
     // A write that nobody waits for any more may not even have made its file yet: empty has to mean empty for a while.
     let mut empty = 0;
-    for _ in 0..200_000 {
+    for _ in 0..5_000 {
         empty = if count() == 0 { empty + 1 } else { 0 };
         if empty == 500 {
             return 0;
