@@ -3,7 +3,7 @@
 mod admin_token;
 mod background;
 mod logging;
-pub mod metrics;
+mod metrics;
 mod observation;
 mod serve;
 mod site;
@@ -66,7 +66,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let runtime = Runtime::system();
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(&config, &runtime).await?;
-    let observer = Arc::new(site.observation(&runtime, shutdown.clone()));
+    let observer = Arc::new(site.observation(shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
@@ -75,8 +75,9 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         observer,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
+            max_header_bytes: config.server.max_header_bytes.as_usize(),
             request_timeout: config.server.request_timeout,
-            idle_timeout: config.server.stall_timeout,
+            stall_timeout: config.server.stall_timeout,
             default_page: config.limits.default_page as usize,
             max_page: config.limits.max_page as usize,
         },

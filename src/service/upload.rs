@@ -14,7 +14,7 @@ use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, mib, names};
+use super::{ServiceError, Services, mib};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
@@ -107,7 +107,7 @@ impl Services {
     ) -> Result<Uploaded, ServiceError> {
         let UploadRequest { caller, album, name, id, expected, size_bytes } = request;
         caller.require(Scope::User)?;
-        let name = names::file_name(&name)?;
+        let name = self.names.file_name(&name)?;
         let owner = caller.owner;
         if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
