@@ -9,7 +9,7 @@ mod timer;
 
 pub use clock::Clock;
 pub use random::Random;
-pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_channel, wait_for_signal};
+pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{BlockingPool, Gone, PoolLoad, cores, sleep, spawn, spawn_joined, spawn_thread, timeout};
 pub use timer::Timer;
 
