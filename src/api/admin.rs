@@ -33,7 +33,7 @@ pub struct Tenant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTenant {
-    /// 1 to 200 characters.
+    /// Not empty, of at most 255 bytes of UTF-8 (`limits.max_name_bytes`).
     pub name: String,
 }
 
@@ -58,7 +58,7 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
-    /// 1 to 200 characters.
+    /// Not empty, of at most 255 bytes of UTF-8 (`limits.max_name_bytes`).
     pub name: String,
     /// Absent: the tenant of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,7 @@ pub struct Album {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateAlbum {
-    /// 1 to 200 characters, none of them control characters.
+    /// Not empty, of at most 255 bytes of UTF-8 (`limits.max_name_bytes`), no control characters.
     pub name: String,
     /// The client's own id; the same id and name again answer the same album.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,14 @@
 //! The blob store: one object a copy, named by what its bytes hash to and a nonce (`BlobKey`).
 //!
 //! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, [`MemoryStore`] in memory with faults on demand, and
-//! [`VerifyStore`] decorates any store so that wrong bytes are never served. `contract` is the one suite that every store passes.
+//! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured. `contract` is the one suite that every store passes.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
 mod digest;
 mod disk;
 mod error;
 mod memory;
+mod observe;
 pub mod path;
 mod store;
 mod verify;
@@ -19,5 +20,6 @@ pub use digest::Digests;
 pub use disk::{DiskSettings, DiskStore};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore, Operation};
+pub use observe::{ObservedCall, ObservedStore, StoreObserver};
 pub use store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
 pub use verify::{VerifySettings, VerifyStore};

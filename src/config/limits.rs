@@ -40,9 +40,9 @@ pub struct LimitsConfig {
     pub max_missing_hashes: u32,
     /// Photos linked by one request.
     pub max_link_photos: u32,
-    /// Length of a name (album, photo, user, tenant) in bytes of UTF-8.
+    /// Length of a name (album, photo, user, tenant, token) in bytes of UTF-8.
     pub max_name_bytes: u32,
-    /// Length of a caption in bytes of UTF-8.
+    /// Length of a caption or description in bytes of UTF-8.
     pub max_caption_bytes: u32,
 }
 

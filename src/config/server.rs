@@ -20,6 +20,9 @@ pub struct ServerConfig {
     pub admin_listen: Listen,
     /// Where other sites come in.
     pub peer_listen: Listen,
+    /// After SIGTERM: how long `/readyz` says no before the listener closes, so that load balancers notice.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_delay: Duration,
     /// How long running requests may go on after the stop has begun.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -47,6 +50,7 @@ impl Default for ServerConfig {
             listen: (Ipv4Addr::LOCALHOST, 8420).into(),
             admin_listen: Listen::At((Ipv4Addr::LOCALHOST, 8421).into()),
             peer_listen: Listen::Off,
+            shutdown_delay: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
@@ -64,6 +68,7 @@ impl ServerConfig {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             admin_listen: Listen::At((Ipv4Addr::LOCALHOST, 0).into()),
+            shutdown_delay: Duration::ZERO,
             shutdown_grace: Duration::from_secs(5),
             ..Self::default()
         }
@@ -81,6 +86,7 @@ impl ServerConfig {
                 findings.add(key, format!("{address} is already taken by {other}"));
             }
         }
+        findings.time_within("server.shutdown_delay", self.shutdown_delay, Duration::ZERO..=Duration::from_secs(5 * 60));
         findings.time_within("server.shutdown_grace", self.shutdown_grace, Duration::ZERO..=Duration::from_secs(60 * 60));
         findings.some_time("server.request_timeout", self.request_timeout);
         findings.some_time("server.header_timeout", self.header_timeout);

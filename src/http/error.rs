@@ -22,6 +22,8 @@ pub enum ApiError {
     },
     /// The JSON body is over the limit.
     BodyTooLarge,
+    /// The request's head is over the limit.
+    HeadTooLarge,
     /// A body of another type than JSON.
     NotJson,
     /// No such path.
@@ -57,6 +59,9 @@ impl ApiError {
             Self::Service(error) => service_parts(error),
             Self::Malformed { detail } => (StatusCode::BAD_REQUEST, "malformed", Some(detail.clone())),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", Some("the JSON body is over the limit".into())),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", Some("the request's head is over the limit".into()))
+            }
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", Some("send `Content-Type: application/json`".into())),
             Self::NoRoute => (StatusCode::NOT_FOUND, "no_route", None),
             Self::NoMethod => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", None),

@@ -14,24 +14,21 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Metadata and blob store work, and the server is not stopping.
+/// Metadata and blob store work (each has lately written, synced and read back something small), and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = crate::api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
     if app.shutdown.is_stopping() {
         return Err(ServiceError::Busy("shutting down").into());
     }
-    match crate::runtime::timeout(app.limits.request_timeout, app.services.probe()).await {
-        Some(Ok(())) => Ok("ready\n"),
-        Some(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            Err(ServiceError::Unavailable("store").into())
-        }
-        None => Err(ApiError::Timeout),
+    if let Err(error) = app.services.ready().await {
+        tracing::warn!(%error, "not ready");
+        return Err(ServiceError::Unavailable("store").into());
     }
+    Ok("ready\n")
 }
 
-/// The metrics in OpenMetrics text.
+/// The metrics in Prometheus' text format.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let (media_type, text) = app.observer.render().await;
     (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], text).into_response()

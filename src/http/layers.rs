@@ -1,14 +1,14 @@
 //! What every request passes: id and log, measurement, panics caught, deadlines.
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::{App, ErrorCode, ObservedRequest, request_id};
+use super::{App, measure, request_id};
 use crate::runtime;
 use crate::service::ServiceError;
 
@@ -19,8 +19,8 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
             ApiError::Service(ServiceError::Internal("a handler panicked".into())).into_response()
         }))
         .layer(from_fn(security_headers))
-        .route_layer(from_fn(mark_route))
-        .layer(from_fn_with_state(app.clone(), observe))
+        .layer(from_fn_with_state(app.clone(), bounded_head))
+        .layer(from_fn_with_state(app.clone(), measure::layer))
         .layer(from_fn_with_state(app, request_id::layer))
 }
 
@@ -32,47 +32,20 @@ pub(super) async fn deadline(State(app): State<App>, request: Request, next: Nex
     }
 }
 
-/// The template of the route that answered, left in the response for [`observe`].
-#[derive(Debug, Clone)]
-struct Route(MatchedPath);
-
-async fn mark_route(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(Route(route));
+/// Refuses a head that is larger than the limit; what hyper reads into holds more, because bodies pass through it as well.
+async fn bounded_head(State(app): State<App>, request: Request, next: Next) -> Response {
+    // "GET /path HTTP/1.1\r\n", then "name: value\r\n" each, then an empty line.
+    let uri = request.uri();
+    let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |path| path.as_str().len()) + 12;
+    let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if line + fields + 2 > app.limits.max_header_bytes {
+        return ApiError::HeadTooLarge.into_response();
     }
-    response
+    next.run(request).await
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// Measures and logs each request once, when the head of its answer is ready.
-async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
-    let started = app.runtime.clock.monotonic();
-    let method = request.method().clone();
-    let received_bytes = content_length(request.headers());
-    let response = next.run(request).await;
-    let elapsed = app.runtime.clock.monotonic().saturating_sub(started);
-    let route = response.extensions().get::<Route>().map_or("unmatched", |route| route.0.as_str());
-    let status = response.status();
-    app.observer.request(&ObservedRequest {
-        route,
-        method: &method,
-        status,
-        elapsed,
-        received_bytes,
-        sent_bytes: content_length(response.headers()),
-    });
-    let code = response.extensions().get::<ErrorCode>().map_or("", |code| code.0);
-    tracing::info!(status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, route, code, "answered");
-    response
-}
-
-fn content_length(headers: &HeaderMap) -> u64 {
-    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

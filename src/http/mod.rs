@@ -13,6 +13,7 @@ mod health;
 mod idle;
 mod layers;
 mod me;
+mod measure;
 mod openapi;
 mod original;
 mod photos;
@@ -39,14 +40,14 @@ pub use routes::{admin_router, router};
 /// What happened, told to whoever measures. `http` knows no metrics.
 #[async_trait::async_trait]
 pub trait Observer: Send + Sync + fmt::Debug {
-    /// A request was answered. `route` is the route's template, `unmatched` where none matched.
-    fn request(&self, request: &ObservedRequest<'_>);
+    /// A request has begun. `route` is the route's template, `unmatched` where none matched.
+    fn begins(&self, route: &str, method: &http::Method);
+    /// A request that had begun ended: its answer was handed to the network to the last byte, or its client has gone.
+    fn ended(&self, request: &ObservedRequest<'_>);
     /// An upload was acknowledged, or refused with a code.
     fn upload(&self, outcome: UploadOutcome);
     /// A rendition was answered, or refused with a code.
     fn rendition(&self, outcome: RenditionOutcome);
-    /// Photos were made without bytes being sent.
-    fn linked(&self, size_bytes: u64);
     /// The text of `/metrics`, with its media type.
     async fn render(&self) -> (&'static str, String);
 }
@@ -54,28 +55,30 @@ pub trait Observer: Send + Sync + fmt::Debug {
 /// Where a rendition came from.
 #[derive(Debug, Clone, Copy)]
 pub enum RenditionOutcome {
-    /// From the cache, or from a render that another request had begun.
+    /// From the cache.
     Cached,
+    /// From a render that another request had begun.
+    Joined,
     /// From a render of its own.
     Rendered(Duration),
     /// Refused, with the problem's code.
     Refused(&'static str),
 }
 
-/// An answered request.
+/// A request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedRequest<'a> {
     /// The route's template.
     pub route: &'a str,
     /// The method.
     pub method: &'a http::Method,
-    /// The status.
-    pub status: http::StatusCode,
-    /// From the head of the request to the head of the answer.
+    /// The status; `None` where the client had gone before there was one.
+    pub status: Option<http::StatusCode>,
+    /// From the head of the request to the last byte of the answer.
     pub elapsed: Duration,
-    /// `Content-Length` of the request, where known.
+    /// Bytes of its body that arrived.
     pub received_bytes: u64,
-    /// `Content-Length` of the answer, where known.
+    /// Bytes of the answer's body that were handed to the network.
     pub sent_bytes: u64,
 }
 
@@ -89,6 +92,11 @@ pub enum UploadOutcome {
     },
     /// A photo was made of bytes that were here already.
     Deduplicated {
+        /// How many.
+        size_bytes: u64,
+    },
+    /// A photo was made of bytes that were here already, and did not have to be sent.
+    Linked {
         /// How many.
         size_bytes: u64,
     },
@@ -127,10 +135,12 @@ pub struct AppParts {
 pub struct HttpLimits {
     /// Bytes of a JSON body.
     pub max_json_bytes: usize,
+    /// Bytes of a request's head: its line and all its fields.
+    pub max_header_bytes: usize,
     /// How long a request may take, but for the streaming of bodies.
     pub request_timeout: Duration,
     /// How long a body may make no progress.
-    pub idle_timeout: Duration,
+    pub stall_timeout: Duration,
     /// Items of a page where none are named.
     pub default_page: usize,
     /// Items of a page at most.

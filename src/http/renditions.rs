@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::range::{self, Selection};
 use super::{App, RenditionOutcome};
 use crate::api::Problem;
-use crate::service::{RenditionFormat, ServiceError};
+use crate::service::{RenditionFormat, ServedFrom, ServiceError};
 
 /// A rendition never changes under its URL.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -28,7 +28,12 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
-    let request = app.services.resolve_rendition(uri.path(), preferred(&headers))?;
+    let refused = |error: ServiceError| {
+        let error = ApiError::from(error);
+        app.observer.rendition(RenditionOutcome::Refused(error.code()));
+        error
+    };
+    let request = app.services.resolve_rendition(uri.path(), preferred(&headers)).map_err(refused)?;
     let tag = EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))?;
     match conditional::evaluate(&method, &headers, Some(&tag)) {
         Verdict::Proceed => {}
@@ -39,15 +44,12 @@ pub(super) async fn get(
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    let rendition = match app.services.rendition(&request).await {
-        Ok(rendition) => rendition,
-        Err(error) => {
-            let error = ApiError::from(error);
-            app.observer.rendition(RenditionOutcome::Refused(error.code()));
-            return Err(error);
-        }
-    };
-    app.observer.rendition(rendition.rendered.map_or(RenditionOutcome::Cached, RenditionOutcome::Rendered));
+    let rendition = app.services.rendition(&request).await.map_err(refused)?;
+    app.observer.rendition(match rendition.from {
+        ServedFrom::Cache => RenditionOutcome::Cached,
+        ServedFrom::Joined => RenditionOutcome::Joined,
+        ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
+    });
     let rendition = rendition.rendition;
     let size_bytes = rendition.bytes.len() as u64;
     let (status, bytes) = match range::select(&method, &headers, &tag, size_bytes) {

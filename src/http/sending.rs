@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::App;
 use super::error::ApiError;
 use super::extract::{Auth, Body, PathId};
 use super::views::PhotoWriter;
+use super::{App, UploadOutcome};
 use crate::api::{LinkRequest, Linked, Missing, MissingRequest, Problem};
 use crate::model::AlbumId;
 use crate::service::{LinkItem, LinkOutcome};
@@ -39,7 +39,8 @@ pub(super) async fn link(
     for outcome in outcomes {
         match outcome {
             LinkOutcome::Photo { photo, duplicate } => {
-                app.observer.linked(photo.size_bytes);
+                let size_bytes = photo.size_bytes;
+                app.observer.upload(if duplicate { UploadOutcome::Existing { size_bytes } } else { UploadOutcome::Linked { size_bytes } });
                 linked.items.push(writer.arrived(*photo, duplicate));
             }
             LinkOutcome::Missing(hash) => linked.missing.push(hash),

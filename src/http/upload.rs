@@ -99,7 +99,7 @@ async fn receive(
         expected: expected(headers)?,
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
-    let mut body = IdleTimeout::new(body.into_data_stream(), app.limits.idle_timeout);
+    let mut body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
     match app.services.upload(request, &mut body).await {
         Ok(uploaded) => {
             app.observer.upload(outcome(&uploaded));

@@ -65,6 +65,12 @@ pub enum MetadataError {
         /// Which copy.
         key: BlobKey,
     },
+    /// A request set one thing of a row to two values, or made the row twice. Nothing of it was written. A bug.
+    #[error("a request contradicts itself about {key:?}")]
+    Contradiction {
+        /// Which row.
+        key: RowKey,
+    },
     /// The request panicked; nothing of it was written. A bug.
     #[error("the request {label} panicked")]
     Panicked {

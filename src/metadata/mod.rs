@@ -42,6 +42,7 @@ pub use receive::Received;
 pub use record::{AuditRecord, Counts, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
 pub use shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
 pub use transaction::Transaction;
+pub use writer::{RequestOutcome, WriteObserver};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::read::Snapshot;
 use super::record::Settled;
 use super::request::Typed;
 use super::transaction::Transaction;
-use super::writer::{Figures, Writer, read_heads, read_settled};
+use super::writer::{Figures, WriteObserver, Writer, read_heads, read_settled};
 use super::{MetadataError, WriteError};
 use crate::model::set_hash::SetKey;
 use crate::model::tenant::{NewTenant, SigningKey};
@@ -141,7 +141,28 @@ impl Metadata {
         self.0.queue.flight.contains(key)
     }
 
-    /// Figures for metrics, by name.
+    /// Has `observer` told of what the writer does from now on. The first one stays.
+    pub fn observe(&self, observer: Arc<dyn WriteObserver>) {
+        // Who comes second is not told: there is one server a store.
+        let _ = self.0.figures.observer.set(observer);
+    }
+
+    /// Requests that wait for the writer, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        (self.0.queue.len(), self.0.queue.limit)
+    }
+
+    /// Copies that this run is writing.
+    pub fn copies_in_flight(&self) -> usize {
+        self.0.queue.flight.len()
+    }
+
+    /// Figures of the engine, for metrics: names that end in `_bytes` are sizes, the others numbers of things. Does blocking I/O.
+    pub fn engine_figures(&self) -> Vec<(&'static str, u64)> {
+        self.0.engine.figures()
+    }
+
+    /// What the writer has done, and the engine's figures, by name.
     pub fn figures(&self) -> Vec<(&'static str, u64)> {
         let writer = &self.0.figures;
         let mut figures = vec![

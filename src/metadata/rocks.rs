@@ -1,5 +1,7 @@
 //! RocksDB: one database in one directory on a local disk, one column family a column.
 
+mod figures;
+
 use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::os::unix::fs::MetadataExt;
@@ -22,8 +24,10 @@ use super::engine::{Batch, Bounds, Each, Engine, EngineSnapshot, Source};
 pub struct RocksSettings {
     /// Cache of blocks, indexes, filters, and of memory for writing.
     pub cache_bytes: usize,
-    /// Memory for writes that are not yet in a table, of all columns together.
+    /// Memory for writes that are not yet in a table: of one column.
     pub write_buffer_bytes: usize,
+    /// The same of all columns together.
+    pub write_buffers_total_bytes: usize,
     /// Log files are kept below this, by writing tables.
     pub log_bytes: u64,
     /// Files held open.
@@ -34,7 +38,14 @@ pub struct RocksSettings {
 
 impl Default for RocksSettings {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, write_buffer_bytes: 64 << 20, log_bytes: 256 << 20, open_files: 1024, background_jobs: 2 }
+        Self {
+            cache_bytes: 256 << 20,
+            write_buffer_bytes: 16 << 20,
+            write_buffers_total_bytes: 64 << 20,
+            log_bytes: 256 << 20,
+            open_files: 1024,
+            background_jobs: 2,
+        }
     }
 }
 
@@ -66,7 +77,8 @@ impl RocksEngine {
             }
         }
         let tables = table_options(settings);
-        let columns = COLUMNS.iter().map(|column| ColumnFamilyDescriptor::new(column.name, column_options(&tables)));
+        let column = column_options(&tables, settings);
+        let columns = COLUMNS.iter().map(|info| ColumnFamilyDescriptor::new(info.name, column.clone()));
         let db = DB::open_cf_descriptors(&options, path, columns).map_err(error)?;
         Ok(Self(Arc::new(Database { db, path: path.to_owned() })))
     }
@@ -99,16 +111,16 @@ fn table_options(settings: &RocksSettings) -> (BlockBasedOptions, WriteBufferMan
     // Indexes and filters grow with the store: in the cache they are bounded.
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(settings.write_buffer_bytes, false, cache);
+    let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(settings.write_buffers_total_bytes, false, cache);
     (tables, buffers)
 }
 
-fn column_options((tables, buffers): &(BlockBasedOptions, WriteBufferManager)) -> Options {
+fn column_options((tables, buffers): &(BlockBasedOptions, WriteBufferManager), settings: &RocksSettings) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(tables);
     options.set_write_buffer_manager(buffers);
-    // The shared budget decides when to flush; this sizes the log file that is reserved ahead.
-    options.set_write_buffer_size(16 << 20);
+    // Mostly the shared budget decides when to flush; this sizes the log file that is reserved ahead, too.
+    options.set_write_buffer_size(settings.write_buffer_bytes);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_level_compaction_dynamic_level_bytes(true);
     options
@@ -229,23 +241,7 @@ impl Engine for RocksEngine {
     }
 
     fn figures(&self) -> Vec<(&'static str, u64)> {
-        // Summed over the columns; a figure that RocksDB does not give counts as 0.
-        let names = [
-            ("table_bytes", "rocksdb.total-sst-files-size"),
-            ("write_buffer_bytes", "rocksdb.cur-size-all-mem-tables"),
-            ("pending_compaction_bytes", "rocksdb.estimate-pending-compaction-bytes"),
-            ("estimated_rows", "rocksdb.estimate-num-keys"),
-        ];
-        let sum = |property: &str| {
-            let figure = |column: &super::column::ColumnInfo| self.0.db.property_int_value_cf(self.0.column(column.id), property);
-            COLUMNS.iter().map(|column| figure(column).ok().flatten().unwrap_or(0)).sum()
-        };
-        let database = |property: &str| self.0.db.property_int_value(property).ok().flatten().unwrap_or(0);
-        let mut figures: Vec<_> = names.into_iter().map(|(name, property)| (name, sum(property))).collect();
-        figures.push(("block_cache_bytes", database("rocksdb.block-cache-usage")));
-        figures.push(("background_errors", database("rocksdb.background-errors")));
-        figures.push(("write_stopped", database("rocksdb.is-write-stopped")));
-        figures
+        figures::read(&self.0.db, &self.0.path)
     }
 }
 

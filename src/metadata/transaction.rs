@@ -9,6 +9,7 @@ use super::overlay::{Mark, Overlay};
 use super::read::Read;
 use super::record::{AuditRecord, Heads, JournalRow, OwnHead, StoredEntry};
 use super::table;
+use crate::model::change;
 use crate::model::entry::{ChainHash, Entry, Predecessor};
 use crate::model::erasure::Erasure;
 use crate::model::row::Delta;
@@ -26,6 +27,8 @@ pub(super) struct Moment<'a> {
     pub(super) origin: Origin,
     /// Wall clock time.
     pub(super) now: WallMs,
+    /// The logical time of this commit.
+    pub(super) hlc: Hlc,
     /// Keys the set hashes.
     pub(super) set_key: &'a SetKey,
     /// The copies that this run writes.
@@ -96,7 +99,7 @@ impl<'a> Transaction<'a> {
     /// The stamp of this commit: its time, and the birth of what it creates.
     pub fn stamp(&self) -> Stamp {
         let own = self.moment.heads.own.filter(|own| own.origin == self.moment.origin);
-        Stamp { hlc: self.moment.heads.hlc.next(self.moment.now), origin: self.moment.origin, seq: Seq(own.map_or(0, |own| own.seq.0) + 1) }
+        Stamp { hlc: self.moment.hlc, origin: self.moment.origin, seq: Seq(own.map_or(0, |own| own.seq.0) + 1) }
     }
 
     /// Wall clock time, the same throughout the request.
@@ -223,12 +226,17 @@ impl<'a> Transaction<'a> {
     /// Ends an accepted request: the last preconditions, then entry, vector and journal.
     ///
     /// # Errors
-    /// [`MetadataError::MissingBlob`] where an own request refers to a blob that is not here undamaged; a failure that the request met.
+    /// [`MetadataError::MissingBlob`] where an own request refers to a blob that is not here undamaged;
+    /// [`MetadataError::Contradiction`] where it sets one thing twice; a failure that the request met.
     pub(super) fn finish(mut self) -> Result<Effects, MetadataError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         if self.received.is_none() {
+            // Which of two values of one commit stands would not be up to the program.
+            if let Some(delta) = change::contradiction(self.stamp(), &self.deltas) {
+                return Err(MetadataError::Contradiction { key: delta.key });
+            }
             self.require_bytes()?;
         }
         self.queue_unreferenced()?;

@@ -1,8 +1,10 @@
 //! The one writer: a thread that evaluates requests in turn, writes those that it accepts as one synced batch, and then answers.
 
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::MetadataError;
 use super::column::{Column, HeadsOf, Site};
@@ -24,11 +26,51 @@ pub(super) struct Figures {
     pub(super) refused: AtomicU64,
     pub(super) panicked: AtomicU64,
     pub(super) failed_groups: AtomicU64,
+    pub(super) observer: OnceLock<Arc<dyn WriteObserver>>,
+}
+
+/// Who is told of what the writer does: for metrics. Called on the writer's thread, so it must be quick.
+pub trait WriteObserver: Send + Sync + Debug + 'static {
+    /// A request was evaluated.
+    fn request(&self, outcome: RequestOutcome);
+    /// The batch of a group of this many requests was written and synced, or failed.
+    fn batch(&self, requests: usize, elapsed: Duration, written: bool);
+}
+
+/// What became of a request when it was evaluated. An accepted one still fails where its batch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// It is a part of its group's batch.
+    Accepted,
+    /// Its own precondition failed.
+    Refused,
+    /// The store failed, or one of its own rules was broken.
+    Failed,
+    /// It panicked: a bug.
+    Panicked,
+}
+
+impl RequestOutcome {
+    /// As metrics say it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+        }
+    }
 }
 
 impl Figures {
     pub(super) fn add(figure: &AtomicU64, by: u64) {
         figure.fetch_add(by, Ordering::Relaxed);
+    }
+
+    fn tell(&self, tell: impl FnOnce(&dyn WriteObserver)) {
+        if let Some(observer) = self.observer.get() {
+            tell(&**observer);
+        }
     }
 }
 
@@ -117,7 +159,7 @@ impl Writer {
         for request in taken.requests {
             evaluated.push(self.evaluate(request, &mut overlay, &mut heads, &mut landed, start));
         }
-        let written = if overlay.changed_since(start) { self.write(overlay, heads) } else { Ok(()) };
+        let written = if overlay.changed_since(start) { self.write(overlay, heads, evaluated.len()) } else { Ok(()) };
         if written.is_ok() {
             self.queue.flight.leave(&landed);
             // What is still in flight could not be doomed: it comes again.
@@ -141,7 +183,14 @@ impl Writer {
     ) -> Evaluated {
         let mark = overlay.mark();
         let label = request.label();
-        let mut tx = Transaction::new(overlay, self.moment(*heads));
+        let moment = match self.moment(*heads) {
+            Ok(moment) => moment,
+            Err(error) => {
+                self.figures.tell(|observer| observer.request(RequestOutcome::Failed));
+                return Evaluated { request, outcome: Err(error), depends: overlay.changed_since(start) };
+            }
+        };
+        let mut tx = Transaction::new(overlay, moment);
         let verdict = catch_unwind(AssertUnwindSafe(|| {
             let verdict = request.evaluate(&mut tx);
             (verdict, tx)
@@ -155,6 +204,14 @@ impl Writer {
                 Err(MetadataError::Panicked { label })
             }
         };
+        self.figures.tell(|observer| {
+            observer.request(match &outcome {
+                Ok(Some(_)) => RequestOutcome::Accepted,
+                Ok(None) => RequestOutcome::Refused,
+                Err(MetadataError::Panicked { .. }) => RequestOutcome::Panicked,
+                Err(_) => RequestOutcome::Failed,
+            });
+        });
         let outcome = match outcome {
             Ok(Some(Effects { heads: after, landed: more })) => {
                 Figures::add(&self.figures.accepted, 1);
@@ -175,23 +232,33 @@ impl Writer {
         Evaluated { request, outcome, depends: overlay.changed_since(start) }
     }
 
-    fn moment(&self, heads: Heads) -> Moment<'_> {
-        Moment {
+    /// What a request is evaluated in.
+    ///
+    /// # Errors
+    /// [`MetadataError::Damaged`] where logical time stands at its end, 8,900 years away: no program of ours takes it there.
+    fn moment(&self, heads: Heads) -> Result<Moment<'_>, MetadataError> {
+        let now = WallMs(self.runtime.clock.unix_ms());
+        let hlc = heads.hlc.next(now).ok_or_else(|| MetadataError::damaged("the store's logical time stands at its end"))?;
+        Ok(Moment {
             heads,
             origin: self.origin,
-            now: WallMs(self.runtime.clock.unix_ms()),
+            now,
+            hlc,
             set_key: &self.settled.set_key,
             flight: &self.queue.flight,
             restore_window_ms: self.restore_window_ms,
-        }
+        })
     }
 
     /// Queues given-up copies for deletion, in a commit of its own. Answers those that land with the batch.
     fn doom_abandoned(&self, overlay: &mut Overlay, heads: &mut Heads) -> Vec<BlobKey> {
         let mark = overlay.mark();
-        let mut tx = Transaction::new(overlay, self.moment(*heads));
         let flying = self.abandoned.iter().filter(|key| self.queue.flight.contains(key));
-        let done = flying.copied().try_for_each(|key| tx.doom_abandoned(key)).and_then(|()| tx.finish());
+        let done = self.moment(*heads).and_then(|moment| {
+            let mut tx = Transaction::new(overlay, moment);
+            flying.copied().try_for_each(|key| tx.doom_abandoned(key))?;
+            tx.finish()
+        });
         match done {
             Ok(effects) => {
                 *heads = effects.heads.unwrap_or(*heads);
@@ -206,9 +273,13 @@ impl Writer {
     }
 
     /// Writes the group's batch. Only afterwards does the writer's memory follow.
-    fn write(&mut self, mut overlay: Overlay, heads: Heads) -> Result<(), MetadataError> {
+    fn write(&mut self, mut overlay: Overlay, heads: Heads, requests: usize) -> Result<(), MetadataError> {
         overlay.put::<HeadsOf>(&(), &heads);
-        match self.engine.write(overlay.into_batch(), true) {
+        let begun = self.runtime.clock.monotonic();
+        let written = self.engine.write(overlay.into_batch(), true);
+        let elapsed = self.runtime.clock.monotonic().saturating_sub(begun);
+        self.figures.tell(|observer| observer.batch(requests, elapsed, written.is_ok()));
+        match written {
             Ok(()) => {
                 self.heads = heads;
                 Ok(())

@@ -20,10 +20,14 @@ impl Hlc {
     /// How far sites' clocks may differ.
     pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1_000;
 
-    /// The time of the next commit: larger than `self`, and not behind the wall clock.
-    #[must_use]
-    pub fn next(self, wall: WallMs) -> Self {
-        Self((self.0 + 1).max(wall.0 << 16))
+    /// The last wall clock time that fits into 48 bits; a clock beyond it is taken to stand there.
+    const LAST_WALL_MS: u64 = (1 << 48) - 1;
+
+    /// The time of the next commit: larger than `self`, and not behind the wall clock. `None` at the end of time, past which nothing
+    /// could be ordered any more.
+    pub fn next(self, wall: WallMs) -> Option<Self> {
+        let next = self.0.checked_add(1)?;
+        Some(Self(next.max(wall.0.min(Self::LAST_WALL_MS) << 16)))
     }
 
     /// Whether it is further ahead of a wall clock than clocks may differ between sites. Such an entry waits: once joined, its time could
@@ -99,16 +103,26 @@ mod tests {
 
     #[test]
     fn time_only_goes_forward() {
-        let first = Hlc::default().next(WallMs(1_000));
+        let first = Hlc::default().next(WallMs(1_000)).unwrap();
         assert_eq!(first.wall(), WallMs(1_000));
-        let second = first.next(WallMs(1));
+        let second = first.next(WallMs(1)).unwrap();
         assert!(second > first, "also when the wall clock goes back");
-        assert_eq!(second.next(WallMs(2_000)).wall(), WallMs(2_000));
+        assert_eq!(second.next(WallMs(2_000)).unwrap().wall(), WallMs(2_000));
+    }
+
+    #[test]
+    fn time_ends_rather_than_begins_again() {
+        let last = Hlc(u64::MAX);
+        assert_eq!(Hlc(u64::MAX - 1).next(WallMs(0)), Some(last));
+        assert_eq!(last.next(WallMs(0)), None);
+        assert_eq!(last.next(WallMs(u64::MAX)), None);
+        let far = Hlc::default().next(WallMs(u64::MAX)).unwrap();
+        assert_eq!(far.wall(), WallMs((1 << 48) - 1), "a clock that is out of its mind does not wrap into the past");
     }
 
     #[test]
     fn clocks_may_differ_by_five_minutes() {
-        let time = Hlc::default().next(WallMs(400_000));
+        let time = Hlc::default().next(WallMs(400_000)).unwrap();
         assert!(!time.is_too_far_ahead(WallMs(100_000)));
         assert!(time.is_too_far_ahead(WallMs(99_999)));
         assert!(!time.is_too_far_ahead(WallMs(u64::MAX)));

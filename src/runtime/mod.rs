@@ -9,8 +9,8 @@ mod timer;
 
 pub use clock::Clock;
 pub use random::Random;
-pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_channel, wait_for_signal};
-pub use spawn::{BlockingPool, Gone, sleep, spawn, spawn_joined, spawn_thread, timeout};
+pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
+pub use spawn::{BlockingPool, Gone, PoolLoad, cores, sleep, spawn, spawn_joined, spawn_thread, timeout};
 pub use timer::Timer;
 
 /// Clock and randomness, as handed to whatever needs them. Cheap to clone.

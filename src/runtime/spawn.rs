@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // The one place that spawns.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -16,13 +17,49 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct BlockingPool {
     name: &'static str,
+    limit: usize,
     permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// How busy a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// Pieces of work that wait for a thread.
+    pub waiting: usize,
+    /// Pieces of work that run.
+    pub running: usize,
+    /// How many may run at once.
+    pub limit: usize,
+}
+
+/// Counts one that waits, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl BlockingPool {
     /// A pool of at most `limit` (at least one) pieces of work at once. `name` is for logs and metrics.
     pub fn new(name: &'static str, limit: usize) -> Self {
-        Self { name, permits: Arc::new(Semaphore::new(limit.max(1))) }
+        let limit = limit.max(1);
+        Self { name, limit, permits: Arc::new(Semaphore::new(limit)), waiting: Arc::default() }
+    }
+
+    /// How busy it is, for metrics.
+    pub fn load(&self) -> PoolLoad {
+        let running = self.limit.saturating_sub(self.permits.available_permits());
+        PoolLoad { waiting: self.waiting.load(Ordering::Relaxed), running, limit: self.limit }
     }
 
     /// What the pool is called.
@@ -35,7 +72,9 @@ impl BlockingPool {
     /// # Errors
     /// [`Gone`] where `work` panicked or the runtime is shutting down.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Gone> {
+        let waiting = Waiting::new(&self.waiting);
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone)?;
+        drop(waiting);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
@@ -43,6 +82,11 @@ impl BlockingPool {
         .await
         .map_err(|_| Gone)
     }
+}
+
+/// Cores that this process may use; 1 where the system does not say.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Starts an async task that nobody waits for. It must end by itself when the shutdown begins.
@@ -77,4 +121,32 @@ pub async fn timeout<T>(limit: std::time::Duration, work: impl Future<Output = T
 /// Where the system has no thread to give.
 pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pool_says_how_busy_it_is() {
+        let pool = BlockingPool::new("test", 1);
+        assert_eq!(pool.load(), PoolLoad { waiting: 0, running: 0, limit: 1 });
+        let (release, held) = mpsc::channel::<()>();
+        let mut first = Box::pin(pool.run(move || held.recv().is_ok()));
+        let mut second = Box::pin(pool.run(|| true));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+        assert_eq!(pool.load(), PoolLoad { waiting: 1, running: 1, limit: 1 });
+        release.send(()).unwrap();
+        assert_eq!((first.await, second.await), (Ok(true), Ok(true)));
+        // The thread gives its permit back after its answer is there.
+        while pool.load().running > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut given_up = Box::pin(pool.run(|| true));
+        let _ = futures_util::poll!(&mut given_up);
+        drop(given_up);
+        assert_eq!(pool.load().waiting, 0);
+    }
 }

@@ -2,8 +2,9 @@
 
 mod admin_token;
 mod background;
+mod connection;
 mod logging;
-pub mod metrics;
+mod metrics;
 mod observation;
 mod serve;
 mod site;
@@ -15,7 +16,7 @@ use crate::blobs::BlobError;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, HttpLimits};
 use crate::metadata::MetadataError;
-use crate::runtime::{self, Runtime, shutdown_channel};
+use crate::runtime::{self, Runtime, Signals, shutdown_channel};
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
@@ -56,17 +57,21 @@ impl ServerError {
     }
 }
 
-/// Runs a site until SIGTERM or SIGINT, then drains.
+/// Runs a site until SIGTERM or SIGINT, then drains: readiness fails first, then, after a delay, the listener closes, running requests
+/// end, and the stores are closed.
 ///
 /// Once both listeners are open, one line goes to stdout: `listening http=ADDR admin=ADDR` (`admin=off` where there is none).
 ///
 /// # Errors
 /// See [`ServerError`].
 pub async fn run(config: Config) -> Result<(), ServerError> {
+    if config.server.peer_listen.address().is_some() {
+        return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
+    }
     let runtime = Runtime::system();
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(&config, &runtime).await?;
-    let observer = Arc::new(site.observation(&runtime, shutdown.clone()));
+    let observer = Arc::new(site.observation(shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
@@ -75,12 +80,14 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         observer,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
+            max_header_bytes: config.server.max_header_bytes.as_usize(),
             request_timeout: config.server.request_timeout,
-            idle_timeout: config.server.stall_timeout,
+            stall_timeout: config.server.stall_timeout,
             default_page: config.limits.default_page as usize,
             max_page: config.limits.max_page as usize,
         },
     });
+    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let public = serve::bind(config.server.listen).await?;
     let admin = match config.server.admin_listen.address() {
         Some(address) => Some(serve::bind(address).await?),
@@ -88,10 +95,12 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     };
     let admin_name = admin.as_ref().map_or_else(|| "off".to_owned(), |listener| listener.address().to_string());
     announce(&format!("listening http={} admin={admin_name}", public.address()));
-    let background = background::start(site.services.clone(), shutdown.clone());
-    let limits = serve::Limits::new(&config.server);
-    let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), shutdown.clone());
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, shutdown));
+    let (close, closing) = shutdown_channel();
+    let (end, ending) = shutdown_channel();
+    let background = background::start(site.services.clone(), ending.clone());
+    let limits = serve::Limits::new(&config.server, runtime.clock.clone());
+    let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), closing);
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, ending));
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {
@@ -99,11 +108,17 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
             server.run().await;
         }
     });
-    runtime::wait_for_signal().await.map_err(ServerError::io("signal handlers"))?;
-    tracing::info!("stopping: no new connections, running requests are finished");
+    signals.next().await;
+    // Said before anything is closed, so that load balancers send no more; the admin listener says it until the last request has ended.
+    tracing::info!("stopping: not ready any more");
     trigger.stop();
+    // A second signal cuts the wait short.
+    let _ = runtime::timeout(config.server.shutdown_delay, signals.next()).await;
+    tracing::info!("no new connections; running requests are finished");
+    close.stop();
     // A task that panicked has nothing left to drain.
     let _ = serving.await;
+    end.stop();
     let _ = admin_serving.await;
     background.await;
     site.close().await;

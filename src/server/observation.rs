@@ -1,17 +1,17 @@
-//! Feeds the metrics: what HTTP reports, and what stands when they are scraped.
+//! Feeds the metrics: what HTTP, the blob store and the metadata writer report, and what stands when they are scraped.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::metrics::{
-    BackendReading, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd, SiteReading,
-    UploadOutcome as UploadMetric,
+    BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd,
+    SiteReading, UploadOutcome as UploadMetric,
 };
-use crate::blobs::BlobStore;
+use crate::blobs::{BlobError, BlobStore, ObservedCall, StoreObserver};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
-use crate::metadata::{Metadata, Read};
+use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{BlockingPool, Shutdown};
 use crate::service::Services;
 
@@ -22,34 +22,58 @@ pub(super) struct Observation {
     pub(super) services: Arc<Services>,
     pub(super) metadata: Metadata,
     pub(super) backend: Arc<dyn BlobStore>,
+    /// Where metadata is read.
     pub(super) pool: BlockingPool,
+    /// All pools, for their load.
+    pub(super) pools: Vec<BlockingPool>,
     pub(super) shutdown: Shutdown,
-    pub(super) routes: Routes,
 }
 
-/// Route templates as labels that live for ever. There are as many as there are routes.
-#[derive(Debug, Default)]
-pub(super) struct Routes(Mutex<HashMap<String, &'static str>>);
+/// What a pool's queue is called.
+fn queue_of(pool: &BlockingPool) -> &'static str {
+    match pool.name() {
+        "blobs" => "pool_blobs",
+        "imaging" => "pool_imaging",
+        "metadata" => "pool_metadata",
+        _ => "pool_other",
+    }
+}
 
-impl Routes {
-    fn label(&self, route: &str) -> &'static str {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(label) = known.get(route) {
-            return label;
-        }
-        let label: &'static str = Box::leak(route.to_owned().into_boxed_str());
-        known.insert(route.to_owned(), label);
-        label
+impl StoreObserver for Metrics {
+    fn called(&self, call: &ObservedCall<'_>) {
+        let fault = call.error.map(|error| match error {
+            BlobError::NotFound => BlobFault::NotFound,
+            BlobError::NoSpace => BlobFault::NoSpace,
+            BlobError::Unavailable { .. } => BlobFault::Unavailable,
+            BlobError::Damaged { .. } => BlobFault::Damaged,
+            BlobError::ClaimLost { .. } | BlobError::InUse { .. } => BlobFault::NotOurs,
+            BlobError::Refused { .. } | BlobError::Internal { .. } => BlobFault::Other,
+        });
+        self.blob_call(BlobCall { operation: call.operation.as_str(), duration: call.elapsed, bytes: call.bytes, fault });
+    }
+}
+
+impl WriteObserver for Metrics {
+    fn request(&self, outcome: RequestOutcome) {
+        self.metadata_request(outcome.as_str());
+    }
+
+    fn batch(&self, requests: usize, elapsed: Duration, written: bool) {
+        self.metadata_commit(requests, elapsed, written);
     }
 }
 
 #[async_trait]
 impl Observer for Observation {
-    fn request(&self, request: &ObservedRequest<'_>) {
+    fn begins(&self, route: &str, method: &http::Method) {
+        self.metrics.request_begins(route, method);
+    }
+
+    fn ended(&self, request: &ObservedRequest<'_>) {
         self.metrics.request_ended(&RequestEnd {
-            route: self.routes.label(request.route),
+            route: request.route,
             method: request.method,
-            status: Some(request.status.as_u16()),
+            status: request.status.map(|status| status.as_u16()),
             duration: request.elapsed,
             received_bytes: request.received_bytes,
             sent_bytes: request.sent_bytes,
@@ -60,18 +84,16 @@ impl Observer for Observation {
         self.metrics.upload(match outcome {
             UploadOutcome::Stored { size_bytes } => UploadMetric::New { size_bytes },
             UploadOutcome::Deduplicated { size_bytes } => UploadMetric::Known { size_bytes },
+            UploadOutcome::Linked { size_bytes } => UploadMetric::Linked { size_bytes },
             UploadOutcome::Existing { size_bytes } => UploadMetric::Duplicate { size_bytes },
             UploadOutcome::Refused(reason) => UploadMetric::Refused { reason },
         });
     }
 
-    fn linked(&self, size_bytes: u64) {
-        self.metrics.upload(UploadMetric::Linked { size_bytes });
-    }
-
     fn rendition(&self, outcome: RenditionOutcome) {
         self.metrics.rendition(match outcome {
             RenditionOutcome::Cached => RenditionMetric::Hit,
+            RenditionOutcome::Joined => RenditionMetric::Joined,
             RenditionOutcome::Rendered(duration) => RenditionMetric::Rendered { duration },
             RenditionOutcome::Refused(reason) => RenditionMetric::Refused { reason },
         });
@@ -86,9 +108,8 @@ impl Observer for Observation {
 impl Observation {
     async fn readings(&self) -> Readings {
         let metadata = self.metadata.clone();
-        let read = self.pool.run(move || (metadata.read().stats().ok(), metadata.figures())).await;
+        let read = self.pool.run(move || (metadata.read().stats().ok(), metadata.engine_figures())).await;
         let (stats, figures) = read.unwrap_or_default();
-        let figure = |name: &str| figures.iter().find(|(known, _)| *known == name).map_or(0, |(_, value)| *value);
         let site = stats.map(|stats| SiteReading {
             photos: stats.photos,
             albums: stats.albums,
@@ -100,24 +121,54 @@ impl Observation {
             pins: stats.pins,
         });
         let usage = self.backend.usage().await.ok().flatten();
-        let load = self.services.load();
-        let queue = |queue, (waiting, running, limit)| QueueReading { queue, waiting, running, limit };
         Readings {
-            queues: vec![
-                queue("metadata", (figure("queue"), 0, figure("queue_limit"))),
-                queue("uploads", (0, load.uploads_running, load.uploads_limit)),
-                queue("renders", (load.renders_waiting, 0, load.renders_limit)),
-            ],
-            engine: figures.iter().map(|(property, value)| engine(property, *value)).collect(),
+            queues: self.queues(),
+            engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
-            rendition_cache_bytes: Some(load.cached_rendition_bytes),
-            ready: !self.shutdown.is_stopping(),
+            rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
+            copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
+            ready: !self.shutdown.is_stopping() && self.services.ready().await.is_ok(),
         }
+    }
+
+    fn queues(&self) -> Vec<QueueReading> {
+        let load = self.services.load();
+        let (waiting, limit) = self.metadata.queue();
+        let mut queues = vec![
+            QueueReading { queue: "metadata", waiting: Some(waiting as u64), waiting_limit: Some(limit as u64), ..QueueReading::default() },
+            QueueReading {
+                queue: "uploads",
+                running: Some(load.uploads_running),
+                running_limit: Some(load.uploads_limit),
+                ..QueueReading::default()
+            },
+            // Those that render are among them: the imaging pool says how many.
+            QueueReading {
+                queue: "renders",
+                waiting: Some(load.renders_waiting),
+                waiting_limit: Some(load.renders_limit),
+                ..QueueReading::default()
+            },
+        ];
+        queues.extend(self.pools.iter().map(|pool| {
+            let load = pool.load();
+            QueueReading {
+                queue: queue_of(pool),
+                waiting: Some(load.waiting as u64),
+                running: Some(load.running as u64),
+                running_limit: Some(load.limit as u64),
+                ..QueueReading::default()
+            }
+        }));
+        queues
     }
 }
 
 /// The engine names what is measured in bytes so.
-fn engine(property: &'static str, value: u64) -> EngineReading {
-    if property.ends_with("_bytes") { EngineReading::Bytes { property, value } } else { EngineReading::Items { property, value } }
+fn engine(name: &'static str, value: u64) -> EngineReading {
+    match name.strip_suffix("_bytes") {
+        Some(property) => EngineReading::Bytes { property, value },
+        None => EngineReading::Items { property: name, value },
+    }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::ServerError;
+use super::connection::{self, Patience};
 use crate::config::ServerConfig;
-use crate::runtime::{self, Shutdown};
+use crate::runtime::{self, Clock, Shutdown};
 
 /// Pause after an accept failed (no file descriptor left, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,16 +47,18 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Bound, ServerError> {
 pub(super) struct Limits {
     /// Shared by all listeners.
     connections: Arc<Semaphore>,
-    header_timeout: Duration,
+    patience: Patience,
+    clock: Clock,
     max_header_bytes: usize,
     grace: Duration,
 }
 
 impl Limits {
-    pub(super) fn new(config: &ServerConfig) -> Self {
+    pub(super) fn new(config: &ServerConfig, clock: Clock) -> Self {
         Self {
             connections: Arc::new(Semaphore::new(config.max_connections as usize)),
-            header_timeout: config.header_timeout,
+            patience: Patience { header: config.header_timeout, idle: config.idle_timeout, stall: config.stall_timeout },
+            clock,
             max_header_bytes: config.max_header_bytes.as_usize(),
             grace: config.shutdown_grace,
         }
@@ -82,7 +84,11 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let builder = self.builder();
         loop {
-            let Ok(permit) = self.limits.connections.clone().acquire_owned().await else { break };
+            let permit = tokio::select! {
+                permit = self.limits.connections.clone().acquire_owned() => permit,
+                () = self.shutdown.stopping() => break,
+            };
+            let Ok(permit) = permit else { break };
             let accepted = tokio::select! {
                 accepted = self.bound.listener.accept() => accepted,
                 () = self.shutdown.stopping() => break,
@@ -92,9 +98,10 @@ impl Server {
                     let router = self.router.clone();
                     let builder = builder.clone();
                     let watcher = graceful.watcher();
+                    let (clock, patience) = (self.limits.clock.clone(), self.limits.patience);
                     runtime::spawn(async move {
                         let _permit = permit;
-                        serve_connection(stream, router, &builder, watcher).await;
+                        connection::serve(stream, router, &builder, watcher, clock, patience).await;
                     });
                 }
                 Err(error) => {
@@ -114,8 +121,9 @@ impl Server {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
-            // Also the read buffer of bodies, so not smaller than a useful piece.
+            // Hyper's counts from the end of the last request: `connection` has the patience instead.
+            .header_read_timeout(None)
+            // The head's own limit is kept by `http`. Also the read buffer of bodies, so not smaller than a useful piece.
             .max_buf_size(self.limits.max_header_bytes.max(128 << 10));
         builder
             .http2()
@@ -124,20 +132,5 @@ impl Server {
             .max_header_list_size(u32::try_from(self.limits.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(Some(Duration::from_secs(20)));
         builder
-    }
-}
-
-async fn serve_connection(
-    stream: TcpStream,
-    router: Router,
-    builder: &auto::Builder<TokioExecutor>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
-    let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended with an error");
     }
 }

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::metrics::Metrics;
-use super::observation::{Observation, Routes};
+use super::observation::Observation;
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
-use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
+use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore};
 use crate::config::Config;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-use crate::runtime::{BlockingPool, Runtime, Shutdown};
+use crate::runtime::{BlockingPool, Runtime, Shutdown, cores};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
@@ -29,7 +29,11 @@ pub(super) struct Site {
     pub(super) services: Arc<Services>,
     metadata: Metadata,
     backend: Arc<dyn BlobStore>,
+    /// Where metadata is read.
     pool: BlockingPool,
+    /// All pools.
+    pools: Vec<BlockingPool>,
+    metrics: Metrics,
 }
 
 impl Site {
@@ -38,35 +42,33 @@ impl Site {
         let data = &config.storage.data;
         make_private_dir(data)?;
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
+        let metrics = Metrics::new(runtime.clock.unix_ms());
         let metadata = open_metadata(config, runtime, &metadata_pool).await?;
-        let backend = open_backend(config, runtime, &metadata).await?;
+        metadata.observe(Arc::new(metrics.clone()));
+        let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
+        let opened = open_backend(config, runtime, &metadata, blobs_pool.clone()).await?;
+        // Measured below the checking, so that what checking reads is counted too.
+        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(opened, runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
-        let pools =
-            Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
-        let services = Arc::new(Services::new(
-            metadata.clone(),
-            Arc::new(verified),
-            runtime.clone(),
-            pools,
-            &config.limits,
-            &config.renditions,
-            config.blobs.pin_term,
-        ));
+        let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
+        let pools = Pools { metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
+        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
-        Ok(Self { services, metadata, backend, pool: metadata_pool })
+        let pools = vec![metadata_pool.clone(), blobs_pool, imaging_pool];
+        Ok(Self { services, metadata, backend, pool: metadata_pool, pools, metrics })
     }
 
     /// What feeds the metrics.
-    pub(super) fn observation(&self, runtime: &Runtime, shutdown: Shutdown) -> Observation {
+    pub(super) fn observation(&self, shutdown: Shutdown) -> Observation {
         Observation {
-            metrics: Metrics::new(runtime.clock.unix_ms()),
+            metrics: self.metrics.clone(),
             services: self.services.clone(),
             metadata: self.metadata.clone(),
             backend: self.backend.clone(),
             pool: self.pool.clone(),
+            pools: self.pools.clone(),
             shutdown,
-            routes: Routes::default(),
         }
     }
 
@@ -86,7 +88,8 @@ async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) 
     let settings = &config.metadata;
     let rocks = RocksSettings {
         cache_bytes: settings.block_cache_bytes.as_usize(),
-        write_buffer_bytes: settings.write_buffers_total_bytes.as_usize(),
+        write_buffer_bytes: settings.write_buffer_bytes.as_usize(),
+        write_buffers_total_bytes: settings.write_buffers_total_bytes.as_usize(),
         open_files: i32::try_from(settings.max_open_files).unwrap_or(i32::MAX),
         ..RocksSettings::default()
     };
@@ -104,11 +107,15 @@ async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) 
 }
 
 /// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
-async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<Arc<dyn BlobStore>, ServerError> {
+async fn open_backend(
+    config: &Config,
+    runtime: &Runtime,
+    metadata: &Metadata,
+    pool: BlockingPool,
+) -> Result<Arc<dyn BlobStore>, ServerError> {
     let site = metadata.site();
     let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
     let root = config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)?;
-    let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let create = metadata.read().stats()?.blobs == 0;
     if create {
@@ -128,6 +135,11 @@ async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -
         None => store.claim(None, Marker { site, epoch: 1 }).await?,
     }
     Ok(store)
+}
+
+/// As set; 0: one a core.
+fn renders_at_once(concurrency: u32) -> usize {
+    if concurrency == 0 { cores() } else { concurrency as usize }
 }
 
 fn make_private_dir(path: &Path) -> Result<(), ServerError> {
@@ -151,5 +163,17 @@ impl Maintenance for SiteMaintenance {
             CheckError::Blobs(error) => error.into(),
             CheckError::Interrupted => ServiceError::Busy("shutting down"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_number_there_is_one_render_a_core() {
+        assert_eq!(renders_at_once(0), cores());
+        assert!(cores() >= 1);
+        assert_eq!(renders_at_once(7), 7);
     }
 }

@@ -5,7 +5,7 @@ use crate::model::album::{AlbumEdit, AlbumView, NewAlbum};
 use crate::model::{AlbumId, Owner, RowKey};
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, names};
+use super::{ServiceError, Services};
 
 /// An album with what is in it.
 #[derive(Debug, Clone)]
@@ -44,8 +44,8 @@ impl Services {
         description: Option<&str>,
     ) -> Result<(AlbumRow, bool), ServiceError> {
         caller.require(Scope::User)?;
-        let name = names::name("name", name)?;
-        let description = description.map(|text| names::text("description", text)).transpose()?.flatten();
+        let name = self.names.name("name", name)?;
+        let description = description.map(|text| self.names.text("description", text)).transpose()?.flatten();
         let owner = caller.owner;
         let own_id = id.is_some();
         let id = id.unwrap_or_else(|| AlbumId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()));
@@ -132,8 +132,8 @@ impl Services {
         description: Option<&str>,
     ) -> Result<AlbumRow, ServiceError> {
         caller.require(Scope::User)?;
-        let name = name.map(|text| names::name("name", text)).transpose()?;
-        let description = description.map(|text| names::text("description", text)).transpose()?.map(Option::unwrap_or_default);
+        let name = name.map(|text| self.names.name("name", text)).transpose()?;
+        let description = description.map(|text| self.names.text("description", text)).transpose()?.map(Option::unwrap_or_default);
         let edit = AlbumEdit { name, description };
         let owner = caller.owner;
         let edited = self.metadata.write("album.edit", move |tx| -> Result<_, ServiceError> {

@@ -11,6 +11,7 @@ mod error;
 mod names;
 mod original;
 mod photos;
+mod readiness;
 mod rendition;
 mod rendition_url;
 mod sending;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::blobs::{BlobStore, VerifyStore};
-use crate::config::{LimitsConfig, RenditionsConfig};
+use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
@@ -39,7 +40,7 @@ pub use delete_queue::Deleted;
 pub use error::ServiceError;
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
-pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, UrlOptions};
+pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use stats::Load;
@@ -57,8 +58,10 @@ pub struct Services {
     runtime: Runtime,
     pools: Pools,
     limits: Limits,
+    names: names::Names,
     renditions: Renditions,
     token_uses: auth::TokenUses,
+    readiness: readiness::Readiness,
 }
 
 /// Where blocking work runs, one pool a kind of work.
@@ -81,27 +84,26 @@ struct Limits {
     decode_mib: Arc<Semaphore>,
     /// How long a promise of `missing` holds.
     pin_term: Duration,
+    /// How long a new token holds whose maker names no time.
+    token_expiry: Expiry,
 }
 
 impl Services {
     /// Assembles the service. Nothing runs yet.
-    pub fn new(
-        metadata: Metadata,
-        blobs: Blobs,
-        runtime: Runtime,
-        pools: Pools,
-        limits: &LimitsConfig,
-        renditions: &RenditionsConfig,
-        pin_term: Duration,
-    ) -> Self {
+    pub fn new(metadata: Metadata, blobs: Blobs, runtime: Runtime, pools: Pools, config: &Config) -> Self {
+        let limits = &config.limits;
+        let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
-            pin_term,
+            pin_term: config.blobs.pin_term,
+            token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        Self { renditions: Renditions::new(renditions), metadata, blobs, runtime, pools, limits, token_uses: auth::TokenUses::default() }
+        let renditions = Renditions::new(&config.renditions);
+        let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
+        Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness }
     }
 
     /// The store of metadata, for the parts that stand beside the service (maintenance, metrics).
@@ -121,20 +123,6 @@ impl Services {
     ) -> Result<T, ServiceError> {
         let metadata = self.metadata.clone();
         self.pools.metadata.run(move || read(&metadata.read())).await?
-    }
-
-    /// Whether metadata and blob store do their work: one synced write to each.
-    ///
-    /// # Errors
-    /// What does not work.
-    pub async fn probe(&self) -> Result<(), ServiceError> {
-        self.blobs.probe().await?;
-        let probed = self.metadata.write("probe", |tx| -> Result<(), ServiceError> {
-            tx.probe();
-            Ok(())
-        });
-        probed.await?;
-        Ok(())
     }
 }
 

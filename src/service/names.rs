@@ -2,68 +2,84 @@
 
 use super::ServiceError;
 
-/// Characters at most in the name of an album, a user, a tenant, and in a file's name.
-pub const MAX_NAME_CHARS: usize = 200;
-/// Characters at most in a description or caption.
-pub const MAX_TEXT_CHARS: usize = 2_000;
-
-/// A name of one line: trimmed, 1 to [`MAX_NAME_CHARS`] characters, no control characters.
-///
-/// # Errors
-/// [`ServiceError::Invalid`], naming `field`.
-pub fn name(field: &'static str, text: &str) -> Result<String, ServiceError> {
-    let text = text.trim();
-    let invalid = |detail: String| Err(ServiceError::Invalid { field, detail });
-    if text.is_empty() {
-        return invalid("must not be empty".into());
-    }
-    if text.chars().count() > MAX_NAME_CHARS {
-        return invalid(format!("at most {MAX_NAME_CHARS} characters"));
-    }
-    if text.chars().any(char::is_control) {
-        return invalid("must not hold control characters".into());
-    }
-    Ok(text.to_owned())
+/// Bounds on what people write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    /// Bytes of UTF-8 at most in the name of an album, a user, a tenant, a token and in a file's name.
+    pub(super) max_name_bytes: usize,
+    /// Bytes of UTF-8 at most in a description or caption.
+    pub(super) max_text_bytes: usize,
 }
 
-/// The name of a file: what follows the last separator, else as [`name`].
-///
-/// # Errors
-/// [`ServiceError::Invalid`], naming `name`.
-pub fn file_name(text: &str) -> Result<String, ServiceError> {
-    let base = text.rsplit(['/', '\\']).next().unwrap_or(text);
-    name("name", base)
-}
+impl Names {
+    /// A name of one line: trimmed, not empty, not over the limit, no control characters.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`], naming `field`.
+    pub(super) fn name(self, field: &'static str, text: &str) -> Result<String, ServiceError> {
+        let text = text.trim();
+        let invalid = |detail: String| Err(ServiceError::Invalid { field, detail });
+        if text.is_empty() {
+            return invalid("must not be empty".into());
+        }
+        if text.len() > self.max_name_bytes {
+            return invalid(format!("at most {} bytes of UTF-8", self.max_name_bytes));
+        }
+        if text.chars().any(char::is_control) {
+            return invalid("must not hold control characters".into());
+        }
+        Ok(text.to_owned())
+    }
 
-/// A longer text: at most [`MAX_TEXT_CHARS`] characters, no control characters but line breaks and tabs. `None` for an empty one.
-///
-/// # Errors
-/// [`ServiceError::Invalid`], naming `field`.
-pub fn text(field: &'static str, text: &str) -> Result<Option<String>, ServiceError> {
-    let text = text.trim();
-    if text.chars().count() > MAX_TEXT_CHARS {
-        return Err(ServiceError::Invalid { field, detail: format!("at most {MAX_TEXT_CHARS} characters") });
+    /// The name of a file: what follows the last separator, else as [`Names::name`].
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`], naming `name`.
+    pub(super) fn file_name(self, text: &str) -> Result<String, ServiceError> {
+        let base = text.rsplit(['/', '\\']).next().unwrap_or(text);
+        self.name("name", base)
     }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(ServiceError::Invalid { field, detail: "must not hold control characters".into() });
+
+    /// A longer text: not over the limit, no control characters but line breaks and tabs. `None` for an empty one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`], naming `field`.
+    pub(super) fn text(self, field: &'static str, text: &str) -> Result<Option<String>, ServiceError> {
+        let text = text.trim();
+        if text.len() > self.max_text_bytes {
+            return Err(ServiceError::Invalid { field, detail: format!("at most {} bytes of UTF-8", self.max_text_bytes) });
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(ServiceError::Invalid { field, detail: "must not hold control characters".into() });
+        }
+        Ok((!text.is_empty()).then(|| text.to_owned()))
     }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NAMES: Names = Names { max_name_bytes: 20, max_text_bytes: 30 };
+
     #[test]
-    fn names_are_one_line() {
-        assert_eq!(name("name", "  Sommer 2026 ").unwrap(), "Sommer 2026");
-        for bad in ["", "   ", "a\nb", "\0", &"x".repeat(MAX_NAME_CHARS + 1)] {
-            assert!(matches!(name("name", bad), Err(ServiceError::Invalid { field: "name", .. })), "{bad:?}");
+    fn names_are_one_line_within_the_limit() {
+        assert_eq!(NAMES.name("name", "  Sommer 2026 ").unwrap(), "Sommer 2026");
+        assert_eq!(NAMES.name("name", &"é".repeat(10)).unwrap(), "é".repeat(10), "exactly at the limit");
+        for bad in ["", "   ", "a\nb", "\0", &"x".repeat(21), &"é".repeat(11)] {
+            assert!(matches!(NAMES.name("name", bad), Err(ServiceError::Invalid { field: "name", .. })), "{bad:?}");
         }
-        assert_eq!(file_name("DCIM/100/été.jpg").unwrap(), "été.jpg");
-        assert_eq!(file_name("C:\\a\\b.jpg").unwrap(), "b.jpg");
-        assert!(file_name("dir/").is_err());
-        assert_eq!(text("caption", "two\nlines").unwrap().as_deref(), Some("two\nlines"));
-        assert_eq!(text("caption", " ").unwrap(), None);
+        assert_eq!(NAMES.file_name("DCIM/100/a-long-folder/été.jpg").unwrap(), "été.jpg");
+        assert_eq!(NAMES.file_name("C:\\a\\b.jpg").unwrap(), "b.jpg");
+        assert!(NAMES.file_name("dir/").is_err());
+    }
+
+    #[test]
+    fn texts_may_have_lines() {
+        assert_eq!(NAMES.text("caption", "two\nlines").unwrap().as_deref(), Some("two\nlines"));
+        assert_eq!(NAMES.text("caption", " ").unwrap(), None);
+        assert!(NAMES.text("caption", &"x".repeat(30)).is_ok());
+        assert!(matches!(NAMES.text("caption", &"x".repeat(31)), Err(ServiceError::Invalid { field: "caption", .. })));
+        assert!(NAMES.text("caption", "bell\u{7}").is_err());
     }
 }

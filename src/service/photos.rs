@@ -5,7 +5,7 @@ use crate::model::photo::{PhotoEdit as Edit, PhotoView};
 use crate::model::{AlbumId, PhotoId, RowKey};
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, names};
+use super::{ServiceError, Services};
 
 /// What an edit sets; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -62,8 +62,8 @@ impl Services {
     pub async fn edit_photo(&self, caller: &Caller, id: PhotoId, edit: PhotoEdit) -> Result<PhotoView, ServiceError> {
         caller.require(Scope::User)?;
         let owner = caller.owner;
-        let name = edit.name.as_deref().map(names::file_name).transpose()?;
-        let caption = edit.caption.as_deref().map(|text| names::text("caption", text)).transpose()?.map(Option::unwrap_or_default);
+        let name = edit.name.as_deref().map(|text| self.names.file_name(text)).transpose()?;
+        let caption = edit.caption.as_deref().map(|text| self.names.text("caption", text)).transpose()?.map(Option::unwrap_or_default);
         let texts = Edit { name, caption };
         let edited = self.metadata.write("photo.edit", move |tx| -> Result<_, ServiceError> {
             let photo = tx.photo(owner, id)?.ok_or(ServiceError::NotFound("photo"))?;

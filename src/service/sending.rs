@@ -11,7 +11,7 @@ use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, WallMs};
 
 use super::caller::{Caller, Scope};
 use super::upload::create_photo;
-use super::{ServiceError, Services, names};
+use super::{ServiceError, Services};
 
 /// One photo to make of a blob that its user owns.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ impl Services {
         let mut named = Vec::with_capacity(items.len());
         for item in items {
             let fresh = PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
-            named.push((item.id, item.id.unwrap_or(fresh), item.hash, names::file_name(&item.name)?));
+            named.push((item.id, item.id.unwrap_or(fresh), item.hash, self.names.file_name(&item.name)?));
         }
         let sound = self.sound_copies(owner, named.iter().map(|(_, _, hash, _)| *hash)).await?;
         let linked = self.metadata.write("link", move |tx| -> Result<Vec<_>, ServiceError> {

@@ -5,7 +5,7 @@ use crate::model::TenantId;
 use crate::model::tenant::{NewTenant, SigningKey, TenantView};
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, audit, names};
+use super::{ServiceError, Services, audit};
 
 impl Services {
     /// Makes a tenant with a signing key of its own.
@@ -14,7 +14,7 @@ impl Services {
     /// `Forbidden`, `Conflict` for the name, `Invalid` for the name.
     pub async fn create_tenant(&self, caller: &Caller, name: &str) -> Result<TenantView, ServiceError> {
         caller.require(Scope::Admin)?;
-        let name = names::name("name", name)?;
+        let name = self.names.name("name", name)?;
         let id = TenantId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes());
         let signing_keys = vec![self.fresh_signing_key()];
         let caller = caller.clone();

@@ -1,12 +1,13 @@
 //! Making, listing and revoking tokens.
 
+use crate::config::Expiry;
 use crate::metadata::{Page, Read, Transaction};
 use crate::model::token::{NewToken, Scopes, TokenView};
 use crate::model::{Owner, TokenId, WallMs};
 
 use super::auth::Secret;
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, names};
+use super::{ServiceError, Services};
 
 /// A token to make.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub struct NewTokenRequest {
     pub scopes: Scopes,
     /// What it is for.
     pub label: Option<String>,
-    /// Seconds until it ceases.
+    /// Seconds until it ceases; absent: as the settings say.
     pub expires_in_seconds: Option<u64>,
 }
 
@@ -39,9 +40,13 @@ impl Services {
                 Scope::Admin | Scope::Tenant => caller.require(scope)?,
             }
         }
-        let label = label.map(|label| names::name("label", &label)).transpose()?;
+        let label = label.map(|label| self.names.name("label", &label)).transpose()?;
         let now = self.runtime.clock.unix_ms();
-        let expires = expires_in_seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
+        let seconds = expires_in_seconds.or(match self.limits.token_expiry {
+            Expiry::Never => None,
+            Expiry::After(duration) => Some(duration.as_secs()),
+        });
+        let expires = seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
         let id = TokenId::new(now, self.runtime.random.bytes());
         let secret = Secret::from_random(self.runtime.random.bytes());
         let new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };

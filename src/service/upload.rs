@@ -2,6 +2,7 @@
 //! The order is that of `protocols/blobs.md`, "Upload"; an acknowledged photo is durable in both stores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -14,10 +15,12 @@ use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, mib, names};
+use super::{ServiceError, Services, mib};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
+/// How long an upload waits for the memory to make its placeholder in, and for the making: past either the photo goes without.
+const PLACEHOLDER_WAIT: Duration = Duration::from_secs(1);
 /// How often a row may change under an upload before it gives up.
 const MAX_RECHECKS: usize = 8;
 
@@ -107,7 +110,7 @@ impl Services {
     ) -> Result<Uploaded, ServiceError> {
         let UploadRequest { caller, album, name, id, expected, size_bytes } = request;
         caller.require(Scope::User)?;
-        let name = names::file_name(&name)?;
+        let name = self.names.file_name(&name)?;
         let owner = caller.owner;
         if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
@@ -176,10 +179,44 @@ impl Services {
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
-        let _memory = self.decode_permit(size).await?;
+        let mut inspection = {
+            let _memory = self.decode_permit(size).await?;
+            let bytes = staged.contents().await?;
+            let limits = self.limits.imaging.clone();
+            self.pools.imaging.run(move || imaging::inspect(&bytes, &limits)).await??
+        };
+        if inspection.placeholder.is_none() {
+            inspection.placeholder = self.placeholder(staged, size, &inspection).await?;
+        }
+        Ok(inspection)
+    }
+
+    /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
+    /// too long there is none: a blur is no reason to refuse a photo that was found sound.
+    ///
+    /// # Errors
+    /// Where the staged bytes cannot be read any more.
+    async fn placeholder(&self, staged: &mut dyn Staged, size: u64, found: &Inspection) -> Result<Option<Vec<u8>>, ServiceError> {
+        let cost = size.saturating_add(imaging::placeholder_bytes(found));
+        let Some(memory) = runtime::timeout(PLACEHOLDER_WAIT, self.decode_permit(cost)).await.transpose()? else {
+            tracing::debug!("no placeholder: no memory in time");
+            return Ok(None);
+        };
+        // Not given up half way: the staged copy would be lost with it.
         let bytes = staged.contents().await?;
         let limits = self.limits.imaging.clone();
-        Ok(self.pools.imaging.run(move || imaging::inspect(&bytes, &limits)).await??)
+        let making = self.pools.imaging.run(move || {
+            // Held to the decoder's end, also where nobody waits for it any more.
+            let _memory = memory;
+            imaging::placeholder(&bytes, &limits)
+        });
+        match runtime::timeout(PLACEHOLDER_WAIT, making).await {
+            Some(Ok(Ok(placeholder))) => return Ok(Some(placeholder)),
+            Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
+            Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
+            None => tracing::debug!("no placeholder in time"),
+        }
+        Ok(None)
     }
 
     /// A share of the memory in which whole originals may lie.

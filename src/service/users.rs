@@ -5,7 +5,7 @@ use crate::model::user::{NewUser, UserEdit, UserView};
 use crate::model::{Owner, TenantId, UserId};
 
 use super::caller::Caller;
-use super::{ServiceError, Services, audit, names};
+use super::{ServiceError, Services, audit};
 
 impl Services {
     /// Makes a user.
@@ -14,7 +14,7 @@ impl Services {
     /// `Forbidden`, `NotFound` for the tenant, `Conflict` where the tenant has a user of that name, `Invalid` for the name.
     pub async fn create_user(&self, caller: &Caller, tenant: TenantId, name: &str) -> Result<UserView, ServiceError> {
         caller.require_tenant(tenant)?;
-        let name = names::name("name", name)?;
+        let name = self.names.name("name", name)?;
         let owner = Owner { tenant, user: UserId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()) };
         let caller = caller.clone();
         let created = self.metadata.write("user.create", move |tx| -> Result<_, ServiceError> {
@@ -68,7 +68,7 @@ impl Services {
         disabled: Option<bool>,
     ) -> Result<UserView, ServiceError> {
         caller.require_tenant(owner.tenant)?;
-        let name = name.map(|text| names::name("name", text)).transpose()?;
+        let name = name.map(|text| self.names.name("name", text)).transpose()?;
         let edit = UserEdit { name, disabled };
         let caller = caller.clone();
         let edited = self.metadata.write("user.edit", move |tx| -> Result<_, ServiceError> {

@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod wire;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,9 +27,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on `data` and waits until it says where it listens.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with settings from the environment, such as `("HALIDOM_LIMITS__MAX_PAGE", "5")`.
+    pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(HALIDOM)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,6 +63,24 @@ impl Server {
     /// The server's process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to stop, as systemd would.
+    pub fn terminate(&self) {
+        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process has an id");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("our own child can be signalled");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("our own child can be waited for")
+    }
+
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        let answer = wire::get(&self.admin_url, "/metrics", &[]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text()
     }
 
     /// Kills it as a power cut would: no shutdown, no flush.

@@ -23,6 +23,27 @@ pub enum Operation {
     Probe,
 }
 
+impl Operation {
+    /// Its name, as metrics say it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Write => "write",
+            Self::Digests => "digests",
+            Self::Contents => "contents",
+            Self::Publish => "publish",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Copies => "copies",
+            Self::Delete => "delete",
+            Self::Inventory => "inventory",
+            Self::Marker => "marker",
+            Self::Claim => "claim",
+            Self::Probe => "probe",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Planned {
     operation: Operation,

@@ -31,6 +31,26 @@ mod verified {
     contract_suite!(memory);
 }
 
+mod observed {
+    use super::*;
+    use crate::blobs::{ObservedCall, ObservedStore, StoreObserver};
+    use crate::runtime::Clock;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl StoreObserver for Nobody {
+        fn called(&self, _: &ObservedCall<'_>) {}
+    }
+
+    async fn memory() -> Subject {
+        let store = MemoryStore::new();
+        subject(store.clone(), Arc::new(ObservedStore::new(store, Clock::manual(0), Arc::new(Nobody))))
+    }
+
+    contract_suite!(memory);
+}
+
 #[tokio::test]
 async fn a_full_store_gives_room_back() {
     let store = MemoryStore::new();

@@ -100,8 +100,12 @@ impl Replica {
     }
 
     /// The stamp of the next own commit.
+    ///
+    /// # Panics
+    /// At the end of logical time: this is the model that the store is compared with, and the store refuses there.
     pub fn next_stamp(&self, wall: WallMs) -> Stamp {
-        Stamp { hlc: self.hlc.next(wall), origin: self.origin, seq: Seq(self.state.vector().seq(&self.origin).0 + 1) }
+        let hlc = self.hlc.next(wall).expect("logical time has not ended");
+        Stamp { hlc, origin: self.origin, seq: Seq(self.state.vector().seq(&self.origin).0 + 1) }
     }
 
     /// Commits an own entry. `at` comes from [`Replica::next_stamp`].

@@ -21,19 +21,17 @@ pub struct RequestEnd<'a> {
     pub sent_bytes: u64,
 }
 
-impl RequestEnd<'_> {
-    /// One of a fixed set: a client may send any word as its method.
-    pub(super) fn method(&self) -> &'static str {
-        match *self.method {
-            Method::GET => "GET",
-            Method::HEAD => "HEAD",
-            Method::POST => "POST",
-            Method::PUT => "PUT",
-            Method::PATCH => "PATCH",
-            Method::DELETE => "DELETE",
-            Method::OPTIONS => "OPTIONS",
-            _ => "other",
-        }
+/// One of a fixed set: a client may send any word as its method.
+pub(super) fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 
@@ -88,7 +86,7 @@ pub enum RenditionOutcome {
     Joined,
     /// From a render of its own.
     Rendered {
-        /// Reading included, waiting not.
+        /// Waiting for its turn and reading included.
         duration: Duration,
     },
     /// From nowhere: it was refused.
@@ -98,44 +96,17 @@ pub enum RenditionOutcome {
     },
 }
 
-/// An operation of the blob store.
+/// A call of the blob store that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlobOperation {
-    /// Making a place for a new copy.
-    Stage,
-    /// Writing a piece of it.
-    Write,
-    /// Putting it under its name, durably.
-    Publish,
-    /// Opening a copy.
-    Open,
-    /// Reading a piece.
-    Read,
-    /// Listing the copies of a hash.
-    Copies,
-    /// Deleting a copy.
-    Delete,
-    /// Walking through all.
-    Inventory,
-    /// Trying whether it works.
-    Probe,
-}
-
-impl BlobOperation {
-    /// As the label says it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stage => "stage",
-            Self::Write => "write",
-            Self::Publish => "publish",
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Copies => "copies",
-            Self::Delete => "delete",
-            Self::Inventory => "inventory",
-            Self::Probe => "probe",
-        }
-    }
+pub struct BlobCall {
+    /// Its name.
+    pub operation: &'static str,
+    /// How long it took.
+    pub duration: Duration,
+    /// Bytes that it carried.
+    pub bytes: u64,
+    /// What its failure means, where it failed.
+    pub fault: Option<BlobFault>,
 }
 
 /// What a failure of the blob store means.

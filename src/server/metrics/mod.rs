@@ -5,6 +5,7 @@
 //! Names carry base units (seconds, bytes); every label takes one of a fixed set of values, never an id, a name or a path.
 
 mod events;
+mod process;
 mod readings;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,7 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-pub use events::{BlobFault, BlobOperation, RenditionOutcome, RequestEnd, UploadOutcome};
+pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcome};
 use readings::Gauges;
 pub use readings::{BackendReading, EngineReading, QueueReading, Readings, SiteReading};
 
@@ -85,7 +87,7 @@ struct Inner {
     request_seconds: Histograms<RouteLabels>,
     /// Pairs of route and method that were new, also those that came too late to be told apart.
     routes_seen: AtomicUsize,
-    requests_running: Gauge,
+    requests_running: Family<RouteLabels, Gauge>,
     received_bytes: Family<RouteLabels, Counter>,
     sent_bytes: Family<RouteLabels, Counter>,
     uploads: Family<OutcomeLabels, Counter>,
@@ -96,7 +98,10 @@ struct Inner {
     renditions_refused: Family<ReasonLabels, Counter>,
     render_seconds: Histogram,
     blob_seconds: Histograms<OperationLabels>,
+    blob_bytes: Family<OperationLabels, Counter>,
     blob_faults: Family<FaultLabels, Counter>,
+    metadata_requests: Family<OutcomeLabels, Counter>,
+    commit_failures: Counter,
     commit_seconds: Histogram,
     commit_requests: Histogram,
     gauges: Gauges,
@@ -111,6 +116,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let started = Gauge::<f64, AtomicU64>::default();
         started.set(Duration::from_millis(started_unix_ms).as_secs_f64());
+        registry.register_collector(Box::new(process::Process));
         registry.register("process_start_time_seconds", "When the process started, in seconds since 1970", started);
         let own = registry.sub_registry_with_prefix("halidom");
         let build = Family::<BuildLabels, Gauge>::default();
@@ -129,7 +135,7 @@ impl Metrics {
                 request_seconds,
             ),
             routes_seen: AtomicUsize::new(0),
-            requests_running: register(own, "http_requests_running", "Requests being answered", None),
+            requests_running: register(own, "http_requests_running", "Requests being answered, by route and method", None),
             received_bytes: register(own, "http_received", "Bytes of request bodies that arrived", Some(Unit::Bytes)),
             sent_bytes: register(own, "http_sent", "Bytes of answers' bodies that were handed to the network", Some(Unit::Bytes)),
             uploads: register(own, "uploads", "Photos that came in, by what became of them", None),
@@ -141,12 +147,20 @@ impl Metrics {
             render_seconds: keep(
                 own,
                 "render_duration",
-                "Time to render, reading included, waiting not",
+                "Time to make a rendition, waiting for its turn and reading the original included",
                 Some(Unit::Seconds),
                 Histogram::new(WORK_SECONDS),
             ),
             blob_seconds: keep(own, "blob_operation_duration", "Time of the blob store's operations", Some(Unit::Seconds), blob_seconds),
+            blob_bytes: register(own, "blob_operation", "Bytes that the blob store wrote and read", Some(Unit::Bytes)),
             blob_faults: register(own, "blob_faults", "Operations of the blob store that failed, by what it means", None),
+            metadata_requests: register(
+                own,
+                "metadata_requests",
+                "Requests that the metadata writer evaluated, by what became of them",
+                None,
+            ),
+            commit_failures: register(own, "metadata_commit_failures", "Commits that could not be written and synced", None),
             commit_seconds: keep(
                 own,
                 "metadata_commit_duration",
@@ -167,26 +181,29 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    /// A request has begun; it is counted when the guard goes, whichever way it ends.
-    pub fn request_begins(&self) -> RunningRequest {
-        self.0.requests_running.inc();
-        RunningRequest(self.clone())
+    /// A request has begun.
+    pub fn request_begins(&self, route: &str, method: &Method) {
+        self.0.requests_running.get_or_create(&self.labels(route, method)).inc();
     }
 
-    /// A request was answered, or given up by its client.
-    pub fn request_ended(&self, end: &RequestEnd) {
-        let RequestEnd { route, status, duration, received_bytes, sent_bytes, .. } = *end;
-        let method = end.method();
-        let mut labels = RouteLabels { route: route.to_owned(), method };
-        let is_new = self.0.request_seconds.get(&labels).is_none();
+    /// A request that had begun was answered, or given up by its client.
+    pub fn request_ended(&self, end: &RequestEnd<'_>) {
+        let labels = self.labels(end.route, end.method);
+        let status = events::status_class(end.status);
+        self.0.requests_running.get_or_create(&labels).dec();
+        self.0.requests.get_or_create(&RequestLabels { route: labels.route.clone(), method: labels.method, status }).inc();
+        self.0.request_seconds.get_or_create(&labels).observe(end.duration.as_secs_f64());
+        self.0.received_bytes.get_or_create(&labels).inc_by(end.received_bytes);
+        self.0.sent_bytes.get_or_create(&labels).inc_by(end.sent_bytes);
+    }
+
+    fn labels(&self, route: &str, method: &Method) -> RouteLabels {
+        let mut labels = RouteLabels { route: route.to_owned(), method: events::method(method) };
+        let is_new = self.0.requests_running.get(&labels).is_none();
         if is_new && self.0.routes_seen.fetch_add(1, Ordering::Relaxed) >= MAX_ROUTES {
             labels.route = "other".to_owned();
         }
-        let status = events::status_class(status);
-        self.0.requests.get_or_create(&RequestLabels { route: labels.route.clone(), method, status }).inc();
-        self.0.request_seconds.get_or_create(&labels).observe(duration.as_secs_f64());
-        self.0.received_bytes.get_or_create(&labels).inc_by(received_bytes);
-        self.0.sent_bytes.get_or_create(&labels).inc_by(sent_bytes);
+        labels
     }
 
     /// A photo came in, or was refused.
@@ -223,20 +240,31 @@ impl Metrics {
         self.0.renditions.get_or_create(&OutcomeLabels { outcome: name }).inc();
     }
 
-    /// An operation of the blob store ended, well or not.
-    pub fn blob_operation(&self, operation: BlobOperation, duration: Duration, fault: Option<BlobFault>) {
-        let operation = operation.as_str();
+    /// A call of the blob store ended, well or not.
+    pub fn blob_call(&self, call: BlobCall) {
+        let BlobCall { operation, duration, bytes, fault } = call;
         self.0.blob_seconds.get_or_create(&OperationLabels { operation }).observe(duration.as_secs_f64());
+        if bytes > 0 {
+            self.0.blob_bytes.get_or_create(&OperationLabels { operation }).inc_by(bytes);
+        }
         if let Some(fault) = fault {
             self.0.blob_faults.get_or_create(&FaultLabels { operation, fault: fault.as_str() }).inc();
         }
     }
 
-    /// The metadata writer synced a commit that gathered this many requests.
-    pub fn metadata_commit(&self, requests: usize, duration: Duration) {
+    /// The metadata writer evaluated a request.
+    pub fn metadata_request(&self, outcome: &'static str) {
+        self.0.metadata_requests.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The metadata writer synced a commit that gathered this many requests, or could not.
+    pub fn metadata_commit(&self, requests: usize, duration: Duration, written: bool) {
         self.0.commit_seconds.observe(duration.as_secs_f64());
         // Groups are limited far below what a float holds exactly.
         self.0.commit_requests.observe(requests as f64);
+        if !written {
+            self.0.commit_failures.inc();
+        }
     }
 
     /// The page of a scrape, in Prometheus' text format.
@@ -245,16 +273,6 @@ impl Metrics {
         let mut page = String::new();
         prometheus_text::encode(&mut page, &self.0.registry).expect("writing to a string does not fail");
         page
-    }
-}
-
-/// A request that is being answered.
-#[derive(Debug)]
-pub struct RunningRequest(Metrics);
-
-impl Drop for RunningRequest {
-    fn drop(&mut self) {
-        self.0.0.requests_running.dec();
     }
 }
 

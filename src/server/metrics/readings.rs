@@ -20,36 +20,40 @@ pub struct Readings {
     pub backend: Option<BackendReading>,
     /// Bytes in the cache of renditions.
     pub rendition_cache_bytes: Option<u64>,
+    /// Copies that are being written and are not named yet.
+    pub copies_in_flight: Option<u64>,
     /// Whether the site is ready.
     pub ready: bool,
 }
 
-/// A queue or a pool of threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A queue or a pool of threads. What is `None` has no such number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueReading {
-    /// Which: `metadata`, `uploads`, `renders`.
+    /// Which: `metadata`, `uploads`, `renders`, `pool_blobs`, `pool_imaging`, `pool_metadata`.
     pub queue: &'static str,
     /// How many wait.
-    pub waiting: u64,
+    pub waiting: Option<u64>,
+    /// How many may wait before more is refused.
+    pub waiting_limit: Option<u64>,
     /// How many are at work.
-    pub running: u64,
-    /// How many may wait.
-    pub limit: u64,
+    pub running: Option<u64>,
+    /// How many may be at work at once.
+    pub running_limit: Option<u64>,
 }
 
 /// A property of RocksDB, summed over its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineReading {
-    /// A size in bytes, such as `block_cache_usage` or `total_sst_files_size`.
+    /// A size in bytes, such as `block_cache` or `wal`.
     Bytes {
-        /// RocksDB's name without `rocksdb.`, with underscores.
+        /// Which.
         property: &'static str,
         /// Its value.
         value: u64,
     },
-    /// A number of things, such as `num_running_compactions` or `background_errors`.
+    /// A number of things, such as `running_compactions` or `background_errors`.
     Items {
-        /// RocksDB's name without `rocksdb.`, with underscores.
+        /// Which.
         property: &'static str,
         /// Its value.
         value: u64,
@@ -71,7 +75,7 @@ pub struct SiteReading {
     pub logical_bytes: u64,
     /// Bytes of all blobs.
     pub stored_bytes: u64,
-    /// Copies that wait for their deletion.
+    /// Copies that wait for their deletion: the delete queue.
     pub doomed_copies: u64,
     /// Promises to keep a blob.
     pub pins: u64,
@@ -104,7 +108,8 @@ type OnceRead = Family<[(&'static str, &'static str); 0], Gauge>;
 pub(super) struct Gauges {
     waiting: Family<QueueLabels, Gauge>,
     running: Family<QueueLabels, Gauge>,
-    limit: Family<QueueLabels, Gauge>,
+    waiting_limit: Family<QueueLabels, Gauge>,
+    running_limit: Family<QueueLabels, Gauge>,
     engine_bytes: Family<PropertyLabels, Gauge>,
     engine_items: Family<PropertyLabels, Gauge>,
     photos: OnceRead,
@@ -118,6 +123,7 @@ pub(super) struct Gauges {
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
     rendition_cache_bytes: OnceRead,
+    copies_in_flight: OnceRead,
     ready: Gauge,
 }
 
@@ -126,7 +132,8 @@ impl Gauges {
         Self {
             waiting: register(own, "queue_waiting", "Pieces of work that wait", None),
             running: register(own, "queue_running", "Pieces of work under way", None),
-            limit: register(own, "queue_limit", "Pieces of work that may wait before more is refused", None),
+            waiting_limit: register(own, "queue_waiting_limit", "Pieces of work that may wait before more is refused", None),
+            running_limit: register(own, "queue_running_limit", "Pieces of work that may be under way at once", None),
             engine_bytes: register(own, "rocksdb", "Sizes that RocksDB reports, summed over its columns", Some(Unit::Bytes)),
             engine_items: register(own, "rocksdb_items", "Numbers that RocksDB reports, summed over its columns", None),
             photos: register(own, "photos", "Photos that the site holds", None),
@@ -140,16 +147,25 @@ impl Gauges {
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
+            copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
             ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
         }
     }
 
     pub(super) fn set(&self, readings: &Readings) {
-        for QueueReading { queue, waiting, running, limit } in &readings.queues {
+        for QueueReading { queue, waiting, waiting_limit, running, running_limit } in &readings.queues {
             let labels = QueueLabels { queue };
-            set(&self.waiting.get_or_create(&labels), *waiting);
-            set(&self.running.get_or_create(&labels), *running);
-            set(&self.limit.get_or_create(&labels), *limit);
+            let numbers = [
+                (&self.waiting, waiting),
+                (&self.waiting_limit, waiting_limit),
+                (&self.running, running),
+                (&self.running_limit, running_limit),
+            ];
+            for (family, number) in numbers {
+                if let Some(number) = number {
+                    set(&family.get_or_create(&labels), *number);
+                }
+            }
         }
         for reading in &readings.engine {
             match reading {
@@ -173,6 +189,9 @@ impl Gauges {
         }
         if let Some(bytes) = readings.rendition_cache_bytes {
             set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
+        }
+        if let Some(copies) = readings.copies_in_flight {
+            set(&self.copies_in_flight.get_or_create(&[]), copies);
         }
         set(&self.ready, readings.ready.into());
     }

@@ -34,8 +34,19 @@ pub struct Rendition {
 pub struct Served {
     /// The image.
     pub rendition: Rendition,
-    /// How long it took to render, where this request began the render.
-    pub rendered: Option<Duration>,
+    /// Where it came from.
+    pub from: ServedFrom,
+}
+
+/// Where a rendition came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServedFrom {
+    /// The cache.
+    Cache,
+    /// A render that another request had begun.
+    Joined,
+    /// A render that this request began; it took so long, waiting for its turn included.
+    Rendered(Duration),
 }
 
 /// What a signed URL shall ask for.
@@ -131,7 +142,7 @@ impl Services {
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
         if let Some(rendition) = self.renditions.cache.get(&key).await {
-            return Ok(Served { rendition, rendered: None });
+            return Ok(Served { rendition, from: ServedFrom::Cache });
         }
         let services = self.clone();
         let took = Arc::new(OnceLock::new());
@@ -146,7 +157,7 @@ impl Services {
         };
         let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, render)).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        Ok(Served { rendition, rendered: took.get().copied() })
+        Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {

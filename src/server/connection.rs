@@ -1,0 +1,319 @@
+//! One connection, and how long it may do nothing: a head that does not come, a client that does not read, a line that lies idle.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::{Frame, SizeHint};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tower::ServiceExt as _;
+
+use crate::runtime::{self, Clock};
+
+/// How long a connection waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// From the first byte of a request's head, or from the begin of the connection, to the head's end.
+    pub(super) header: Duration,
+    /// Between two requests.
+    pub(super) idle: Duration,
+    /// While the client takes none of what is to be sent.
+    pub(super) stall: Duration,
+}
+
+impl Patience {
+    /// How often a connection is looked at: what is overdue is cut at most this much late.
+    fn look_every(&self) -> Duration {
+        (self.header.min(self.idle).min(self.stall) / 2).max(Duration::from_millis(1))
+    }
+}
+
+/// Why a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overdue {
+    Head,
+    Idle,
+    Stalled,
+}
+
+/// What goes on on a connection.
+#[derive(Debug)]
+struct Activity {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests whose head has come and whose answer has not gone out whole.
+    open: usize,
+    /// When the last of them ended, or the connection began.
+    quiet_since: Duration,
+    /// When the first byte of a head came that is not whole yet. HTTP/2 has frames of its own between requests: not for those.
+    head_since: Option<Duration>,
+    /// Since when the client takes nothing of what is to be sent.
+    blocked_since: Option<Duration>,
+    is_fresh: bool,
+    has_frames: bool,
+}
+
+impl Activity {
+    fn new(clock: Clock) -> Arc<Self> {
+        let now = clock.monotonic();
+        let state = State { open: 0, quiet_since: now, head_since: None, blocked_since: None, is_fresh: true, has_frames: false };
+        Arc::new(Self { clock, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes_came(&self) {
+        let mut state = self.state();
+        if state.open == 0 && state.head_since.is_none() && !state.has_frames {
+            state.head_since = Some(self.clock.monotonic());
+        }
+    }
+
+    fn wrote(&self, is_blocked: bool) {
+        let mut state = self.state();
+        if !is_blocked {
+            state.blocked_since = None;
+        } else if state.blocked_since.is_none() {
+            state.blocked_since = Some(self.clock.monotonic());
+        }
+    }
+
+    fn begin(self: &Arc<Self>, version: Version) -> Open {
+        let mut state = self.state();
+        state.open += 1;
+        state.head_since = None;
+        state.is_fresh = false;
+        state.has_frames = version == Version::HTTP_2;
+        Open(self.clone())
+    }
+
+    /// Why the connection is to be cut now, if it is.
+    fn overdue(&self, patience: &Patience) -> Option<Overdue> {
+        let state = self.state();
+        let now = self.clock.monotonic();
+        let passed = |since: Duration, limit: Duration| now.saturating_sub(since) >= limit;
+        if state.blocked_since.is_some_and(|since| passed(since, patience.stall)) {
+            return Some(Overdue::Stalled);
+        }
+        if state.open > 0 {
+            return None;
+        }
+        let head_since = state.head_since.or(state.is_fresh.then_some(state.quiet_since));
+        match head_since {
+            Some(since) => passed(since, patience.header).then_some(Overdue::Head),
+            None => passed(state.quiet_since, patience.idle).then_some(Overdue::Idle),
+        }
+    }
+
+    /// Ends once the connection is to be cut.
+    async fn until_overdue(&self, patience: &Patience) -> Overdue {
+        let pause = patience.look_every();
+        loop {
+            if let Some(overdue) = self.overdue(patience) {
+                return overdue;
+            }
+            runtime::sleep(pause).await;
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+struct Open(Arc<Activity>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.open -= 1;
+        if state.open == 0 {
+            state.quiet_since = self.0.clock.monotonic();
+        }
+    }
+}
+
+/// Serves a connection until it ends, is overdue, or the stop has let its last request end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    builder: &auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+    clock: Clock,
+    patience: Patience,
+) {
+    // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new(clock);
+    let service = hyper::service::service_fn({
+        let activity = activity.clone();
+        move |request: Request<hyper::body::Incoming>| {
+            let open = activity.begin(request.version());
+            let answering = router.clone().oneshot(request);
+            async move {
+                let response: Response<Body> = answering.await?;
+                Ok::<_, Infallible>(response.map(|body| OpenBody { body, _open: open }))
+            }
+        }
+    });
+    let stream = Watched { stream, activity: activity.clone() };
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended with an error");
+        },
+        overdue = activity.until_overdue(&patience) => tracing::debug!(?overdue, "a connection was cut"),
+    }
+}
+
+/// A stream whose reads and writes are noticed.
+struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, into);
+        if into.filled().len() > before {
+            self.activity.bytes_came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.wrote(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.activity.wrote(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// An answer's body; its request is open until it goes.
+struct OpenBody {
+    body: Body,
+    _open: Open,
+}
+
+impl HttpBody for OpenBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { header: Duration::from_secs(10), idle: Duration::from_secs(75), stall: Duration::from_secs(30) };
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    fn activity() -> (Clock, Arc<Activity>) {
+        let clock = Clock::manual(1_000);
+        (clock.clone(), Activity::new(clock))
+    }
+
+    /// Nothing is overdue a moment before `limit` has passed, and `expected` is then.
+    fn assert_cut(clock: &Clock, activity: &Activity, limit: Duration, expected: Overdue) {
+        clock.advance(limit - MOMENT);
+        assert_eq!(activity.overdue(&PATIENCE), None);
+        clock.advance(MOMENT);
+        assert_eq!(activity.overdue(&PATIENCE), Some(expected));
+    }
+
+    #[test]
+    fn a_head_has_to_come() {
+        let (clock, activity) = activity();
+        assert_cut(&clock, &activity, PATIENCE.header, Overdue::Head);
+    }
+
+    #[test]
+    fn a_line_may_lie_idle_for_longer_but_a_begun_head_may_not() {
+        let (clock, activity) = activity();
+        activity.bytes_came();
+        let request = activity.begin(Version::HTTP_11);
+        clock.advance(Duration::from_secs(3_600));
+        assert_eq!(activity.overdue(&PATIENCE), None, "a request may take its time");
+        drop(request);
+        clock.advance(PATIENCE.idle - MOMENT);
+        activity.bytes_came();
+        clock.advance(MOMENT);
+        activity.bytes_came();
+        assert_cut(&clock, &activity, PATIENCE.header - MOMENT, Overdue::Head);
+        drop(activity.begin(Version::HTTP_11));
+        assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
+    }
+
+    #[test]
+    fn frames_between_requests_are_no_head() {
+        let (clock, activity) = activity();
+        let (one, other) = (activity.begin(Version::HTTP_2), activity.begin(Version::HTTP_2));
+        drop(one);
+        clock.advance(PATIENCE.idle);
+        assert_eq!(activity.overdue(&PATIENCE), None, "the other one is open");
+        drop(other);
+        activity.bytes_came();
+        assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
+    }
+
+    #[test]
+    fn a_client_has_to_read() {
+        let (clock, activity) = activity();
+        let _request = activity.begin(Version::HTTP_11);
+        activity.wrote(true);
+        clock.advance(PATIENCE.stall - MOMENT);
+        activity.wrote(false);
+        clock.advance(PATIENCE.stall);
+        assert_eq!(activity.overdue(&PATIENCE), None, "it moved");
+        activity.wrote(true);
+        clock.advance(MOMENT);
+        activity.wrote(true);
+        assert_cut(&clock, &activity, PATIENCE.stall - MOMENT, Overdue::Stalled);
+    }
+}
