@@ -18,7 +18,7 @@ use crate::maintenance::{self, CheckError};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{BlockingPool, Runtime, Shutdown};
-use crate::service::{Pools, ServiceError, Services};
+use crate::service::{Pools, ServiceError, Services, Terms};
 
 /// RocksDB's directory under the data directory.
 const METADATA_DIR: &str = "metadata";
@@ -51,7 +51,7 @@ impl Site {
             pools,
             &config.limits,
             &config.renditions,
-            config.blobs.pin_term,
+            Terms { pin: config.blobs.pin_term, token: config.auth.token_expiry },
         ));
         admin_token::ensure(&services, data).await?;
         Ok(Self { services, metadata, backend, pool: metadata_pool })

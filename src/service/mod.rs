@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::blobs::{BlobStore, VerifyStore};
-use crate::config::{LimitsConfig, RenditionsConfig};
+use crate::config::{Expiry, LimitsConfig, RenditionsConfig};
 use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
@@ -79,8 +79,16 @@ struct Limits {
     uploads: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
-    /// How long a promise of `missing` holds.
-    pin_term: Duration,
+    terms: Terms,
+}
+
+/// How long what the service gives out holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// A promise of `missing`.
+    pub pin: Duration,
+    /// A token whose maker names no time.
+    pub token: Expiry,
 }
 
 impl Services {
@@ -92,13 +100,13 @@ impl Services {
         pools: Pools,
         limits: &LimitsConfig,
         renditions: &RenditionsConfig,
-        pin_term: Duration,
+        terms: Terms,
     ) -> Self {
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
-            pin_term,
+            terms,
             config: limits.clone(),
         };
         Self { renditions: Renditions::new(renditions), metadata, blobs, runtime, pools, limits, token_uses: auth::TokenUses::default() }

@@ -1,5 +1,6 @@
 //! Making, listing and revoking tokens.
 
+use crate::config::Expiry;
 use crate::metadata::{Page, Read, Transaction};
 use crate::model::token::{NewToken, Scopes, TokenView};
 use crate::model::{Owner, TokenId, WallMs};
@@ -17,7 +18,7 @@ pub struct NewTokenRequest {
     pub scopes: Scopes,
     /// What it is for.
     pub label: Option<String>,
-    /// Seconds until it ceases.
+    /// Seconds until it ceases; absent: as the settings say.
     pub expires_in_seconds: Option<u64>,
 }
 
@@ -41,7 +42,12 @@ impl Services {
         }
         let label = label.map(|label| names::name("label", &label)).transpose()?;
         let now = self.runtime.clock.unix_ms();
-        let expires = expires_in_seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
+        let holds_ms = match (expires_in_seconds, self.limits.terms.token) {
+            (Some(seconds), _) => Some(seconds.saturating_mul(1_000)),
+            (None, Expiry::After(term)) => Some(u64::try_from(term.as_millis()).unwrap_or(u64::MAX)),
+            (None, Expiry::Never) => None,
+        };
+        let expires = holds_ms.map(|holds| WallMs(now.saturating_add(holds)));
         let id = TokenId::new(now, self.runtime.random.bytes());
         let secret = Secret::from_random(self.runtime.random.bytes());
         let new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };
