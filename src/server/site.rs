@@ -42,8 +42,7 @@ impl Site {
         let backend = open_backend(config, runtime, &metadata).await?;
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
-        let pools =
-            Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", config.renditions.concurrency as usize) };
+        let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", decoders(config)) };
         let services = Arc::new(Services::new(
             metadata.clone(),
             Arc::new(verified),
@@ -78,6 +77,14 @@ impl Site {
     /// Closes metadata; nothing may write any more.
     pub(super) async fn close(self) {
         self.metadata.close();
+    }
+}
+
+/// How many pictures are decoded at once.
+fn decoders(config: &Config) -> usize {
+    match config.renditions.concurrency {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        set => set as usize,
     }
 }
 

@@ -25,9 +25,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on `data` and waits until it says where it listens.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with settings from the environment.
+    pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(HALIDOM)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,8 +6,11 @@
 
 mod answer;
 mod bad_input;
+mod corpus;
 mod damage;
 mod download;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod limits;
 mod openapi;
 mod photos;
