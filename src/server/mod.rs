@@ -9,14 +9,22 @@ mod observation;
 mod serve;
 mod site;
 
+use std::fmt;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, HttpLimits};
 use crate::metadata::MetadataError;
+<<<<<<< HEAD
 use crate::runtime::{self, Runtime, Signals, shutdown_channel};
+=======
+use crate::runtime::{self, Runtime, ShutdownTrigger, shutdown_channel};
+>>>>>>> h/http
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
@@ -65,6 +73,7 @@ impl ServerError {
 /// # Errors
 /// See [`ServerError`].
 pub async fn run(config: Config) -> Result<(), ServerError> {
+<<<<<<< HEAD
     if config.server.peer_listen.address().is_some() {
         return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
     }
@@ -72,10 +81,57 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(&config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
+=======
+    let running = start(&config, Runtime::system()).await?;
+    let admin_name = running.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    announce(&format!("listening http={} admin={admin_name}", running.http));
+    runtime::wait_for_signal().await.map_err(ServerError::io("signal handlers"))?;
+    tracing::info!("stopping: no new connections, running requests are finished");
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A site that serves. Dropped without [`Running::stop`], it begins to stop all the same, and nobody waits for the end.
+pub struct Running {
+    /// Where clients come in.
+    pub http: SocketAddr,
+    /// Where `/metrics` stands; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    site: Site,
+    trigger: ShutdownTrigger,
+    /// Comes when the listeners and the work beside them have ended.
+    ended: BoxFuture<'static, ()>,
+}
+
+impl Running {
+    /// Accepts nothing more, finishes what runs (within the grace), and closes the stores.
+    pub async fn stop(self) {
+        self.trigger.stop();
+        self.ended.await;
+        self.site.close().await;
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("http", &self.http).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+/// Opens the site of these settings and its listeners, and serves.
+///
+/// # Errors
+/// See [`ServerError`].
+pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerError> {
+    let (trigger, shutdown) = shutdown_channel();
+    let site = Site::open(config, &runtime).await?;
+    let observer = Arc::new(site.observation(&runtime, shutdown.clone()));
+>>>>>>> h/http
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
-        runtime: runtime.clone(),
+        runtime,
         shutdown: shutdown.clone(),
         observer,
         limits: HttpLimits {
@@ -93,6 +149,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
+<<<<<<< HEAD
     let admin_name = admin.as_ref().map_or_else(|| "off".to_owned(), |listener| listener.address().to_string());
     announce(&format!("listening http={} admin={admin_name}", public.address()));
     let (close, closing) = shutdown_channel();
@@ -101,6 +158,13 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), closing);
     let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, ending));
+=======
+    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
+    let background = background::start(site.services.clone(), shutdown.clone());
+    let limits = serve::Limits::new(&config.server);
+    let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), shutdown.clone());
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, shutdown));
+>>>>>>> h/http
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {
@@ -108,6 +172,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
             server.run().await;
         }
     });
+<<<<<<< HEAD
     signals.next().await;
     // Said before anything is closed, so that load balancers send no more; the admin listener says it until the last request has ended.
     tracing::info!("stopping: not ready any more");
@@ -124,6 +189,15 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     site.close().await;
     tracing::info!("stopped");
     Ok(())
+=======
+    let ended = async move {
+        // A task that panicked has nothing left to drain.
+        let _ = serving.await;
+        let _ = admin_serving.await;
+        background.await;
+    };
+    Ok(Running { http, admin: admin_address, site, trigger, ended: Box::pin(ended) })
+>>>>>>> h/http
 }
 
 /// The one line on stdout, for scripts that wait for the server.
