@@ -14,13 +14,8 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-<<<<<<< HEAD
 /// Metadata and blob store work (each has lately written, synced and read back something small), and the server is not stopping.
-#[utoipa::path(get, path = "/readyz", tag = "health",
-=======
-/// Metadata and blob store work, and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "health",
->>>>>>> h/http
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = crate::api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
     if app.shutdown.is_stopping() {

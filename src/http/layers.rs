@@ -8,11 +8,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-<<<<<<< HEAD
-use super::{App, measure, request_id};
-=======
-use super::{App, ErrorCode, ObservedRequest, read_on, request_id};
->>>>>>> h/http
+use super::{App, measure, read_on, request_id};
 use crate::runtime;
 use crate::service::ServiceError;
 
@@ -23,14 +19,9 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
             ApiError::Service(ServiceError::Internal("a handler panicked".into())).into_response()
         }))
         .layer(from_fn(security_headers))
-<<<<<<< HEAD
         .layer(from_fn_with_state(app.clone(), bounded_head))
         .layer(from_fn_with_state(app.clone(), measure::layer))
-=======
-        .route_layer(from_fn(mark_route))
-        .layer(from_fn_with_state(app.clone(), observe))
         .layer(from_fn(read_on::layer))
->>>>>>> h/http
         .layer(from_fn_with_state(app, request_id::layer))
 }
 

@@ -90,13 +90,8 @@ async fn receive(
         expected: expected(headers)?,
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
-<<<<<<< HEAD
-    let mut body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
-    match app.services.upload(request, &mut body).await {
-=======
-    let body = IdleTimeout::new(body.into_data_stream(), app.limits.idle_timeout);
+    let body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
     match app.services.upload(request, body).await {
->>>>>>> h/http
         Ok(uploaded) => {
             app.observer.upload(outcome(&uploaded));
             let status = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };

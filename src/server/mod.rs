@@ -20,11 +20,7 @@ use crate::blobs::BlobError;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, HttpLimits};
 use crate::metadata::MetadataError;
-<<<<<<< HEAD
-use crate::runtime::{self, Runtime, Signals, shutdown_channel};
-=======
-use crate::runtime::{self, Runtime, ShutdownTrigger, shutdown_channel};
->>>>>>> h/http
+use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
@@ -73,20 +69,17 @@ impl ServerError {
 /// # Errors
 /// See [`ServerError`].
 pub async fn run(config: Config) -> Result<(), ServerError> {
-<<<<<<< HEAD
-    if config.server.peer_listen.address().is_some() {
-        return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
-    }
-    let runtime = Runtime::system();
-    let (trigger, shutdown) = shutdown_channel();
-    let site = Site::open(&config, &runtime).await?;
-    let observer = Arc::new(site.observation(shutdown.clone()));
-=======
+    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let running = start(&config, Runtime::system()).await?;
     let admin_name = running.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     announce(&format!("listening http={} admin={admin_name}", running.http));
-    runtime::wait_for_signal().await.map_err(ServerError::io("signal handlers"))?;
-    tracing::info!("stopping: no new connections, running requests are finished");
+    signals.next().await;
+    // Said before anything is closed, so that load balancers send no more.
+    tracing::info!("stopping: not ready any more");
+    running.begin_stop();
+    // A second signal cuts the wait short.
+    let _ = runtime::timeout(config.server.shutdown_delay, signals.next()).await;
+    tracing::info!("no new connections; running requests are finished");
     running.stop().await;
     tracing::info!("stopped");
     Ok(())
@@ -100,14 +93,22 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     site: Site,
     trigger: ShutdownTrigger,
+    close: ShutdownTrigger,
     /// Comes when the listeners and the work beside them have ended.
     ended: BoxFuture<'static, ()>,
 }
 
 impl Running {
-    /// Accepts nothing more, finishes what runs (within the grace), and closes the stores.
-    pub async fn stop(self) {
+    /// From here on the site says that it is not ready. It goes on to accept and to serve.
+    pub fn begin_stop(&self) {
         self.trigger.stop();
+    }
+
+    /// Accepts nothing more, finishes what runs (within the grace), and closes the stores. The admin listener answers until the last
+    /// request has ended.
+    pub async fn stop(self) {
+        self.begin_stop();
+        self.close.stop();
         self.ended.await;
         self.site.close().await;
     }
@@ -124,15 +125,17 @@ impl fmt::Debug for Running {
 /// # Errors
 /// See [`ServerError`].
 pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerError> {
+    if config.server.peer_listen.address().is_some() {
+        return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
+    }
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(config, &runtime).await?;
-    let observer = Arc::new(site.observation(&runtime, shutdown.clone()));
->>>>>>> h/http
+    let observer = Arc::new(site.observation(shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
-        runtime,
-        shutdown: shutdown.clone(),
+        runtime: runtime.clone(),
+        shutdown,
         observer,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
@@ -143,28 +146,18 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             max_page: config.limits.max_page as usize,
         },
     });
-    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let public = serve::bind(config.server.listen).await?;
     let admin = match config.server.admin_listen.address() {
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-<<<<<<< HEAD
-    let admin_name = admin.as_ref().map_or_else(|| "off".to_owned(), |listener| listener.address().to_string());
-    announce(&format!("listening http={} admin={admin_name}", public.address()));
+    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
     let background = background::start(site.services.clone(), ending.clone());
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), closing);
     let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, ending));
-=======
-    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
-    let background = background::start(site.services.clone(), shutdown.clone());
-    let limits = serve::Limits::new(&config.server);
-    let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), shutdown.clone());
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, shutdown));
->>>>>>> h/http
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {
@@ -172,32 +165,14 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             server.run().await;
         }
     });
-<<<<<<< HEAD
-    signals.next().await;
-    // Said before anything is closed, so that load balancers send no more; the admin listener says it until the last request has ended.
-    tracing::info!("stopping: not ready any more");
-    trigger.stop();
-    // A second signal cuts the wait short.
-    let _ = runtime::timeout(config.server.shutdown_delay, signals.next()).await;
-    tracing::info!("no new connections; running requests are finished");
-    close.stop();
-    // A task that panicked has nothing left to drain.
-    let _ = serving.await;
-    end.stop();
-    let _ = admin_serving.await;
-    background.await;
-    site.close().await;
-    tracing::info!("stopped");
-    Ok(())
-=======
     let ended = async move {
         // A task that panicked has nothing left to drain.
         let _ = serving.await;
+        end.stop();
         let _ = admin_serving.await;
         background.await;
     };
-    Ok(Running { http, admin: admin_address, site, trigger, ended: Box::pin(ended) })
->>>>>>> h/http
+    Ok(Running { http, admin: admin_address, site, trigger, close, ended: Box::pin(ended) })
 }
 
 /// The one line on stdout, for scripts that wait for the server.

@@ -17,13 +17,8 @@ use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-<<<<<<< HEAD
 use crate::runtime::{BlockingPool, Runtime, Shutdown, cores};
 use crate::service::{Pools, ServiceError, Services};
-=======
-use crate::runtime::{BlockingPool, Runtime, Shutdown};
-use crate::service::{Pools, ServiceError, Services, Terms};
->>>>>>> h/http
 
 /// RocksDB's directory under the data directory.
 const METADATA_DIR: &str = "metadata";
@@ -56,22 +51,9 @@ impl Site {
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(opened, runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
-<<<<<<< HEAD
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let pools = Pools { metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
-=======
-        let pools = Pools { metadata: metadata_pool.clone(), imaging: BlockingPool::new("imaging", decoders(config)) };
-        let services = Arc::new(Services::new(
-            metadata.clone(),
-            Arc::new(verified),
-            runtime.clone(),
-            pools,
-            &config.limits,
-            &config.renditions,
-            Terms { pin: config.blobs.pin_term, token: config.auth.token_expiry },
-        ));
->>>>>>> h/http
         admin_token::ensure(&services, data).await?;
         let pools = vec![metadata_pool.clone(), blobs_pool, imaging_pool];
         Ok(Self { services, metadata, backend, pool: metadata_pool, pools, metrics })
@@ -98,14 +80,6 @@ impl Site {
     /// Closes metadata; nothing may write any more.
     pub(super) async fn close(self) {
         self.metadata.close();
-    }
-}
-
-/// How many pictures are decoded at once.
-fn decoders(config: &Config) -> usize {
-    match config.renditions.concurrency {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        set => set as usize,
     }
 }
 

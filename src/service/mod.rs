@@ -27,11 +27,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::blobs::{BlobStore, VerifyStore};
-<<<<<<< HEAD
 use crate::config::{Config, Expiry, LimitsConfig};
-=======
-use crate::config::{Expiry, LimitsConfig, RenditionsConfig};
->>>>>>> h/http
 use crate::imaging;
 use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
@@ -86,52 +82,23 @@ struct Limits {
     uploads: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
-<<<<<<< HEAD
     /// How long a promise of `missing` holds.
     pin_term: Duration,
     /// How long a new token holds whose maker names no time.
     token_expiry: Expiry,
-=======
-    terms: Terms,
-}
-
-/// How long what the service gives out holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms {
-    /// A promise of `missing`.
-    pub pin: Duration,
-    /// A token whose maker names no time.
-    pub token: Expiry,
->>>>>>> h/http
 }
 
 impl Services {
     /// Assembles the service. Nothing runs yet.
-<<<<<<< HEAD
     pub fn new(metadata: Metadata, blobs: Blobs, runtime: Runtime, pools: Pools, config: &Config) -> Self {
         let limits = &config.limits;
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
-=======
-    pub fn new(
-        metadata: Metadata,
-        blobs: Blobs,
-        runtime: Runtime,
-        pools: Pools,
-        limits: &LimitsConfig,
-        renditions: &RenditionsConfig,
-        terms: Terms,
-    ) -> Self {
->>>>>>> h/http
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
-<<<<<<< HEAD
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
-=======
-            terms,
->>>>>>> h/http
             config: limits.clone(),
         };
         let renditions = Renditions::new(&config.renditions);

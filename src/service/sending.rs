@@ -47,7 +47,7 @@ impl Services {
         caller.require(Scope::User)?;
         check_length("hashes", hashes.len(), self.limits.config.max_missing_hashes)?;
         let owner = caller.owner;
-        let until = WallMs(self.runtime.clock.unix_ms() + self.limits.terms.pin.as_millis() as u64);
+        let until = WallMs(self.runtime.clock.unix_ms() + self.limits.pin_term.as_millis() as u64);
         let asked = hashes.clone();
         let promised = self
             .metadata

@@ -42,20 +42,11 @@ impl Services {
         }
         let label = label.map(|label| self.names.name("label", &label)).transpose()?;
         let now = self.runtime.clock.unix_ms();
-<<<<<<< HEAD
         let seconds = expires_in_seconds.or(match self.limits.token_expiry {
             Expiry::Never => None,
             Expiry::After(duration) => Some(duration.as_secs()),
         });
         let expires = seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
-=======
-        let holds_ms = match (expires_in_seconds, self.limits.terms.token) {
-            (Some(seconds), _) => Some(seconds.saturating_mul(1_000)),
-            (None, Expiry::After(term)) => Some(u64::try_from(term.as_millis()).unwrap_or(u64::MAX)),
-            (None, Expiry::Never) => None,
-        };
-        let expires = holds_ms.map(|holds| WallMs(now.saturating_add(holds)));
->>>>>>> h/http
         let id = TokenId::new(now, self.runtime.random.bytes());
         let secret = Secret::from_random(self.runtime.random.bytes());
         let new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };
