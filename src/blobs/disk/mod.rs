@@ -8,6 +8,7 @@ mod faults;
 #[cfg(test)]
 mod tests;
 
+mod buffers;
 mod delete;
 mod fan_out;
 mod files;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use self::buffers::Buffers;
 use self::fan_out::FanOut;
 use self::files::Files;
 use super::BlobError;
@@ -67,7 +69,10 @@ struct Shared {
     files: Files,
     fan_out: FanOut,
     random: Random,
-    settings: DiskSettings,
+    /// What uploads gather in: as large as the settings say.
+    gathers: Arc<Buffers>,
+    /// What decoders are given whole photos in.
+    wholes: Arc<Buffers>,
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
     sync_failures: AtomicU64,
