@@ -4,7 +4,7 @@
 //! found problems (refused files, damage).
 
 mod album;
-mod bench;
+pub mod bench;
 mod check;
 mod completions;
 mod download;

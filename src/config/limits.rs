@@ -28,9 +28,10 @@ pub struct LimitsConfig {
     pub max_frames: u32,
     /// Size of a photo's embedded metadata (EXIF, ICC, XMP).
     pub max_embedded_bytes: ByteSize,
-    /// Memory that decoding one photo may take.
+    /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
+    /// `renditions.concurrency` says.
     pub max_decoded_bytes: ByteSize,
-    /// Memory that all decoding at once may take; more waits.
+    /// Memory for the originals that are read whole, to be decoded or waiting for it; more wait outside of memory.
     pub decode_memory_bytes: ByteSize,
     /// Items of a page, where the client names no number.
     pub default_page: u32,
@@ -107,10 +108,10 @@ impl LimitsConfig {
         findings.within("limits.max_link_photos", u64::from(self.max_link_photos), 1..=10_000);
         findings.within("limits.max_name_bytes", u64::from(self.max_name_bytes), 16..=1_024);
         findings.within("limits.max_caption_bytes", u64::from(self.max_caption_bytes), 16..=65_536);
-        if self.decode_memory_bytes < self.max_decoded_bytes {
+        if self.decode_memory_bytes < self.max_upload_bytes {
             findings.add(
                 "limits.decode_memory_bytes",
-                format!("{} holds not even one photo of limits.max_decoded_bytes ({})", self.decode_memory_bytes, self.max_decoded_bytes),
+                format!("{} holds not even one photo of limits.max_upload_bytes ({})", self.decode_memory_bytes, self.max_upload_bytes),
             );
         }
         let needed = ByteSize::bytes(u64::from(self.max_missing_hashes) * JSON_BYTES_PER_HASH + 64);

@@ -22,7 +22,7 @@ pub(super) struct Filter {
 }
 
 /// Makes an album.
-#[utoipa::path(post, path = "/v1/albums", tag = "albums", request_body = CreateAlbum, security(("token" = [])), responses(
+#[utoipa::path(post, path = "/v1/albums", operation_id = "create_album", tag = "albums", request_body = CreateAlbum, security(("token" = [])), responses(
     (status = 201, body = Album), (status = 200, body = Album, description = "The same id and name again: the album that is there"),
     (status = 400, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create(State(app): State<App>, Auth(caller): Auth, Body(new): Body<CreateAlbum>) -> Result<Response, ApiError> {
@@ -32,7 +32,7 @@ pub(super) async fn create(State(app): State<App>, Auth(caller): Auth, Body(new)
 }
 
 /// Lists the caller's albums.
-#[utoipa::path(get, path = "/v1/albums", tag = "albums", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/albums", operation_id = "list_albums", tag = "albums", security(("token" = [])),
     params(("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query), ("name" = Option<String>, Query)),
     responses((status = 200, body = Page<Album>)))]
 pub(super) async fn list(
@@ -51,14 +51,14 @@ pub(super) async fn list(
 }
 
 /// Shows an album.
-#[utoipa::path(get, path = "/v1/albums/{album}", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
+#[utoipa::path(get, path = "/v1/albums/{album}", operation_id = "show_album", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
     responses((status = 200, body = Album), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<AlbumId>) -> Result<Json<Album>, ApiError> {
     Ok(Json(views::album(app.services.album(&caller, id)?)))
 }
 
 /// Edits an album.
-#[utoipa::path(patch, path = "/v1/albums/{album}", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
+#[utoipa::path(patch, path = "/v1/albums/{album}", operation_id = "edit_album", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
     request_body = PatchAlbum, responses((status = 200, body = Album), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn edit(
     State(app): State<App>,
@@ -70,7 +70,7 @@ pub(super) async fn edit(
 }
 
 /// Moves an album, and the photos in it, to the trash.
-#[utoipa::path(delete, path = "/v1/albums/{album}", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
+#[utoipa::path(delete, path = "/v1/albums/{album}", operation_id = "delete_album", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<AlbumId>) -> Result<StatusCode, ApiError> {
     app.services.trash_album(&caller, id).await?;

@@ -9,13 +9,13 @@ use super::error::ApiError;
 use crate::service::ServiceError;
 
 /// The process answers.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/livez", operation_id = "live", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
 /// Metadata and blob store work (each has lately written, synced and read back something small), and the server is not stopping.
-#[utoipa::path(get, path = "/readyz", tag = "health",
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = crate::api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
     if app.shutdown.is_stopping() {

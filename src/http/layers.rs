@@ -1,4 +1,4 @@
-//! What every request passes: id and log, measurement, panics caught, deadlines.
+//! What every request passes: id and log, the rest of refused bodies, measurement, panics caught, deadlines.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::{App, measure, request_id};
+use super::{App, measure, read_on, request_id};
 use crate::runtime;
 use crate::service::ServiceError;
 
@@ -21,6 +21,7 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(app.clone(), bounded_head))
         .layer(from_fn_with_state(app.clone(), measure::layer))
+        .layer(from_fn(read_on::layer))
         .layer(from_fn_with_state(app, request_id::layer))
 }
 

@@ -7,7 +7,7 @@ use super::views;
 use crate::api::Me;
 
 /// Whom the token speaks for.
-#[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = Me)), security(("token" = [])))]
+#[utoipa::path(get, path = "/v1/me", operation_id = "show_me", tag = "account", responses((status = 200, body = Me)), security(("token" = [])))]
 pub(super) async fn show(Auth(caller): Auth) -> Json<Me> {
     Json(Me { tenant: caller.owner.tenant, user: caller.owner.user, scopes: views::scopes(caller.scopes) })
 }

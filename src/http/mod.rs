@@ -18,6 +18,7 @@ mod openapi;
 mod original;
 mod photos;
 pub mod range;
+mod read_on;
 mod renditions;
 mod request_id;
 mod routes;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{admin, albums, health, me, original, photos, renditions, sending, upload, urls};
@@ -9,14 +10,14 @@ use super::{admin, albums, health, me, original, photos, renditions, sending, up
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Halidom", description = "A content-addressed photo store."),
-    modifiers(&Tokens),
+    modifiers(&Tokens, &Refusals),
     paths(
         me::show, albums::create, albums::list, albums::show, albums::edit, albums::delete, photos::list, photos::show, photos::edit,
         photos::delete, upload::create, upload::put, original::get, sending::missing, sending::link, urls::sign, renditions::get,
         admin::usage::show, admin::check::run, admin::audit::list, admin::tenants::create, admin::tenants::show, admin::tenants::list,
         admin::tenants::keys,
         admin::users::create, admin::users::show, admin::users::edit, admin::users::list, admin::tokens::create, admin::tokens::list,
-        admin::tokens::revoke, health::live, health::ready,
+        admin::tokens::revoke, health::live, health::ready, show,
     )
 )]
 struct Document;
@@ -30,11 +31,32 @@ impl Modify for Tokens {
     }
 }
 
+/// What every call that takes a token may answer.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let refusals = [("401", "No valid token"), ("403", "The token does not reach that far")];
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {
+                for (status, description) in refusals {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let refused = ResponseBuilder::new().description(description).content("application/problem+json", problem).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(refused));
+                }
+            }
+        }
+    }
+}
+
 /// The document.
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "show_openapi", tag = "health", responses((status = 200, body = Object)))]
 pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     Json(document())
 }

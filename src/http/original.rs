@@ -24,7 +24,7 @@ const PIECE: u64 = 128 << 10;
 const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// Downloads an original.
-#[utoipa::path(get, path = "/v1/photos/{photo}/original", tag = "photos", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/photos/{photo}/original", operation_id = "get_original", tag = "photos", security(("token" = [])),
     params(("photo" = uuid::Uuid, Path), ("Range" = Option<String>, Header), ("If-Range" = Option<String>, Header),
         ("If-None-Match" = Option<String>, Header), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 206, body = Vec<u8>, content_type = "image/*"), (status = 304),

@@ -14,7 +14,7 @@ use crate::model::{AlbumId, PhotoId};
 use crate::service::PhotoEdit;
 
 /// Lists an album's photos.
-#[utoipa::path(get, path = "/v1/albums/{album}/photos", tag = "photos", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/albums/{album}/photos", operation_id = "list_photos", tag = "photos", security(("token" = [])),
     params(("album" = uuid::Uuid, Path), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Photo>), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
@@ -31,7 +31,7 @@ pub(super) async fn list(
 }
 
 /// Shows a photo.
-#[utoipa::path(get, path = "/v1/photos/{photo}", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
+#[utoipa::path(get, path = "/v1/photos/{photo}", operation_id = "show_photo", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
     responses((status = 200, body = Photo), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 410, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<PhotoId>) -> Result<Json<Photo>, ApiError> {
@@ -40,7 +40,7 @@ pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id):
 }
 
 /// Edits a photo, or moves it to another album.
-#[utoipa::path(patch, path = "/v1/photos/{photo}", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
+#[utoipa::path(patch, path = "/v1/photos/{photo}", operation_id = "edit_photo", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
     request_body = PatchPhoto, responses((status = 200, body = Photo), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn edit(
     State(app): State<App>,
@@ -54,7 +54,7 @@ pub(super) async fn edit(
 }
 
 /// Moves a photo to the trash.
-#[utoipa::path(delete, path = "/v1/photos/{photo}", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
+#[utoipa::path(delete, path = "/v1/photos/{photo}", operation_id = "delete_photo", tag = "photos", security(("token" = [])), params(("photo" = uuid::Uuid, Path)),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<PhotoId>) -> Result<StatusCode, ApiError> {
     app.services.trash_photo(&caller, id).await?;

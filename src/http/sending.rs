@@ -12,7 +12,7 @@ use crate::model::AlbumId;
 use crate::service::{LinkItem, LinkOutcome};
 
 /// Which of these blobs the caller must send; the rest are pinned.
-#[utoipa::path(post, path = "/v1/blobs/missing", tag = "sending", security(("token" = [])), request_body = MissingRequest,
+#[utoipa::path(post, path = "/v1/blobs/missing", operation_id = "ask_missing", tag = "sending", security(("token" = [])), request_body = MissingRequest,
     responses((status = 200, body = Missing), (status = 413, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn missing(
     State(app): State<App>,
@@ -23,7 +23,7 @@ pub(super) async fn missing(
 }
 
 /// Makes photos of blobs that the caller owns, many in one commit.
-#[utoipa::path(post, path = "/v1/albums/{album}/photos/link", tag = "sending", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
+#[utoipa::path(post, path = "/v1/albums/{album}/photos/link", operation_id = "link_photos", tag = "sending", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
     request_body = LinkRequest, responses((status = 200, body = Linked), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn link(

@@ -1,34 +1,25 @@
 //! `POST` and `PUT` of a photo's bytes.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 
 use super::error::ApiError;
 use super::extract::{Auth, Params, PathId};
-use super::idle::{BodyError, IdleTimeout};
+use super::idle::IdleTimeout;
 use super::views::PhotoWriter;
 use super::{App, UploadOutcome, digest_header, routes};
 use crate::api::{Photo, Problem};
 use crate::model::{AlbumId, PhotoId};
-use crate::runtime;
 use crate::service::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 
 /// The header that makes a retry safe.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longer keys are refused.
 const MAX_KEY_LENGTH: usize = 255;
-/// Bytes of a refused body that are read and dropped, so that the client gets to its answer.
-const MAX_PASSED_OVER: usize = 32 << 20;
-/// And the time for it.
-const PASSING_OVER: Duration = Duration::from_secs(5);
 
 /// Under which name.
 #[derive(Debug, Deserialize)]
@@ -38,7 +29,7 @@ pub(super) struct Named {
 }
 
 /// Uploads a photo. The body is the image.
-#[utoipa::path(post, path = "/v1/albums/{album}/photos", tag = "photos", security(("token" = [])),
+#[utoipa::path(post, path = "/v1/albums/{album}/photos", operation_id = "upload_photo", tag = "photos", security(("token" = [])),
     params(("album" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name"),
         ("Content-Digest" = Option<String>, Header, description = "sha-256 (RFC 9530)"), ("X-Blake3" = Option<String>, Header),
         ("Idempotency-Key" = Option<String>, Header)),
@@ -66,7 +57,7 @@ pub(super) async fn create(
 }
 
 /// Uploads a photo under the client's own id; the same again answers the same photo.
-#[utoipa::path(put, path = "/v1/albums/{album}/photos/{photo}", tag = "photos", security(("token" = [])),
+#[utoipa::path(put, path = "/v1/albums/{album}/photos/{photo}", operation_id = "put_photo", tag = "photos", security(("token" = [])),
     params(("album" = uuid::Uuid, Path), ("photo" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name")),
     request_body(content = Vec<u8>, content_type = "image/*"),
     responses((status = 201, body = Photo), (status = 200, body = Photo, description = "The photo was there already"),
@@ -99,8 +90,8 @@ async fn receive(
         expected: expected(headers)?,
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
-    let mut body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
-    match app.services.upload(request, &mut body).await {
+    let body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
+    match app.services.upload(request, body).await {
         Ok(uploaded) => {
             app.observer.upload(outcome(&uploaded));
             let status = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -109,28 +100,11 @@ async fn receive(
             Ok((status, [(header::LOCATION, location)], Json(photo)).into_response())
         }
         Err(error) => {
-            pass_over(body).await;
             let error = ApiError::from(error);
             app.observer.upload(UploadOutcome::Refused(error.code()));
             Err(error)
         }
     }
-}
-
-/// Reads on, within bounds, what a refused client still sends: to close on it would reset the connection, and many clients would then
-/// report a broken pipe instead of the answer.
-async fn pass_over(mut body: impl Stream<Item = Result<Bytes, BodyError>> + Unpin) {
-    let reading = async {
-        let mut left = MAX_PASSED_OVER;
-        while let Some(Ok(chunk)) = body.next().await {
-            match left.checked_sub(chunk.len()) {
-                Some(rest) => left = rest,
-                None => break,
-            }
-        }
-    };
-    // Out of time is as good as out of bounds: the answer is sent either way.
-    let _ = runtime::timeout(PASSING_OVER, reading).await;
 }
 
 fn outcome(uploaded: &Uploaded) -> UploadOutcome {

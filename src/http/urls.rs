@@ -10,7 +10,7 @@ use crate::api::{Problem, SignUrl, SignedUrl};
 use crate::service::UrlOptions;
 
 /// Signs a rendition URL.
-#[utoipa::path(post, path = "/v1/urls", tag = "renditions", security(("token" = [])), request_body = SignUrl,
+#[utoipa::path(post, path = "/v1/urls", operation_id = "sign_url", tag = "renditions", security(("token" = [])), request_body = SignUrl,
     responses((status = 200, body = SignedUrl), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn sign(State(app): State<App>, Auth(caller): Auth, Body(request): Body<SignUrl>) -> Result<Json<SignedUrl>, ApiError> {
     let options = UrlOptions {

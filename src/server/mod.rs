@@ -9,14 +9,18 @@ mod observation;
 mod serve;
 mod site;
 
+use std::fmt;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, HttpLimits};
 use crate::metadata::MetadataError;
-use crate::runtime::{self, Runtime, Signals, shutdown_channel};
+use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
@@ -65,18 +69,73 @@ impl ServerError {
 /// # Errors
 /// See [`ServerError`].
 pub async fn run(config: Config) -> Result<(), ServerError> {
+    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
+    let running = start(&config, Runtime::system()).await?;
+    let admin_name = running.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    announce(&format!("listening http={} admin={admin_name}", running.http));
+    signals.next().await;
+    // Said before anything is closed, so that load balancers send no more.
+    tracing::info!("stopping: not ready any more");
+    running.begin_stop();
+    // A second signal cuts the wait short.
+    let _ = runtime::timeout(config.server.shutdown_delay, signals.next()).await;
+    tracing::info!("no new connections; running requests are finished");
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A site that serves. Dropped without [`Running::stop`], it begins to stop all the same, and nobody waits for the end.
+pub struct Running {
+    /// Where clients come in.
+    pub http: SocketAddr,
+    /// Where `/metrics` stands; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    site: Site,
+    trigger: ShutdownTrigger,
+    close: ShutdownTrigger,
+    /// Comes when the listeners and the work beside them have ended.
+    ended: BoxFuture<'static, ()>,
+}
+
+impl Running {
+    /// From here on the site says that it is not ready. It goes on to accept and to serve.
+    pub fn begin_stop(&self) {
+        self.trigger.stop();
+    }
+
+    /// Accepts nothing more, finishes what runs (within the grace), and closes the stores. The admin listener answers until the last
+    /// request has ended.
+    pub async fn stop(self) {
+        self.begin_stop();
+        self.close.stop();
+        self.ended.await;
+        self.site.close().await;
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("http", &self.http).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+/// Opens the site of these settings and its listeners, and serves.
+///
+/// # Errors
+/// See [`ServerError`].
+pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerError> {
     if config.server.peer_listen.address().is_some() {
         return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
     }
-    let runtime = Runtime::system();
     let (trigger, shutdown) = shutdown_channel();
-    let site = Site::open(&config, &runtime).await?;
+    let site = Site::open(config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
         maintenance: Arc::new(site.maintenance()),
         runtime: runtime.clone(),
-        shutdown: shutdown.clone(),
+        shutdown,
         observer,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
@@ -87,14 +146,12 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
             max_page: config.limits.max_page as usize,
         },
     });
-    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let public = serve::bind(config.server.listen).await?;
     let admin = match config.server.admin_listen.address() {
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-    let admin_name = admin.as_ref().map_or_else(|| "off".to_owned(), |listener| listener.address().to_string());
-    announce(&format!("listening http={} admin={admin_name}", public.address()));
+    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
     let background = background::start(site.services.clone(), ending.clone());
@@ -109,22 +166,14 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
             server.run().await;
         }
     });
-    signals.next().await;
-    // Said before anything is closed, so that load balancers send no more; the admin listener says it until the last request has ended.
-    tracing::info!("stopping: not ready any more");
-    trigger.stop();
-    // A second signal cuts the wait short.
-    let _ = runtime::timeout(config.server.shutdown_delay, signals.next()).await;
-    tracing::info!("no new connections; running requests are finished");
-    close.stop();
-    // A task that panicked has nothing left to drain.
-    let _ = serving.await;
-    end.stop();
-    let _ = admin_serving.await;
-    background.await;
-    site.close().await;
-    tracing::info!("stopped");
-    Ok(())
+    let ended = async move {
+        // A task that panicked has nothing left to drain.
+        let _ = serving.await;
+        end.stop();
+        let _ = admin_serving.await;
+        background.await;
+    };
+    Ok(Running { http, admin: admin_address, site, trigger, close, ended: Box::pin(ended) })
 }
 
 /// The one line on stdout, for scripts that wait for the server.

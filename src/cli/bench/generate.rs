@@ -14,7 +14,7 @@ const UNIQUE: usize = 32;
 /// A small JPEG, padded to size by comments of random bytes. Only one short comment differs from photo to photo, so that nothing is
 /// copied for each; the hash of the whole differs all the same.
 #[derive(Debug)]
-pub(super) struct Generator {
+pub struct Generator {
     seed: u64,
     before: Bytes,
     after: Bytes,
@@ -22,7 +22,10 @@ pub(super) struct Generator {
 
 impl Generator {
     /// From a drawn picture, the largest of a few that leaves room.
-    pub(super) fn drawn(size_bytes: u64, seed: u64) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Where the picture cannot be encoded.
+    pub fn drawn(size_bytes: u64, seed: u64) -> anyhow::Result<Self> {
         let mut smallest = Vec::new();
         for side in [640, 160, 16] {
             smallest = draw(side)?;
@@ -34,7 +37,7 @@ impl Generator {
     }
 
     /// From a given JPEG; `None` where it is none. Photos are never smaller than that, and up to 4 bytes short of `size_bytes`.
-    pub(super) fn of(base: &[u8], size_bytes: u64, seed: u64) -> Option<Self> {
+    pub fn of(base: &[u8], size_bytes: u64, seed: u64) -> Option<Self> {
         let rest = base.strip_prefix(&[0xff, 0xd8])?;
         // JFIF's header has to come first of all.
         let header = match rest {
@@ -59,12 +62,12 @@ impl Generator {
     }
 
     /// Bytes of every photo.
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub fn size_bytes(&self) -> u64 {
         (self.before.len() + OVERHEAD + UNIQUE + self.after.len()) as u64
     }
 
     /// The bytes of one photo.
-    pub(super) fn pieces(&self, index: u64) -> [Bytes; 3] {
+    pub fn pieces(&self, index: u64) -> [Bytes; 3] {
         let mut unique = BytesMut::with_capacity(OVERHEAD + UNIQUE);
         comment_header(&mut unique, UNIQUE);
         unique.extend_from_slice(self.derived(index).as_bytes());
@@ -72,7 +75,7 @@ impl Generator {
     }
 
     /// An id for one photo.
-    pub(super) fn id(&self, index: u64) -> [u8; 16] {
+    pub fn id(&self, index: u64) -> [u8; 16] {
         let mut id = [0; 16];
         id.copy_from_slice(&self.derived(index).as_bytes()[..16]);
         // UUIDv8 and variant, as for any id that is derived.

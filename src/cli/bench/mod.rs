@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use self::generate::Generator;
+pub use self::generate::Generator;
 use self::measure::{Measured, Plan, drive};
 use self::report::Report;
 use self::server::Metrics;

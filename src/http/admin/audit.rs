@@ -10,7 +10,7 @@ use crate::http::extract::{Auth, Paging, Params};
 use crate::http::{App, cursor, views};
 
 /// What administrators did, newest first.
-#[utoipa::path(get, path = "/v1/admin/audit", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/audit", operation_id = "list_audit", tag = "admin", security(("token" = [])),
     params(("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<AuditRecord>), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn list(

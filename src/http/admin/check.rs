@@ -10,7 +10,7 @@ use crate::http::extract::{Auth, Body};
 use crate::service::Scope;
 
 /// Checks metadata and blobs. Takes as long as it takes; changes nothing.
-#[utoipa::path(post, path = "/v1/admin/check", tag = "admin", security(("token" = [])), request_body = CheckRequest,
+#[utoipa::path(post, path = "/v1/admin/check", operation_id = "run_check", tag = "admin", security(("token" = [])), request_body = CheckRequest,
     responses((status = 200, body = CheckReport), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn run(
     State(app): State<App>,

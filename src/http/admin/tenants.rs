@@ -17,7 +17,7 @@ fn tenant(view: TenantView) -> Tenant {
 }
 
 /// Makes a tenant.
-#[utoipa::path(post, path = "/v1/admin/tenants", tag = "admin", security(("token" = [])), request_body = CreateTenant,
+#[utoipa::path(post, path = "/v1/admin/tenants", operation_id = "create_tenant", tag = "admin", security(("token" = [])), request_body = CreateTenant,
     responses((status = 201, body = Tenant), (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn create(
     State(app): State<App>,
@@ -29,7 +29,7 @@ pub(in crate::http) async fn create(
 }
 
 /// Shows a tenant.
-#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
+#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}", operation_id = "show_tenant", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
     responses((status = 200, body = Tenant), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn show(
     State(app): State<App>,
@@ -51,7 +51,7 @@ pub(in crate::http) async fn keys(State(app): State<App>, Auth(caller): Auth, Pa
 }
 
 /// Lists the tenants.
-#[utoipa::path(get, path = "/v1/admin/tenants", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/tenants", operation_id = "list_tenants", tag = "admin", security(("token" = [])),
     params(("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)), responses((status = 200, body = Page<Tenant>)))]
 pub(in crate::http) async fn list(
     State(app): State<App>,

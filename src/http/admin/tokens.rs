@@ -24,7 +24,7 @@ pub(in crate::http) struct Filter {
 }
 
 /// Makes a token; the answer is the one time that it is shown.
-#[utoipa::path(post, path = "/v1/admin/tokens", tag = "admin", security(("token" = [])), request_body = CreateToken,
+#[utoipa::path(post, path = "/v1/admin/tokens", operation_id = "create_token", tag = "admin", security(("token" = [])), request_body = CreateToken,
     responses((status = 201, body = CreatedToken), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn create(
@@ -44,7 +44,7 @@ pub(in crate::http) async fn create(
 }
 
 /// Lists a user's tokens, without their secrets.
-#[utoipa::path(get, path = "/v1/admin/tokens", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/tokens", operation_id = "list_tokens", tag = "admin", security(("token" = [])),
     params(("tenant" = Option<uuid::Uuid>, Query), ("user" = Option<uuid::Uuid>, Query)), responses((status = 200, body = Page<Token>)))]
 pub(in crate::http) async fn list(
     State(app): State<App>,
@@ -68,7 +68,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Revokes a token.
-#[utoipa::path(delete, path = "/v1/admin/tokens/{token}", tag = "admin", security(("token" = [])),
+#[utoipa::path(delete, path = "/v1/admin/tokens/{token}", operation_id = "revoke_token", tag = "admin", security(("token" = [])),
     params(("token" = uuid::Uuid, Path), ("tenant" = Option<uuid::Uuid>, Query), ("user" = Option<uuid::Uuid>, Query)),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn revoke(

@@ -9,7 +9,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::Auth;
 
 /// What the site holds.
-#[utoipa::path(get, path = "/v1/admin/usage", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/usage", operation_id = "show_usage", tag = "admin", security(("token" = [])),
     responses((status = 200, body = Stats), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn show(State(app): State<App>, Auth(caller): Auth) -> Result<Json<Stats>, ApiError> {
     let stats = app.services.stats(&caller).await?;

@@ -27,7 +27,7 @@ fn user(view: UserView) -> User {
 }
 
 /// Makes a user.
-#[utoipa::path(post, path = "/v1/admin/users", tag = "admin", security(("token" = [])), request_body = CreateUser,
+#[utoipa::path(post, path = "/v1/admin/users", operation_id = "create_user", tag = "admin", security(("token" = [])), request_body = CreateUser,
     responses((status = 201, body = User), (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn create(State(app): State<App>, Auth(caller): Auth, Body(new): Body<CreateUser>) -> Result<Response, ApiError> {
     let tenant = new.tenant.unwrap_or(caller.owner.tenant);
@@ -36,7 +36,7 @@ pub(in crate::http) async fn create(State(app): State<App>, Auth(caller): Auth, 
 }
 
 /// Shows a user.
-#[utoipa::path(get, path = "/v1/admin/users/{user}", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/users/{user}", operation_id = "show_user", tag = "admin", security(("token" = [])),
     params(("user" = uuid::Uuid, Path), ("tenant" = Option<uuid::Uuid>, Query)),
     responses((status = 200, body = User), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn show(
@@ -50,7 +50,7 @@ pub(in crate::http) async fn show(
 }
 
 /// Renames, disables or enables a user.
-#[utoipa::path(patch, path = "/v1/admin/users/{user}", tag = "admin", security(("token" = [])),
+#[utoipa::path(patch, path = "/v1/admin/users/{user}", operation_id = "edit_user", tag = "admin", security(("token" = [])),
     params(("user" = uuid::Uuid, Path), ("tenant" = Option<uuid::Uuid>, Query)), request_body = PatchUser,
     responses((status = 200, body = User), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn edit(
@@ -65,7 +65,7 @@ pub(in crate::http) async fn edit(
 }
 
 /// Lists a tenant's users.
-#[utoipa::path(get, path = "/v1/admin/users", tag = "admin", security(("token" = [])),
+#[utoipa::path(get, path = "/v1/admin/users", operation_id = "list_users", tag = "admin", security(("token" = [])),
     params(("tenant" = Option<uuid::Uuid>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<User>)))]
 pub(in crate::http) async fn list(

@@ -1,0 +1,189 @@
+//! Real and hostile files over HTTP, where a collection of them exists: every file gets its manifest's verdict as a status, nothing is left
+//! of what is refused, and the server's memory stays within what its settings allow.
+//!
+//! The collection is no part of the project. It is looked for at `HALIDOM_CORPUS`; without it the test says so and passes.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use halidom::api::Problem;
+use halidom::config::environment;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use super::harness::Server;
+use super::photos::decoded;
+
+const MIB: u64 = 1 << 20;
+/// What decoding one photo may take.
+const DECODED_MIB: u64 = 192;
+/// What originals may take that are read whole.
+const ORIGINALS_MIB: u64 = 32;
+/// What renditions may take that are kept.
+const CACHE_MIB: u64 = 1;
+/// Allowed beside what the settings bound: the code's own pages that are only touched now (RocksDB and the decoders among them), stacks
+/// of threads, buffers of connections and of RocksDB, what the allocator keeps of what was given back.
+const SLACK_MIB: u64 = 96;
+/// Files sent at once.
+const AT_ONCE: usize = 4;
+/// The manifest's date of these is not EXIF's: it comes from a maker's note of thermal cameras.
+const DATES_ELSEWHERE: [&str; 1] = ["cam_flir-iphone-device.jpg"];
+
+struct File {
+    name: String,
+    path: PathBuf,
+    columns: HashMap<String, String>,
+}
+
+impl File {
+    fn get(&self, column: &str) -> &str {
+        self.columns.get(column).map_or("", String::as_str)
+    }
+}
+
+fn manifest(folder: &Path) -> Vec<File> {
+    let manifest = std::fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
+    let mut lines = manifest.lines();
+    let header: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let file = |line: &str| {
+        let columns: HashMap<_, _> =
+            header.iter().zip(line.split('\t')).map(|(name, cell)| ((*name).to_owned(), cell.to_owned())).collect();
+        File { name: columns["file"].clone(), path: folder.join(&columns["file"]), columns }
+    };
+    lines.map(file).collect()
+}
+
+/// The most memory that a process ever had, in bytes.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+struct Sender<'a> {
+    http: Client,
+    server: &'a Server,
+    token: String,
+    album: String,
+}
+
+impl Sender<'_> {
+    async fn send(&self, file: &File) -> Response {
+        let request = self.http.post(format!("{}/v1/albums/{}/photos", self.server.url, self.album)).query(&[("name", &file.name)]);
+        request.bearer_auth(&self.token).body(std::fs::read(&file.path).unwrap()).send().await.unwrap()
+    }
+
+    /// What this file gets wrong, one line each.
+    async fn judge(&self, file: &File) -> Vec<String> {
+        let answer = self.send(file).await;
+        let (status, body) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let wrong = match (status, file.get("verdict")) {
+            (200 | 201, "refuse") => vec!["taken, must be refused".to_owned()],
+            (200 | 201, _) => self.differences(file, &serde_json::from_str(&body).unwrap()).await,
+            (413 | 415 | 422, "accept") => vec![format!("refused: {body}")],
+            (413 | 415 | 422, _) => {
+                let code = serde_json::from_str::<Problem>(&body).map(|problem| problem.code);
+                let known = matches!(code.as_deref(), Ok("too_large" | "not_an_image" | "broken_image"));
+                if known { vec![] } else { vec![format!("refused without a problem: {body}")] }
+            }
+            _ => vec![format!("{status}: {body}")],
+        };
+        wrong.into_iter().map(|wrong| format!("{}: {wrong}", file.name)).collect()
+    }
+
+    async fn differences(&self, file: &File, photo: &Value) -> Vec<String> {
+        let mut wrong = vec![];
+        let mut check = |what: &str, expected: Value, found: &Value| {
+            if expected != *found {
+                wrong.push(format!("{what}: expected {expected}, found {found}"));
+            }
+        };
+        // The sizes are those after orientation: a wrong one shows here wherever the sides are swapped, and below in the rendition.
+        let number = |column: &str| file.get(column).parse::<u64>().ok();
+        let (width, height) = (number("width"), number("height"));
+        check("hash", file.get("blake3").into(), &photo["hash"]);
+        if let (Some(width), Some(height)) = (width, height) {
+            check("size", json!([width, height]), &json!([photo["width"], photo["height"]]));
+        }
+        if !DATES_ELSEWHERE.contains(&file.name.as_str()) {
+            let date = Some(file.get("exif_date").trim_end_matches('Z')).filter(|date| !date.is_empty() && !date.starts_with("0000"));
+            // In whole seconds, and without the offset that the manifest leaves out.
+            let found = photo["taken_at"].as_str().map(|taken| taken.chars().take(19).collect::<String>());
+            check("date", date.map(|date| date.replacen(':', "-", 2).replace(' ', "T")).into(), &found.into());
+        }
+        for (column, field) in [("make", "make"), ("model", "model")] {
+            let text = Some(file.get(column).trim()).filter(|text| !text.is_empty());
+            check(field, text.into(), &photo["camera"][field]);
+        }
+        wrong.extend(self.rendition(file, photo).await);
+        wrong
+    }
+
+    /// Whatever was taken can be shown; only damage inside a large picture may show as late as here.
+    async fn rendition(&self, file: &File, photo: &Value) -> Option<String> {
+        let url = format!("{}{}", self.server.url, photo["urls"]["thumbnail"].as_str().unwrap());
+        let answer = self.http.get(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.unwrap();
+        if status != 200 {
+            let excused = file.get("verdict") == "either" && status == 422;
+            return (!excused).then(|| format!("thumbnail: {status}: {}", String::from_utf8_lossy(&body)));
+        }
+        let [width, height] = ["width", "height"].map(|side| photo[side].as_f64().unwrap());
+        let scale = (320.0 / width).min(320.0 / height).min(1.0);
+        let image = decoded(&body);
+        let apart = |found: u32, side: f64| (f64::from(found) - (side * scale).max(1.0)).abs();
+        let fits = apart(image.width(), width) <= 1.0 && apart(image.height(), height) <= 1.0;
+        (!fits).then(|| format!("thumbnail of {} x {}", image.width(), image.height()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
+    let folder = environment().get("HALIDOM_CORPUS").map(PathBuf::from).filter(|folder| folder.join("MANIFEST.tsv").is_file());
+    let Some(folder) = folder else {
+        println!("no corpus here: skipped");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mib = |count: u64| format!("{count}MiB");
+    let (decoded, originals, cache) = (mib(DECODED_MIB), mib(ORIGINALS_MIB), mib(CACHE_MIB));
+    let server = Server::start_with(
+        &data,
+        &[
+            ("HALIDOM_LOG__LEVEL", "warn"),
+            ("HALIDOM_LIMITS__MAX_UPLOAD_BYTES", &originals),
+            ("HALIDOM_LIMITS__DECODE_MEMORY_BYTES", &originals),
+            ("HALIDOM_LIMITS__MAX_DECODED_BYTES", &decoded),
+            ("HALIDOM_RENDITIONS__CONCURRENCY", "1"),
+            ("HALIDOM_RENDITIONS__CACHE_BYTES", &cache),
+        ],
+    );
+    let before = peak(server.id());
+    let http = Client::builder().retry(reqwest::retry::never()).tls_certs_only([]).build().unwrap();
+    let token = server.admin_token();
+    let api = |path: &str, body: Value| http.post(format!("{}{path}", server.url)).bearer_auth(&token).json(&body).send();
+    let album: Value = api("/v1/albums", json!({ "name": "Corpus" })).await.unwrap().json().await.unwrap();
+    let album = album["id"].as_str().unwrap().to_owned();
+    let sender = Sender { http: http.clone(), server: &server, token: token.clone(), album };
+
+    let files = manifest(&folder);
+    assert!(files.len() > 100, "only {} files: is this the corpus?", files.len());
+    let judged =
+        futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(files.iter().map(|file| sender.judge(file))), AT_ONCE);
+    let wrong: Vec<String> = futures_util::StreamExt::collect::<Vec<_>>(judged).await.concat();
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+
+    let report: Value = api("/v1/admin/check", json!({ "read_data": true })).await.unwrap().json().await.unwrap();
+    assert_eq!((&report["problems"], &report["orphans"]), (&json!(0), &json!(0)), "{report}");
+    let staged = std::fs::read_dir(data.join("blobs/staging")).unwrap().count();
+    assert_eq!(staged, 0, "nothing lies in staging");
+
+    // One decode at a time, with the originals that wait for it and what is kept. The decoder copies an original once at most: a TIFF, to
+    // read its metadata, or a JPEG without the segments that confuse the library.
+    let allowed = before + (DECODED_MIB + 2 * ORIGINALS_MIB + CACHE_MIB + SLACK_MIB) * MIB;
+    let peak = peak(server.id());
+    println!("{} files: at most {} MiB, {} at first, {} allowed", files.len(), peak / MIB, before / MIB, allowed / MIB);
+    assert!(peak <= allowed, "{} MiB, and {} at first: {} are allowed", peak / MIB, before / MIB, allowed / MIB);
+}

@@ -1,0 +1,24 @@
+//! The HTTP surface from outside: a whole site in this process, on a port of its own, and a plain HTTP client.
+//!
+//! One program, because linking the server takes longer than all of these tests together.
+
+#![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
+
+mod answer;
+mod bad_input;
+mod corpus;
+mod damage;
+mod download;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod limits;
+mod openapi;
+mod photos;
+mod privacy;
+mod renditions;
+mod scopes;
+mod signatures;
+mod site;
+mod tokens;
+mod upload;
+mod upload_refused;

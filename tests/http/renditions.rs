@@ -1,0 +1,189 @@
+//! Renditions: of the right size, the right way up, without what the photo says of its maker, made once.
+
+use futures_util::future::join_all;
+use halidom::api::Photo;
+use image::RgbImage;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::answer::answer;
+use super::photos::{decoded, fixture, fixtures, small};
+use super::site::{Caller, Site};
+
+/// The URL that the server signs.
+async fn signed(caller: &Caller, request: Value) -> String {
+    caller.post("/v1/urls", request).await.value(200)["url"].as_str().unwrap().to_owned()
+}
+
+async fn one_photo(file: &str) -> (Site, Photo) {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let photo = site.admin.uploaded(&album, file, &fixture(file)).await;
+    (site, photo)
+}
+
+/// How far two pictures of the same size are apart in the mean, in steps of 256.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.as_raw().len() as f64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sizes_formats_and_qualities() {
+    // 1,024 x 768.
+    let (site, photo) = one_photo("raccoon.jpg").await;
+    let hash = photo.hash;
+    for (request, size, kind, magic) in [
+        (json!({ "hash": hash, "width": 200 }), (200, 150), "image/jpeg", b"\xff\xd8\xff".as_slice()),
+        (json!({ "hash": hash, "height": 150, "format": "jpg" }), (200, 150), "image/jpeg", b"\xff\xd8\xff"),
+        (json!({ "hash": hash, "width": 200, "height": 200, "format": "webp" }), (200, 150), "image/webp", b"RIFF"),
+        (json!({ "hash": hash, "width": 200, "height": 100, "format": "png" }), (133, 100), "image/png", b"\x89PNG"),
+        (json!({ "hash": hash, "width": 2000 }), (1024, 768), "image/jpeg", b"\xff\xd8\xff"),
+        (json!({ "hash": hash, "width": 1, "height": 1 }), (1, 1), "image/jpeg", b"\xff\xd8\xff"),
+    ] {
+        let got = site.nobody().get(&signed(&site.admin, request.clone()).await).await;
+        let image = decoded(got.bytes(200));
+        assert_eq!((image.dimensions(), got.field("content-type")), (size, kind), "{request}");
+        assert!(got.body.starts_with(magic));
+        assert_eq!(got.field("content-length"), got.body.len().to_string());
+    }
+    let mut sizes = vec![];
+    for quality in [20, 80, 100] {
+        let url = signed(&site.admin, json!({ "hash": hash, "width": 300, "quality": quality })).await;
+        sizes.push(site.nobody().get(&url).await.bytes(200).len());
+    }
+    assert!(sizes.is_sorted() && sizes[0] * 2 < sizes[2], "quality is worth bytes: {sizes:?}");
+    for (field, value) in [("width", json!(2_049)), ("quality", json!(0)), ("quality", json!(101)), ("format", json!("bmp"))] {
+        let refused = site.admin.post("/v1/urls", json!({ "hash": hash, field: value })).await;
+        assert_eq!(refused.refused(400, "invalid").status, 400, "{field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_eight_orientations_show_the_same_picture() {
+    let site = Site::start().await;
+    let album = site.admin.album("Turned").await;
+    let mut shown: Vec<RgbImage> = vec![];
+    for orientation in 1..=8 {
+        let file = format!("orientation-{orientation}.jpg");
+        let bytes = fixture(&file);
+        let photo = site.admin.uploaded(&album, &file, &bytes).await;
+        assert_eq!((photo.width, photo.height), (480, 320), "{file}: as shown");
+        let stored = decoded(&bytes).dimensions();
+        assert_eq!(stored, if orientation < 5 { (480, 320) } else { (320, 480) }, "{file} is turned in its file");
+        for format in ["jpg", "webp", "png"] {
+            let url = signed(&site.admin, json!({ "hash": photo.hash, "width": 120, "format": format })).await;
+            let image = decoded(site.nobody().get(&url).await.bytes(200));
+            assert_eq!(image.dimensions(), (120, 80), "{file} as {format}");
+            shown.push(image);
+        }
+    }
+    let first = shown[0].clone();
+    for (number, image) in shown.iter().enumerate() {
+        let mean = difference(&first, image);
+        // Coding and scaling cost 1 to 3; a wrong turn costs the picture.
+        assert!(mean < 6.0, "orientation {}, format {}: {mean:.1} apart in the mean", number / 3 + 1, number % 3);
+    }
+    let turned = image::imageops::rotate180(&first);
+    assert!(difference(&first, &turned) > 20.0, "a wrong turn would be seen");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_the_metadata_goes_out() {
+    let site = Site::start().await;
+    let album = site.admin.album("Private").await;
+    let mut looked_at = 0;
+    for fixture in fixtures().iter().filter(|fixture| !fixture.fact("latitude").is_empty()) {
+        let words =
+            [fixture.fact("camera_make"), fixture.fact("camera_model"), "Exif", "eXIf", "EXIF", "http://ns.adobe.com", "GPS", "Photoshop"];
+        let holds = |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        assert!(holds(&fixture.bytes, words[0]), "{}: the photo says it", fixture.name);
+        let photo = site.admin.uploaded(&album, &fixture.name, &fixture.bytes).await;
+        for format in ["jpg", "webp", "png"] {
+            // Also at full size, where nothing would have to be resized.
+            for width in [100, 2_000] {
+                let url = signed(&site.admin, json!({ "hash": photo.hash, "width": width, "format": format })).await;
+                let image = site.nobody().get(&url).await;
+                let found: Vec<_> = words.iter().filter(|word| holds(image.bytes(200), word)).collect();
+                assert!(found.is_empty(), "{} as {format}: {found:?}", fixture.name);
+            }
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at >= 5, "only {looked_at} fixtures have a position");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_ask_at_once_wait_for_one_render() {
+    let (site, photo) = one_photo("retina.jpg").await;
+    let renders = || site.metric("halidom_renditions_total{outcome=\"rendered\"}");
+    let nobody = site.nobody();
+    for (round, format) in ["jpg", "webp", "png"].into_iter().enumerate() {
+        let url = signed(&site.admin, json!({ "hash": photo.hash, "width": 700, "format": format })).await;
+        let answers = join_all((0..12).map(|_| nobody.get(&url))).await;
+        let first = answers[0].bytes(200);
+        assert!(answers.iter().all(|answer| answer.bytes(200) == first));
+        assert_eq!(renders().await, round as f64 + 1.0, "{format}");
+    }
+    let url = signed(&site.admin, json!({ "hash": photo.hash, "width": 700, "format": "jpg" })).await;
+    nobody.get(&format!("{url}?v=2")).await.bytes(200);
+    assert_eq!(renders().await, 3.0, "it lies in the cache");
+    assert_eq!(site.metric("halidom_render_duration_seconds_count").await, 3.0);
+    assert!(site.metric("halidom_rendition_cache_bytes").await > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_format_the_client_chooses() {
+    let (site, photo) = one_photo("clock.jpg").await;
+    let url = signed(&site.admin, json!({ "hash": photo.hash, "width": 50 })).await;
+    // The server names a format in what it signs, and what the URL names goes over what the client likes.
+    let jpeg = site.nobody().get_with(&url, &[("accept", "image/webp")]).await;
+    assert_eq!((jpeg.status, jpeg.field("content-type"), jpeg.field("vary")), (200, "image/jpeg", "accept"));
+    let (site, key) = site.with_signing_key(halidom::model::TenantId::DEFAULT).await;
+    let url = super::signatures::url(&key, &format!("/w:50/plain/{}", photo.hash));
+    for (accept, kind) in [
+        ("image/avif,image/webp,image/apng,*/*;q=0.8", "image/webp"),
+        ("*/*", "image/jpeg"),
+        ("image/*", "image/jpeg"),
+        ("image/png, image/jpeg;q=0.5", "image/png"),
+        ("image/webp;q=0", "image/jpeg"),
+    ] {
+        let got = site.nobody().get_with(&url, &[("accept", accept)]).await;
+        assert_eq!((got.status, got.field("content-type"), got.field("vary")), (200, kind, "accept"), "{accept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renditions_are_kept_for_long_and_asked_for_in_parts() {
+    let (site, photo) = one_photo("clock.jpg").await;
+    let nobody = site.nobody();
+    let url = &photo.urls.thumbnail;
+    let got = nobody.get(url).await;
+    let bytes = got.bytes(200);
+    for (field, value) in [
+        ("cache-control", "public, max-age=31536000, immutable"),
+        ("access-control-allow-origin", "*"),
+        ("cross-origin-resource-policy", "cross-origin"),
+        ("accept-ranges", "bytes"),
+    ] {
+        assert_eq!(got.field(field), value, "{field}");
+    }
+    let tag = got.field("etag");
+    assert!(tag.starts_with('"') && tag.len() > 20, "a strong tag: {tag}");
+    let unchanged = nobody.get_with(url, &[("if-none-match", tag)]).await;
+    assert_eq!((unchanged.status, unchanged.field("etag")), (304, tag));
+    nobody.get_with(url, &[("if-match", "\"a\"")]).await.refused(412, "precondition_failed");
+    let part = nobody.get_with(url, &[("range", "bytes=10-19")]).await;
+    assert_eq!((part.bytes(206), part.field("content-range")), (&bytes[10..20], format!("bytes 10-19/{}", bytes.len()).as_str()));
+    nobody.get_with(url, &[("range", "bytes=9999999-")]).await.refused(416, "range_not_satisfiable");
+    let head = answer(nobody.call(Method::HEAD, url)).await;
+    assert_eq!((head.status, head.body.len(), head.field("content-length")), (200, 0, bytes.len().to_string().as_str()));
+
+    // Not in the cache of another recipe, nor in that of another photo.
+    let preview = nobody.get(&photo.urls.preview).await;
+    assert_ne!(preview.field("etag"), tag);
+    let album = site.admin.album("Other").await;
+    let other = site.admin.uploaded(&album, "other.jpg", &small(1)).await;
+    assert_ne!(nobody.get(&other.urls.thumbnail).await.field("etag"), tag);
+}
