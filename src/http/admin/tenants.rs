@@ -40,7 +40,7 @@ pub(in crate::http) async fn show(
 }
 
 /// Hands out the keys that sign a tenant's rendition URLs.
-#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}/keys", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
+#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}/keys", operation_id = "show_signing_keys", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
     responses((status = 200, body = SigningKeys), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn keys(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<TenantId>) -> Result<Response, ApiError> {
