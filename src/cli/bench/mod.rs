@@ -94,19 +94,19 @@ pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Res
         None => Generator::drawn(options.size, seed)?,
     };
     let object_bytes = photos.size_bytes();
-    let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
-    let client = session.client.clone().with_settings(ClientSettings { retry: once, ..ClientSettings::default() });
-    let request = CreateAlbum { name: format!("bench {seed:016x}"), id: None, description: None };
-    let album = client.create_album(&request).await.context("could not make an album to measure in")?.id;
-
     let metrics = match &options.metrics {
         Some(url) => Some(Metrics::at(url, &session.runtime).await?),
-        None => match server::default_address(client.server()) {
+        None => match server::default_address(session.client.server()) {
             // Nobody asked for it: where there is none, there is no CPU time.
             Some(url) => Metrics::at(&url, &session.runtime).await.ok(),
             None => None,
         },
     };
+    let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
+    let client = session.client.clone().with_settings(ClientSettings { retry: once, ..ClientSettings::default() });
+    let request = CreateAlbum { name: format!("bench {seed:016x}"), id: None, description: None };
+    let album = client.create_album(&request).await.context("could not make an album to measure in")?.id;
+
     let measured = measure(&options, session, &Site { client: client.clone(), album, photos: Arc::new(photos), metrics }).await;
     if !options.keep {
         client.delete_album(album).await.context("could not delete the album that was measured in")?;
