@@ -37,6 +37,28 @@ pub struct CreateTenant {
     pub name: String,
 }
 
+/// What signs rendition URLs, in hexadecimal digits: what imgproxy's client libraries call key and salt.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SigningKey {
+    /// Of the HMAC-SHA256.
+    pub key: String,
+    /// What stands before the path.
+    pub salt: String,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey(secret)")
+    }
+}
+
+/// A tenant's signing keys. Any of them signs URLs that are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SigningKeys {
+    /// The keys.
+    pub items: Vec<SigningKey>,
+}
+
 /// A user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {

@@ -12,7 +12,9 @@ mod problem;
 mod sending;
 mod urls;
 
-pub use admin::{AuditRecord, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, Scope, Stats, Tenant, Token, User};
+pub use admin::{
+    AuditRecord, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, Scope, SigningKey, SigningKeys, Stats, Tenant, Token, User,
+};
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};
 pub use me::Me;

@@ -4,6 +4,7 @@ use futures_util::TryStreamExt;
 
 use super::exit::Outcome;
 use super::global::Session;
+use super::resolve;
 use crate::api::{CreateTenant, Tenant};
 
 /// Make and list tenants (for administrators)
@@ -22,6 +23,11 @@ enum TenantCommand {
     },
     /// List the tenants
     List,
+    /// Print the keys that sign a tenant's thumbnail URLs: secrets, for its web servers
+    Keys {
+        /// Its id or name; absent: your token's own
+        tenant: Option<String>,
+    },
 }
 
 pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Result<Outcome> {
@@ -35,6 +41,17 @@ pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Re
             let tenants: Vec<Tenant> = client.tenants().try_collect().await.context("could not list the tenants")?;
             output.list(&tenants, ["ID", "NAME", "CREATED"], |tenant| {
                 [tenant.id.to_string(), tenant.name.clone(), tenant.created_at.clone()]
+            })?;
+        }
+        TenantCommand::Keys { tenant } => {
+            let tenant = match resolve::maybe_tenant(client, tenant.as_deref()).await? {
+                Some(tenant) => tenant,
+                None => client.me().await.context("could not ask whom the token speaks for")?.tenant,
+            };
+            let keys = client.signing_keys(tenant).await.context("could not get the tenant's keys")?;
+            output.either(&keys, |keys| {
+                let lines = keys.items.iter().map(|key| format!("IMGPROXY_KEY={}\nIMGPROXY_SALT={}\n", key.key, key.salt));
+                lines.collect::<Vec<_>>().join("\n")
             })?;
         }
     }

@@ -5,7 +5,8 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, Stats, Tenant, Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, SigningKeys, Stats, Tenant,
+    Token, User,
 };
 use crate::model::{TenantId, TokenId, UserId};
 
@@ -25,6 +26,11 @@ impl Client {
     /// One tenant.
     pub async fn tenant(&self, tenant: TenantId) -> Result<Tenant, ClientError> {
         self.json(Call::get(format!("admin/tenants/{tenant}"))).await
+    }
+
+    /// The keys that sign a tenant's rendition URLs.
+    pub async fn signing_keys(&self, tenant: TenantId) -> Result<SigningKeys, ClientError> {
+        self.json(Call::get(format!("admin/tenants/{tenant}/keys"))).await
     }
 
     /// The users of a tenant; absent: of the token's.

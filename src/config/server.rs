@@ -38,7 +38,7 @@ pub struct ServerConfig {
     /// How long a connection may stay open between requests.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Connections at once, over all listeners; more wait in the kernel's queue.
+    /// Connections of clients at once; more wait in the kernel's queue. The admin listener has some of its own.
     pub max_connections: u32,
     /// Size of a request's head: its line and all its fields.
     pub max_header_bytes: ByteSize,

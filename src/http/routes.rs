@@ -28,6 +28,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/audit", get(admin::audit::list))
         .route("/v1/admin/tenants", get(admin::tenants::list).post(admin::tenants::create))
         .route("/v1/admin/tenants/{tenant}", get(admin::tenants::show))
+        .route("/v1/admin/tenants/{tenant}/keys", get(admin::tenants::keys))
         .route("/v1/admin/users", get(admin::users::list).post(admin::users::create))
         .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
         .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))

@@ -83,17 +83,6 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
     })
 }
 
-/// Memory that [`placeholder`] may take beside the file itself, for the permit of whoever calls it: an upper bound. A JPEG comes out at an
-/// eighth of its size, but where it is progressive all its coefficients lie in memory: two bytes each, three a pixel at most.
-pub fn placeholder_bytes(inspection: &Inspection) -> u64 {
-    let pixels = u64::from(inspection.width) * u64::from(inspection.height);
-    match inspection.format {
-        Format::Jpeg => pixels * 6,
-        // Up to eight bytes a pixel, and the picture in eight bits a sample beside it.
-        _ => pixels * 12,
-    }
-}
-
 /// The ThumbHash of a photo, by decoding it: for those that [`inspect`] left without. Costs as much as a small [`super::render`].
 ///
 /// # Errors

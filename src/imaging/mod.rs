@@ -28,7 +28,7 @@ mod structure;
 pub use encode::OutputFormat;
 pub use error::{Extent, ImagingError};
 pub use fit::fit;
-pub use inspect::{Inspection, inspect, placeholder, placeholder_bytes};
+pub use inspect::{Inspection, inspect, placeholder};
 pub use limits::Limits;
 pub use render::{Recipe, Rendered, render};
 pub use sniff::{SNIFF_BYTES, sniff};

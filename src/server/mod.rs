@@ -156,8 +156,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (end, ending) = shutdown_channel();
     let background = background::start(site.services.clone(), ending.clone());
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
-    let served = serve::Server::new(public, http::router(app.clone()), limits.clone(), closing);
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), limits, ending));
+    let admin_limits = limits.for_admin();
+    let served = serve::Server::new(public, http::router(app.clone()), limits, closing);
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), admin_limits, ending));
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {

@@ -18,6 +18,8 @@ use crate::runtime::{self, Clock, Shutdown};
 
 /// Pause after an accept failed (no file descriptor left, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of the admin listener at once.
+const ADMIN_CONNECTIONS: usize = 64;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 
@@ -45,7 +47,6 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Bound, ServerError> {
 /// What a listener bounds.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// Shared by all listeners.
     connections: Arc<Semaphore>,
     patience: Patience,
     clock: Clock,
@@ -62,6 +63,11 @@ impl Limits {
             max_header_bytes: config.max_header_bytes.as_usize(),
             grace: config.shutdown_grace,
         }
+    }
+
+    /// The same for the admin listener, with connections of its own: when clients take all of theirs, somebody has to be able to look.
+    pub(super) fn for_admin(&self) -> Self {
+        Self { connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)), ..self.clone() }
     }
 }
 

@@ -19,8 +19,8 @@ use super::{ServiceError, Services, mib};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
-/// How long an upload waits for the memory to make its placeholder in, and for the making: past either the photo goes without.
-const PLACEHOLDER_WAIT: Duration = Duration::from_secs(1);
+/// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
+const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
 /// How often a row may change under an upload before it gives up.
 const MAX_RECHECKS: usize = 8;
 
@@ -179,31 +179,19 @@ impl Services {
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
-        let mut inspection = {
-            let _memory = self.decode_permit(size).await?;
-            let bytes = staged.contents().await?;
-            let limits = self.limits.imaging.clone();
-            self.pools.imaging.run(move || imaging::inspect(&bytes, &limits)).await??
-        };
+        let memory = self.decode_permit(size).await?;
+        let bytes = staged.contents().await?;
+        let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
+        let mut inspection = self.pools.imaging.run(move || imaging::inspect(&whole, &limits)).await??;
         if inspection.placeholder.is_none() {
-            inspection.placeholder = self.placeholder(staged, size, &inspection).await?;
+            inspection.placeholder = self.placeholder(bytes, memory).await;
         }
         Ok(inspection)
     }
 
     /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
     /// too long there is none: a blur is no reason to refuse a photo that was found sound.
-    ///
-    /// # Errors
-    /// Where the staged bytes cannot be read any more.
-    async fn placeholder(&self, staged: &mut dyn Staged, size: u64, found: &Inspection) -> Result<Option<Vec<u8>>, ServiceError> {
-        let cost = size.saturating_add(imaging::placeholder_bytes(found));
-        let Some(memory) = runtime::timeout(PLACEHOLDER_WAIT, self.decode_permit(cost)).await.transpose()? else {
-            tracing::debug!("no placeholder: no memory in time");
-            return Ok(None);
-        };
-        // Not given up half way: the staged copy would be lost with it.
-        let bytes = staged.contents().await?;
+    async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
         let limits = self.limits.imaging.clone();
         let making = self.pools.imaging.run(move || {
             // Held to the decoder's end, also where nobody waits for it any more.
@@ -211,12 +199,12 @@ impl Services {
             imaging::placeholder(&bytes, &limits)
         });
         match runtime::timeout(PLACEHOLDER_WAIT, making).await {
-            Some(Ok(Ok(placeholder))) => return Ok(Some(placeholder)),
+            Some(Ok(Ok(placeholder))) => return Some(placeholder),
             Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
             Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
             None => tracing::debug!("no placeholder in time"),
         }
-        Ok(None)
+        None
     }
 
     /// A share of the memory in which whole originals may lie.

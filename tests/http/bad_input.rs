@@ -36,11 +36,11 @@ async fn json_that_is_none_or_other_than_expected() {
     post("application/json", b"\xff\xfe".to_vec()).await.refused(400, "malformed");
     post("application/json", "[".repeat(50_000).into()).await.refused(400, "malformed");
     post("text/plain", br#"{"name": "a"}"#.to_vec()).await.refused(415, "not_json");
-    // The limit of tests is 64 KiB, of 200 characters a name's.
+    // The limit of tests is 64 KiB, of 255 bytes of UTF-8 a name's, of 4,096 a description's.
     post("application/json", format!(r#"{{"name": "{}"}}"#, "a".repeat(70_000)).into()).await.refused(413, "too_large");
-    site.admin.post("/v1/albums", json!({ "name": "x".repeat(201) })).await.refused(400, "invalid");
-    site.admin.post("/v1/albums", json!({ "name": "é".repeat(200) })).await.value(201);
-    site.admin.post("/v1/albums", json!({ "name": "a", "description": "x".repeat(2_001) })).await.refused(400, "invalid");
+    site.admin.post("/v1/albums", json!({ "name": "x".repeat(256) })).await.refused(400, "invalid");
+    site.admin.post("/v1/albums", json!({ "name": "é".repeat(127) })).await.value(201);
+    site.admin.post("/v1/albums", json!({ "name": "a", "description": "x".repeat(4_097) })).await.refused(400, "invalid");
     assert_eq!(site.admin.get("/v1/albums").await.value(200)["items"].as_array().unwrap().len(), 1);
 }
 

@@ -43,6 +43,7 @@ const TABLE: [Row; 33] = [
     ("GET", "/v1/admin/tenants", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/tenants", r#"{"name": "new"}"#, [401, 403, 403, 403, 201]),
     ("GET", "/v1/admin/tenants/{tenant}", "", [401, 403, 403, 200, 200]),
+    ("GET", "/v1/admin/tenants/{tenant}/keys", "", [401, 403, 403, 200, 200]),
     ("GET", "/v1/admin/users", "", [401, 403, 403, 200, 200]),
     ("POST", "/v1/admin/users", r#"{"name": "new of {caller}"}"#, [401, 403, 403, 201, 201]),
     ("GET", "/v1/admin/users/{user}", "", [401, 403, 403, 200, 200]),
@@ -157,6 +158,7 @@ async fn nobody_reaches_past_its_tenant() {
         for id in [tenant.as_str(), unknown] {
             for (method, path, body) in [
                 (Method::GET, format!("/v1/admin/tenants/{id}"), Value::Null),
+                (Method::GET, format!("/v1/admin/tenants/{id}/keys"), Value::Null),
                 (Method::GET, format!("/v1/admin/users?tenant={id}"), Value::Null),
                 (Method::GET, format!("/v1/admin/users/{user}?tenant={id}"), Value::Null),
                 (Method::PATCH, format!("/v1/admin/users/{user}?tenant={id}"), json!({ "disabled": true })),

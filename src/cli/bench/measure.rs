@@ -35,6 +35,8 @@ pub(super) struct Measured {
     pub(super) elapsed: Duration,
     /// CPU time of this process meanwhile, in user and system mode; `None` where the system does not say.
     pub(super) cpu: Option<Duration>,
+    /// CPU time of the server meanwhile; `None` where it was not asked or does not say.
+    pub(super) server_cpu: Option<Duration>,
 }
 
 /// Makes requests (which answer how many bytes they carried) from so many workers at once, each beginning the next one when the last

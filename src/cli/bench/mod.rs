@@ -3,6 +3,7 @@
 mod generate;
 mod measure;
 mod report;
+mod server;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap::{Args, ValueEnum};
 pub use self::generate::Generator;
 use self::measure::{Measured, Plan, drive};
 use self::report::Report;
+use self::server::Metrics;
 use super::exit::{Outcome, UsageError};
 use super::global::Session;
 use super::units::{parse_bytes, parse_duration};
@@ -54,6 +56,9 @@ pub(super) struct BenchOptions {
     /// The photos follow from it; drawn where absent, so that every run sends new ones
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// The server's admin listener, for its CPU time [default: the port after the server's own, where that answers]
+    #[arg(long, value_name = "URL")]
+    metrics: Option<String>,
     /// Keep the album
     #[arg(long)]
     keep: bool,
@@ -76,6 +81,7 @@ struct Site {
     client: Client,
     album: AlbumId,
     photos: Arc<Generator>,
+    metrics: Option<Metrics>,
 }
 
 pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Result<Outcome> {
@@ -88,12 +94,20 @@ pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Res
         None => Generator::drawn(options.size, seed)?,
     };
     let object_bytes = photos.size_bytes();
+    let metrics = match &options.metrics {
+        Some(url) => Some(Metrics::at(url, &session.runtime).await?),
+        None => match server::default_address(session.client.server()) {
+            // Nobody asked for it: where there is none, there is no CPU time.
+            Some(url) => Metrics::at(&url, &session.runtime).await.ok(),
+            None => None,
+        },
+    };
     let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
     let client = session.client.clone().with_settings(ClientSettings { retry: once, ..ClientSettings::default() });
     let request = CreateAlbum { name: format!("bench {seed:016x}"), id: None, description: None };
     let album = client.create_album(&request).await.context("could not make an album to measure in")?.id;
 
-    let measured = measure(&options, session, &Site { client: client.clone(), album, photos: Arc::new(photos) }).await;
+    let measured = measure(&options, session, &Site { client: client.clone(), album, photos: Arc::new(photos), metrics }).await;
     if !options.keep {
         client.delete_album(album).await.context("could not delete the album that was measured in")?;
     }
@@ -109,11 +123,15 @@ async fn measure(options: &BenchOptions, session: &Session, site: &Site) -> anyh
     let clock = &session.runtime.clock;
     if options.what == What::Upload {
         let site = site.clone();
-        return Ok(drive(plan, clock, move |index| {
-            let site = site.clone();
-            async move { site.send(index).await.map(|_| site.photos.size_bytes()) }
-        })
-        .await);
+        let metrics = site.metrics.clone();
+        return watched(
+            metrics.as_ref(),
+            drive(plan, clock, move |index| {
+                let site = site.clone();
+                async move { site.send(index).await.map(|_| site.photos.size_bytes()) }
+            }),
+        )
+        .await;
     }
 
     let objects = prepare(site, options.objects.max(1), plan.concurrency).await.context("could not upload the photos to measure with")?;
@@ -129,12 +147,24 @@ async fn measure(options: &BenchOptions, session: &Session, site: &Site) -> anyh
         }
         urls.into()
     };
-    Ok(drive(plan, clock, move |index| {
-        let (client, urls) = (client.clone(), urls.clone());
-        let place = usize::try_from(index).unwrap_or_default() % urls.len();
-        async move { client.get_once(&urls[place], drop).await }
-    })
-    .await)
+    watched(
+        site.metrics.as_ref(),
+        drive(plan, clock, move |index| {
+            let (client, urls) = (client.clone(), urls.clone());
+            let place = usize::try_from(index).unwrap_or_default() % urls.len();
+            async move { client.get_once(&urls[place], drop).await }
+        }),
+    )
+    .await
+}
+
+/// Measures what the server uses meanwhile, too. Everything that it does counts, also for others.
+async fn watched(metrics: Option<&Metrics>, driving: impl Future<Output = Measured>) -> anyhow::Result<Measured> {
+    let Some(metrics) = metrics else { return Ok(driving.await) };
+    let before = metrics.used().await?;
+    let mut measured = driving.await;
+    measured.server_cpu = metrics.used().await?.since(before);
+    Ok(measured)
 }
 
 /// Uploads photos to measure with; not measured.

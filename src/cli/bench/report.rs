@@ -30,6 +30,8 @@ pub(super) struct Report {
     latency_seconds: Latency,
     /// CPU time of the client, not of the server.
     client_cpu_seconds: Option<f64>,
+    /// CPU time of the server meanwhile, all that it did.
+    server_cpu_seconds: Option<f64>,
 }
 
 /// Percentiles: the smallest value that so many of a hundred did not exceed.
@@ -43,7 +45,7 @@ struct Latency {
 
 impl Report {
     pub(super) fn new(what: String, concurrency: usize, object_bytes: u64, seed: u64, measured: Measured) -> Self {
-        let Measured { latencies, bytes, errors, elapsed, cpu } = measured;
+        let Measured { latencies, bytes, errors, elapsed, cpu, server_cpu } = measured;
         let (requests, seconds) = (latencies.len() as u64, elapsed.as_secs_f64());
         let per_second = |amount: u64| if seconds > 0.0 { amount as f64 / seconds } else { 0.0 };
         let at = |percent| percentile(&latencies, percent).as_secs_f64();
@@ -61,6 +63,7 @@ impl Report {
             bytes_per_second: per_second(bytes),
             latency_seconds: Latency { p50: at(50), p90: at(90), p99: at(99), max: at(100) },
             client_cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
+            server_cpu_seconds: server_cpu.map(|cpu| cpu.as_secs_f64()),
         }
     }
 
@@ -75,9 +78,21 @@ impl Report {
             ("bytes", Some(format!("{}, {:.1} MB a second", units::bytes(self.bytes), self.bytes_per_second / 1e6))),
             ("errors", Some(if errors.is_empty() { "0".into() } else { errors.join(", ") })),
             ("latency", Some(format!("p50 {}, p90 {}, p99 {}, max {}", ms(p50), ms(p90), ms(p99), ms(max)))),
+            ("server CPU", self.server_cpu_seconds.map(|seconds| self.server_cpu(seconds))),
             ("client CPU", self.client_cpu_seconds.map(|seconds| format!("{seconds:.2} s"))),
             ("seed", Some(self.seed.to_string())),
         ])
+    }
+
+    fn server_cpu(&self, seconds: f64) -> String {
+        let mut text = format!("{seconds:.2} s");
+        if self.requests > 0 {
+            text += &format!(", {:.2} ms a request", seconds * 1_000.0 / self.requests as f64);
+        }
+        if self.bytes > 0 {
+            text += &format!(", {:.2} s a GB", seconds * 1e9 / self.bytes as f64);
+        }
+        text
     }
 }
 
@@ -108,9 +123,11 @@ mod tests {
             errors: BTreeMap::from([("no_space".to_owned(), 2)]),
             elapsed: Duration::from_secs(2),
             cpu: None,
+            server_cpu: Some(Duration::from_millis(50)),
         };
         let report = Report::new("upload".into(), 1, 400, 7, measured);
         assert_eq!((report.requests, report.errors, report.requests_per_second, report.bytes_per_second), (10, 2, 5.0, 2_000.0));
         assert!(report.text().contains("2 no_space"), "{}", report.text());
+        assert!(report.text().contains("0.05 s, 5.00 ms a request, 12500.00 s a GB"), "{}", report.text());
     }
 }

@@ -2,8 +2,13 @@
 
 use futures_util::poll;
 
+use super::super::column::{Column as _, HeadsOf};
+use super::super::engine::Batch;
 use super::super::memory::Fault;
+use super::super::record::Heads;
 use super::*;
+use crate::model::Hlc;
+use crate::model::album::AlbumEdit;
 
 #[tokio::test]
 async fn a_later_request_of_a_group_sees_the_earlier_and_not_the_refused() {
@@ -230,4 +235,90 @@ async fn a_request_whose_asker_has_gone_is_done() {
     held.release();
     settle(&metadata).await;
     assert!(metadata.read().album(owner(1), album(1)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_request_that_contradicts_itself_is_refused_whole() {
+    let metadata = open_over(MemoryEngine::new(), 11);
+    create_album(&metadata, owner(1), album(1), "before").await;
+    let renamed = |tx: &Transaction<'_>, name: &str| {
+        let found = tx.album(owner(1), album(1)).unwrap().unwrap();
+        found.edit(tx.stamp(), &AlbumEdit { name: Some(name.to_owned()), description: None })
+    };
+    let twice = metadata.write("rename twice", move |tx| {
+        let (one, other) = (renamed(tx, "one"), renamed(tx, "other"));
+        tx.apply_all(one)?;
+        tx.apply_all(other)
+    });
+    let contradiction = |result: Result<(), WriteError<MetadataError>>| {
+        assert!(matches!(result, Err(WriteError::Failed(MetadataError::Contradiction { .. }))), "{result:?}");
+    };
+    contradiction(twice.await);
+    let created = metadata.write("create twice", |tx| {
+        for name in ["one", "other"] {
+            tx.apply(NewAlbum { name: name.to_owned(), description: String::new() }.create(owner(1), album(2), tx.stamp()))?;
+        }
+        Ok(())
+    });
+    contradiction(created.await);
+    let read = metadata.read();
+    assert_eq!(read.album(owner(1), album(1)).unwrap().unwrap().name, "before");
+    assert_eq!(read.album(owner(1), album(2)).unwrap(), None);
+    let same = metadata.write("say it twice", move |tx| {
+        let (one, again) = (renamed(tx, "after"), renamed(tx, "after"));
+        tx.apply_all(one)?;
+        tx.apply_all(again)
+    });
+    same.await.unwrap();
+    assert_eq!(metadata.read().album(owner(1), album(1)).unwrap().unwrap().name, "after");
+    assert_sound(&metadata);
+}
+
+#[tokio::test]
+async fn at_the_end_of_logical_time_nothing_is_written_and_nothing_wraps() {
+    let engine = MemoryEngine::new();
+    open_over(engine.clone(), 12).close();
+    let heads = Heads { hlc: Hlc(u64::MAX - 1), ..super::super::writer::read_heads(&engine).unwrap() };
+    let mut batch = Batch::default();
+    batch.put(HeadsOf::ID, ().to_key(), heads.to_value());
+    engine.write(batch, true).unwrap();
+    let metadata = open_over(engine, 13);
+    create_album(&metadata, owner(1), album(1), "the last").await;
+    assert_eq!(metadata.read().album(owner(1), album(1)).unwrap().unwrap().created.hlc, Hlc(u64::MAX));
+    let next = metadata.write("one more", |tx| tx.apply(NewAlbum::default().create(owner(1), album(2), tx.stamp())));
+    assert!(matches!(next.await, Err(WriteError::Failed(MetadataError::Damaged { .. }))));
+    assert_eq!(metadata.read().album(owner(1), album(2)).unwrap(), None);
+    assert_eq!(metadata.read().album(owner(1), album(1)).unwrap().unwrap().name, "the last", "reading goes on");
+}
+
+#[derive(Debug, Default)]
+struct Notes(std::sync::Mutex<Vec<String>>);
+
+impl WriteObserver for Notes {
+    fn request(&self, outcome: RequestOutcome) {
+        self.0.lock().unwrap().push(outcome.as_str().to_owned());
+    }
+
+    fn batch(&self, requests: usize, _: std::time::Duration, written: bool) {
+        self.0.lock().unwrap().push(format!("{requests} {}", if written { "written" } else { "lost" }));
+    }
+}
+
+#[tokio::test]
+async fn what_the_writer_does_is_told() {
+    let engine = MemoryEngine::new();
+    let metadata = open_over(engine.clone(), 14);
+    let notes = Arc::<Notes>::default();
+    metadata.observe(notes.clone());
+    let told = || std::mem::take(&mut *notes.0.lock().unwrap());
+    create_album(&metadata, owner(1), album(1), "one").await;
+    assert_eq!(told(), ["accepted", "1 written"]);
+    metadata.write("no", |_| Err::<(), _>(())).await.unwrap_err();
+    assert_eq!(told(), ["refused"]);
+    let panicked = metadata.write("fall over", |_| -> Result<(), MetadataError> { panic!("on purpose") });
+    panicked.await.unwrap_err();
+    assert_eq!(told(), ["panicked"]);
+    engine.fail_write(0, Fault::NoSpace);
+    metadata.write("album", |tx| tx.apply(NewAlbum::default().create(owner(1), album(2), tx.stamp()))).await.unwrap_err();
+    assert_eq!(told(), ["accepted", "1 lost"]);
 }

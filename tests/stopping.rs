@@ -1,0 +1,113 @@
+//! Readiness and the orderly stop of a real server.
+
+#![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
+
+mod harness;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use harness::{Server, wire};
+use serde_json::json;
+
+fn photo() -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos");
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let jpegs = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "jpg"));
+    std::fs::read(jpegs.min_by_key(|entry| (entry.metadata().unwrap().len(), entry.file_name())).unwrap().path()).unwrap()
+}
+
+fn ready(url: &str) -> (u16, String) {
+    let answer = wire::get(url, "/readyz", &[]);
+    (answer.status, answer.text())
+}
+
+#[test]
+fn a_stop_says_so_first_and_lets_an_upload_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start_with(&data, &[("HALIDOM_SERVER__SHUTDOWN_DELAY", "2s")]);
+    let auth = format!("Bearer {}", server.admin_token());
+    let auth = ("authorization", auth.as_str());
+    let made = wire::call(&server.url, "POST", "/v1/albums", &[auth, ("content-type", "application/json")], br#"{"name": "last"}"#);
+    let album = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(ready(&server.url).0, 200);
+    assert_eq!(ready(&server.admin_url).0, 200);
+
+    let (photo, mut stream) = (photo(), wire::connect(&server.url));
+    let length = photo.len().to_string();
+    let head = wire::head("POST", &format!("/v1/albums/{album}/photos?name=last.jpg"), &[auth, ("content-length", &length)]);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&photo[..1_000]).unwrap();
+    while !server.metrics().contains("halidom_queue_running{queue=\"uploads\"} 1\n") {}
+
+    let (url, admin_url) = (server.url.clone(), server.admin_url.clone());
+    server.terminate();
+    while ready(&admin_url).0 != 503 {}
+    // The public listener is still open, and says the same, until the delay has passed.
+    let (status, text) = ready(&url);
+    assert!(status == 503 && text.contains("shutting down"), "{status} {text}");
+    while wire::is_open(&url) {}
+    let (status, text) = ready(&admin_url);
+    assert!(status == 503 && text.contains("shutting down"), "also while it drains: {status} {text}");
+    assert!(wire::get(&admin_url, "/metrics", &[]).text().contains("halidom_ready 0\n"));
+    assert_eq!(wire::get(&admin_url, "/livez", &[]).status, 200);
+
+    stream.write_all(&photo[1_000..]).unwrap();
+    let answer = wire::answer(stream);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let (id, hash) = (answer.json()["id"].as_str().unwrap().to_owned(), answer.json()["hash"].clone());
+    assert!(server.ended().success());
+
+    let server = Server::start(&data);
+    let found = wire::get(&server.url, &format!("/v1/photos/{id}"), &[auth]);
+    assert_eq!((found.status, found.json()["hash"].clone()), (200, hash));
+}
+
+#[test]
+fn a_store_that_is_gone_makes_it_unready_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    assert_eq!(ready(&server.url).0, 200);
+    // As when another disk was mounted over it.
+    std::fs::rename(data.join("blobs"), data.join("elsewhere")).unwrap();
+    while ready(&server.url).0 != 503 {}
+    let answer = wire::get(&server.url, "/readyz", &[]);
+    assert_eq!((answer.status, answer.code()), (503, "unavailable".to_owned()));
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(wire::get(&server.url, "/livez", &[]).status, 200, "restarting it would not help");
+    std::fs::rename(data.join("elsewhere"), data.join("blobs")).unwrap();
+    while ready(&server.url).0 != 200 {}
+}
+
+#[test]
+fn asking_often_does_not_load_the_stores() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let probes = |page: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix("halidom_blob_operation_duration_seconds_count{operation=\"probe\"} "));
+        line.map_or(0_u64, |count| count.parse().unwrap())
+    };
+    let asked = 200;
+    for _ in 0..asked {
+        assert_eq!(ready(&server.url).0, 200);
+    }
+    let tried = probes(&server.metrics());
+    assert!((1..asked / 4).contains(&tried), "{tried} trials for {asked} questions");
+}
+
+#[test]
+fn a_second_site_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut command = harness::command();
+    let output = command.args(["serve", "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0", "--data"]).arg(&data).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("peer_listen"), "{said}");
+    assert!(!data.exists());
+    // Settings that are read, but cannot be, say where they come from.
+    let output = harness::command().env("HALIDOM_LIMITS__MAX_PAGE", "many").args(["serve", "--data"]).arg(&data).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("HALIDOM_LIMITS__MAX_PAGE"), "{output:?}");
+    assert_eq!(json!(data.exists()), json!(false));
+}
