@@ -160,3 +160,17 @@ impl Maintenance for SiteMaintenance {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_decoders_are_one_a_core() {
+        let mut config = Config::default();
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!((config.renditions.concurrency, decoders(&config)), (0, cores));
+        config.renditions.concurrency = 3;
+        assert_eq!(decoders(&config), 3);
+    }
+}

@@ -16,7 +16,7 @@ use super::photos::decoded;
 
 const MIB: u64 = 1 << 20;
 /// What decoding one photo may take.
-const DECODED_MIB: u64 = 192;
+const DECODED_MIB: u64 = 96;
 /// What originals may take that are read whole.
 const ORIGINALS_MIB: u64 = 32;
 /// What renditions may take that are kept.
