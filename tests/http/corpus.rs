@@ -151,7 +151,6 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
     let server = Server::start_with(
         &data,
         &[
-            ("HALIDOM_LOG__LEVEL", "warn"),
             ("HALIDOM_LIMITS__MAX_UPLOAD_BYTES", &originals),
             ("HALIDOM_LIMITS__DECODE_MEMORY_BYTES", &originals),
             ("HALIDOM_LIMITS__MAX_DECODED_BYTES", &decoded),
