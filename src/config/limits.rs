@@ -41,10 +41,6 @@ pub struct LimitsConfig {
     pub max_missing_hashes: u32,
     /// Photos linked by one request.
     pub max_link_photos: u32,
-    /// Length of a name (album, photo, user, tenant) in bytes of UTF-8.
-    pub max_name_bytes: u32,
-    /// Length of a caption in bytes of UTF-8.
-    pub max_caption_bytes: u32,
 }
 
 impl Default for LimitsConfig {
@@ -64,8 +60,6 @@ impl Default for LimitsConfig {
             max_page: 1_000,
             max_missing_hashes: 1_000,
             max_link_photos: 1_000,
-            max_name_bytes: 255,
-            max_caption_bytes: 4_096,
         }
     }
 }
@@ -106,8 +100,6 @@ impl LimitsConfig {
         findings.within("limits.max_page", u64::from(self.max_page), 1..=10_000);
         findings.within("limits.max_missing_hashes", u64::from(self.max_missing_hashes), 1..=100_000);
         findings.within("limits.max_link_photos", u64::from(self.max_link_photos), 1..=10_000);
-        findings.within("limits.max_name_bytes", u64::from(self.max_name_bytes), 16..=1_024);
-        findings.within("limits.max_caption_bytes", u64::from(self.max_caption_bytes), 16..=65_536);
         if self.decode_memory_bytes < self.max_upload_bytes {
             findings.add(
                 "limits.decode_memory_bytes",

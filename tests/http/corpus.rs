@@ -47,7 +47,8 @@ fn manifest(folder: &Path) -> Vec<File> {
     let mut lines = manifest.lines();
     let header: Vec<&str> = lines.next().unwrap().split('\t').collect();
     let file = |line: &str| {
-        let columns: HashMap<_, _> = header.iter().zip(line.split('\t')).map(|(name, cell)| ((*name).to_owned(), cell.to_owned())).collect();
+        let columns: HashMap<_, _> =
+            header.iter().zip(line.split('\t')).map(|(name, cell)| ((*name).to_owned(), cell.to_owned())).collect();
         File { name: columns["file"].clone(), path: folder.join(&columns["file"]), columns }
     };
     lines.map(file).collect()
@@ -175,7 +176,8 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
 
     let files = manifest(&folder);
     assert!(files.len() > 100, "only {} files: is this the corpus?", files.len());
-    let judged = futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(files.iter().map(|file| sender.judge(file))), AT_ONCE);
+    let judged =
+        futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(files.iter().map(|file| sender.judge(file))), AT_ONCE);
     let wrong: Vec<String> = futures_util::StreamExt::collect::<Vec<_>>(judged).await.concat();
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 
