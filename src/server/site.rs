@@ -21,7 +21,7 @@ use crate::runtime::{BlockingPool, Runtime, Shutdown};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
-const METADATA_DIR: &str = "metadata";
+pub(super) const METADATA_DIR: &str = "metadata";
 
 /// An open site.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Site {
 }
 
 /// Opens metadata off the async threads: RocksDB may have a log to replay.
-async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
+pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
     let settings = &config.metadata;
     let rocks = RocksSettings {
         cache_bytes: settings.block_cache_bytes.as_usize(),
@@ -106,8 +106,7 @@ async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) 
 /// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
 async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<Arc<dyn BlobStore>, ServerError> {
     let site = metadata.site();
-    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
-    let root = config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)?;
+    let root = backend_root(config)?;
     let pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let create = metadata.read().stats()?.blobs == 0;
@@ -128,6 +127,12 @@ async fn open_backend(config: &Config, runtime: &Runtime, metadata: &Metadata) -
         None => store.claim(None, Marker { site, epoch: 1 }).await?,
     }
     Ok(store)
+}
+
+/// The directory of the blob store.
+pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, ServerError> {
+    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
+    config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
 }
 
 fn make_private_dir(path: &Path) -> Result<(), ServerError> {

@@ -51,7 +51,9 @@ impl Shared {
             _lock: lock,
         };
         shared.set_up()?;
-        shared.sweep()?;
+        if shared.settings.sweep {
+            shared.sweep()?;
+        }
         Ok(shared)
     }
 

@@ -4,17 +4,24 @@
 
 mod blobs;
 mod log;
+mod records;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
 use super::MetadataError;
-use super::column::{Column, ColumnId, Site};
+use super::column::{Column, ColumnId, Erased, Site};
 use super::engine::{Bounds, Source};
-use super::key::Key;
+use super::key::{Commit, Key};
+use super::page::{Page, bounded, page};
 use super::read::{Read, Snapshot};
-use super::record::Value;
+use super::record::{StoredBlob, Value};
+use super::shown::BlobRow;
+use crate::model::erasure::Erasure;
+use crate::model::vector::VersionVector;
+use crate::model::{BlobHash, Origin, RowKey};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +41,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every kind there is.
+    pub const ALL: [Self; 6] = [Self::Missing, Self::Extra, Self::Differs, Self::Malformed, Self::Erased, Self::Broken];
+
     /// A stable word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,17 +104,53 @@ pub struct Checked {
 /// # Errors
 /// Where the engine cannot be read; a row that cannot be decoded is a finding, not an error.
 pub fn check(snapshot: &Snapshot, each: &mut dyn FnMut(Finding)) -> Result<Checked, MetadataError> {
-    let mut checker = Checker { snapshot, each, checked: Checked::default() };
+    let mut checker = Checker {
+        snapshot,
+        each,
+        checked: Checked::default(),
+        vector: VersionVector::default(),
+        last: Commit(0),
+        own_origins: BTreeSet::new(),
+    };
+    checker.standing()?;
     checker.rows()?;
     checker.blobs()?;
     checker.log()?;
+    checker.records()?;
     Ok(checker.checked)
+}
+
+/// The blobs after `after_hash` whose rows can be read, by hash. The others are [`check`]'s to report.
+///
+/// # Errors
+/// Where the engine cannot be read.
+pub fn list_readable_blobs(
+    snapshot: &Snapshot,
+    after_hash: Option<BlobHash>,
+    limit: usize,
+) -> Result<Page<BlobRow, BlobHash>, MetadataError> {
+    let limit = bounded(limit);
+    let bounds = super::page::after(&[], after_hash.map(|hash| hash.to_key()));
+    let mut rows = vec![];
+    snapshot.source().scan(ColumnId::Blobs, &bounds, &mut |key, value| {
+        if let (Some(hash), Ok(stored)) = (BlobHash::from_key(key), StoredBlob::from_value(value)) {
+            rows.push((hash, BlobRow::new(hash, stored)));
+        }
+        if rows.len() <= limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(page(rows, limit))
 }
 
 struct Checker<'a> {
     snapshot: &'a Snapshot,
     each: &'a mut dyn FnMut(Finding),
     checked: Checked,
+    /// What of the version vector can be read.
+    vector: VersionVector,
+    /// The last commit, as the heads say, or the journal where they cannot be read.
+    last: Commit,
+    /// The lives of this site, as far back as its log is kept.
+    own_origins: BTreeSet<Origin>,
 }
 
 impl Checker<'_> {
@@ -147,6 +193,16 @@ impl Checker<'_> {
             ControlFlow::Break(())
         })?;
         Ok(found)
+    }
+
+    /// Whether the ledger names a row; its own value may be unreadable.
+    fn is_erased(&self, key: &RowKey) -> Result<bool, MetadataError> {
+        for erasure in Erasure::naming(key) {
+            if self.source().get(Erased::ID, &erasure.to_key())?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How many rows a column has.
