@@ -238,7 +238,9 @@ fn keep_unlisted(unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, row: Blo
 async fn look_again(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport, row: BlobRow) -> Result<(), CheckError> {
     match blobs.open(&row.key).await {
         Ok(reader) if reader.size_bytes() == row.stored_bytes => {}
-        Ok(reader) => add(report, Problem::BlobWrongSize, row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes)),
+        Ok(reader) => {
+            add(report, Problem::BlobWrongSize, row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes))
+        }
         Err(BlobError::NotFound) => {
             if metadata.read().blob(&row.key.hash)?.is_some_and(|now| now.key == row.key) {
                 add(report, Problem::BlobMissing, row.key, "metadata names it, the backend does not have it");

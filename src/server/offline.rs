@@ -6,6 +6,7 @@ use crate::api::CheckReport;
 use crate::blobs::{DiskSettings, DiskStore};
 use crate::config::Config;
 use crate::maintenance;
+use crate::metadata::Metadata;
 use crate::runtime::{BlockingPool, Runtime};
 
 /// Checks the site of these settings, which no server may be running: finds what the online check finds. Makes nothing and repairs
@@ -23,10 +24,21 @@ pub async fn check_offline(config: &Config, read_data: bool) -> Result<CheckRepo
     let runtime = Runtime::system();
     let pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
     let metadata = open_metadata(config, &runtime, &pool).await?;
+    let report = check(config, runtime, &metadata, &pool, read_data).await;
+    // Waits for the writer, so that nothing has the site open any more.
+    metadata.close();
+    report
+}
+
+async fn check(
+    config: &Config,
+    runtime: Runtime,
+    metadata: &Metadata,
+    pool: &BlockingPool,
+    read_data: bool,
+) -> Result<CheckReport, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let settings = DiskSettings { create: false, sweep: false, ..DiskSettings::default() };
     let store = DiskStore::open(&backend_root(config)?, runtime, blobs_pool, settings).await?;
-    let report = maintenance::check(&metadata, &store, &pool, read_data).await;
-    metadata.close();
-    Ok(report?)
+    Ok(maintenance::check(metadata, &store, pool, read_data).await?)
 }

@@ -111,6 +111,7 @@ pub fn check(snapshot: &Snapshot, each: &mut dyn FnMut(Finding)) -> Result<Check
         vector: VersionVector::default(),
         last: Commit(0),
         own_origins: BTreeSet::new(),
+        unreadable: BTreeSet::new(),
     };
     checker.standing()?;
     checker.rows()?;
@@ -151,7 +152,12 @@ struct Checker<'a> {
     last: Commit,
     /// The lives of this site, as far back as its log is kept.
     own_origins: BTreeSet<Origin>,
+    /// Rows that were reported as malformed: several checks read the same column.
+    unreadable: BTreeSet<(ColumnId, Vec<u8>)>,
 }
+
+/// So many unreadable rows are remembered; more may be reported twice.
+const MAX_UNREADABLE: usize = 10_000;
 
 impl Checker<'_> {
     fn source(&self) -> &dyn Source {
@@ -161,6 +167,17 @@ impl Checker<'_> {
     fn report(&mut self, fault: Fault, column: ColumnId, key: Vec<u8>, detail: impl Into<String>) {
         self.checked.findings += 1;
         (self.each)(Finding { fault, column, key, detail: detail.into() });
+    }
+
+    fn report_unreadable(&mut self, column: ColumnId, key: Vec<u8>, error: &MetadataError) {
+        let row = (column, key);
+        if self.unreadable.contains(&row) {
+            return;
+        }
+        if self.unreadable.len() < MAX_UNREADABLE {
+            self.unreadable.insert(row.clone());
+        }
+        self.report(Fault::Malformed, row.0, row.1, error.to_string());
     }
 
     /// Hands the readable rows of a column to `each`, and reports the others.
@@ -176,7 +193,7 @@ impl Checker<'_> {
             outcome = match row {
                 Ok((key, value)) => each(self, key, value),
                 Err(error) => {
-                    self.report(Fault::Malformed, C::ID, key.to_vec(), error.to_string());
+                    self.report_unreadable(C::ID, key.to_vec(), &error);
                     Ok(())
                 }
             };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Checker, Fault};
 use crate::metadata::MetadataError;
 use crate::metadata::column::{
-    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Journal, Names, OtherIds, Pins, Refs, Rows, Scope, Stubs, SumOf, Sums,
-    TokenSecrets,
+    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Journal, Names, OtherIds, Pins, Refs, Rows, Scope, Stubs, SumOf,
+    Sums, TokenSecrets,
 };
 use crate::metadata::derived;
 use crate::metadata::engine::Bounds;
@@ -60,13 +60,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        set_key: &SetKey,
-        totals: &mut Totals,
-        key: RowKey,
-        births: &Births,
-    ) -> Result<(), MetadataError> {
+    fn row(&mut self, set_key: &SetKey, totals: &mut Totals, key: RowKey, births: &Births) -> Result<(), MetadataError> {
         self.checked.rows += 1;
         if totals.owner.as_ref().is_none_or(|(owner, _, _)| *owner != key.owner) {
             self.end_owner(totals)?;
@@ -122,7 +116,7 @@ impl Checker<'_> {
         let born = match table::get::<Refs>(self.source(), reference) {
             Ok(born) => born,
             Err(error) => {
-                self.report(Fault::Malformed, Refs::ID, reference.to_key(), error.to_string());
+                self.report_unreadable(Refs::ID, reference.to_key(), &error);
                 None
             }
         };
@@ -138,7 +132,12 @@ impl Checker<'_> {
             let by = born.map(|born| table::get::<Journal>(self.source(), &born));
             match by {
                 Some(Ok(Some(JournalRow::Entry { origin, .. }))) if self.own_origins.contains(&origin) => {
-                    self.report(Fault::Missing, Blobs::ID, reference.0.to_key(), format!("a photo that was acknowledged here needs it: {key:?}"));
+                    self.report(
+                        Fault::Missing,
+                        Blobs::ID,
+                        reference.0.to_key(),
+                        format!("a photo that was acknowledged here needs it: {key:?}"),
+                    );
                 }
                 _ => self.checked.arriving += 1,
             }
