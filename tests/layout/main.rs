@@ -7,5 +7,7 @@ mod copy;
 mod damage;
 mod damaged;
 mod describe;
+mod document;
 mod fixture;
 mod make;
+mod reader;
