@@ -6,6 +6,8 @@
 //!
 //! `--data` must not exist; it is left there. `--what-if` also measures other encodings and compressions of the largest columns.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // A measurement says what it found.
+
 #[path = "metadata_size/count.rs"]
 mod count;
 #[path = "metadata_size/load.rs"]

@@ -3,6 +3,8 @@
 //! `fixtures/layout/v1` was made once, by `make`; `fixtures/SOURCES.md` says how. `HALIDOM_BLESS=1` writes what is expected of each store
 //! in `fixtures/damaged` anew: read the difference before you keep it.
 
+#![allow(clippy::unwrap_used)] // Test code throughout: what fails here fails the test.
+
 mod copy;
 mod damage;
 mod damaged;
