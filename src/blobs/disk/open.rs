@@ -58,7 +58,9 @@ impl Shared {
             _lock: lock,
         };
         shared.set_up()?;
-        shared.sweep()?;
+        if shared.settings.sweep {
+            shared.sweep()?;
+        }
         Ok(shared)
     }
 
