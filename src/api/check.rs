@@ -32,7 +32,9 @@ pub struct CheckReport {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
-    /// Stable, for programs: `blob_missing`, `blob_damaged`, `blob_wrong_size`, `derived_row`, `change_log`, `backend_foreign`, …
+    /// Stable, for programs: `blob_missing`, `blob_damaged`, `blob_wrong_size`, `backend_foreign`, `marker_missing`, `marker_unreadable`,
+    /// `marker_foreign`; or of a row of metadata its column and one of `missing`, `extra`, `differs`, `malformed`, `erased`, `broken`:
+    /// `entries_broken`.
     pub code: String,
     /// The blob, row or path that it is about.
     pub subject: String,

@@ -171,9 +171,17 @@ pub(crate) async fn reads_ranges(subject: &Subject) {
         [(0, 0), (0, 1), (0, size), (1, size - 1), (size, 0), (size - 1, 1), (131_071, 2), (700_000, 400_000), (4096, 131_072)]
     {
         assert_eq!(read.read_at(offset as u64, length).await.unwrap(), content[offset..offset + length], "{length} from {offset}");
+        read.warm(offset as u64, length).await.unwrap();
+        if let Some(file) = read.as_fd() {
+            let mut found = vec![0; length];
+            assert_eq!(rustix::io::pread(file, &mut found, offset as u64).unwrap(), length);
+            assert_eq!(found, content[offset..offset + length], "the file, {length} from {offset}");
+        }
     }
     for (offset, length) in [(size as u64, 1), (0, size + 1), (u64::MAX, 1), (u64::MAX, usize::MAX), (size as u64 + 1, 0)] {
         assert!(matches!(read.read_at(offset, length).await, Err(BlobError::Internal { .. })), "{length} from {offset}");
+        let warmed = read.warm(offset, length).await;
+        assert!(read.as_fd().is_none() || matches!(warmed, Err(BlobError::Internal { .. })), "{length} from {offset}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A decorator that tells how every call went: for metrics.
 
 use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +157,14 @@ impl BlobRead for ObservedRead {
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.teller.told_bytes(Operation::Read, |bytes: &Bytes| bytes.len() as u64, self.read.read_at(offset, length)).await
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_fd()
+    }
+
+    async fn warm(&self, offset: u64, length: usize) -> Result<(), BlobError> {
+        self.teller.told_bytes(Operation::Read, |()| length as u64, self.read.warm(offset, length)).await
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

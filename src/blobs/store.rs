@@ -1,6 +1,7 @@
 //! The contract of a blob store.
 
 use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -100,6 +101,21 @@ pub trait BlobRead: Send + Sync + Debug {
     /// [`BlobError::Damaged`] where fewer are there than [`BlobRead::size_bytes`] says; [`BlobError::Internal`] where the range reaches
     /// past that size.
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError>;
+
+    /// The file that holds exactly these bytes, for stores that keep a file a copy: they can then go out by sendfile(2).
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Reads `length` bytes from `offset` into the page cache, where they are not there, so that whoever reads the file of
+    /// [`BlobRead::as_fd`] does not wait for the device (unless memory is so short that they are dropped at once). Nothing to do for
+    /// stores without files.
+    ///
+    /// # Errors
+    /// As [`BlobRead::read_at`].
+    async fn warm(&self, _offset: u64, _length: usize) -> Result<(), BlobError> {
+        Ok(())
+    }
 
     /// Reads the whole copy and hashes it.
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

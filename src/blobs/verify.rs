@@ -1,5 +1,6 @@
 //! A decorator that never lets wrong bytes out.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,6 +169,14 @@ impl BlobRead for VerifiedRead {
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.note(self.read.read_at(offset, length).await).await
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_fd()
+    }
+
+    async fn warm(&self, offset: u64, length: usize) -> Result<(), BlobError> {
+        self.note(self.read.warm(offset, length).await).await
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

@@ -75,6 +75,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(options),
         Command::Completions(options) => completions::run(&options, output),
         Command::Man(options) => man::run(&options, output),
+        Command::Check(options) if options.is_offline() => check::run_offline(options, output),
         command => {
             let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
             let session = Session::open(&cli.global, output.clone())?;

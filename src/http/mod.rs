@@ -22,6 +22,7 @@ mod read_on;
 mod renditions;
 mod request_id;
 mod routes;
+mod sendfile;
 mod sending;
 mod upload;
 mod urls;
@@ -37,6 +38,7 @@ use crate::service::Services;
 pub use error::ErrorCode;
 pub use openapi::document as openapi_document;
 pub use routes::{admin_router, router};
+pub use sendfile::{Outgoing, SendfileStream};
 
 /// What happened, told to whoever measures. `http` knows no metrics.
 #[async_trait::async_trait]

@@ -1,7 +1,7 @@
 //! `GET` and `HEAD` of an original: the bytes as they were sent, checked against their hash before the first leaves.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -12,14 +12,15 @@ use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::extract::{Auth, PathId};
 use super::range::{self, Selection};
+use super::sendfile::{Outgoing, PLACE_BYTES};
 use super::{content_disposition, digest_header};
 use crate::api::Problem;
 use crate::model::photo::PhotoView;
 use crate::model::{Format, PhotoId};
 use crate::service::{BlobReader, ServiceError};
 
-/// Bytes that are read and sent at once.
-const PIECE: u64 = 128 << 10;
+/// Bytes that are read and sent at once where they are copied.
+const PIECE_BYTES: usize = 128 << 10;
 /// An original never changes under its URL, but may be withdrawn: kept privately, asked again each time (a 304 costs no read).
 const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 
@@ -34,30 +35,31 @@ pub(super) async fn get(
     State(app): State<App>,
     Auth(caller): Auth,
     PathId(id): PathId<PhotoId>,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (method, headers) = (request.method(), request.headers());
     let photo = app.services.original(&caller, id)?.photo;
     let tag = EntityTag::of_blob(&photo.hash);
-    match conditional::evaluate(&method, &headers, Some(&tag)) {
+    match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}
         Verdict::NotModified => return Ok(not_modified(&tag)),
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    let part = match range::select(&method, &headers, &tag, photo.size_bytes) {
+    let part = match range::select(method, headers, &tag, photo.size_bytes) {
         Selection::Whole => None,
         Selection::Part(part) => Some(part),
         Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes: photo.size_bytes }),
     };
     let (start, end) = part.map_or((0, photo.size_bytes), |part| (part.first, part.last + 1));
-    let body = if method == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         let blob = app.services.open_blob(photo.hash).await?;
         if blob.size_bytes() != photo.size_bytes {
             return Err(ServiceError::Damaged.into());
         }
-        Body::from_stream(pieces(blob, start, end))
+        let outgoing = Outgoing::of(request.extensions(), request.version()).filter(|_| blob.as_fd().is_some());
+        Body::from_stream(pieces(blob, start, end, outgoing))
     };
     let mut response = (if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }, body).into_response();
     let headers = response.headers_mut();
@@ -94,13 +96,28 @@ fn media_type(format: &str) -> &'static str {
 }
 
 /// The bytes from `start` up to `end`, in pieces. An error breaks the connection off, so that a short body is never taken for whole.
-fn pieces(blob: BlobReader, start: u64, end: u64) -> impl futures_util::Stream<Item = Result<Bytes, ServiceError>> + Send {
-    stream::try_unfold((blob, start), move |(blob, offset)| async move {
-        if offset >= end {
-            return Ok(None);
+fn pieces(
+    blob: BlobReader,
+    start: u64,
+    end: u64,
+    outgoing: Option<Outgoing>,
+) -> impl futures_util::Stream<Item = Result<Bytes, ServiceError>> + Send {
+    let largest = if outgoing.is_some() { PLACE_BYTES } else { PIECE_BYTES };
+    stream::try_unfold(start, move |offset| {
+        let (blob, outgoing) = (blob.clone(), outgoing.clone());
+        async move {
+            if offset >= end {
+                return Ok(None);
+            }
+            let length = largest.min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+            let piece = match outgoing {
+                Some(outgoing) => {
+                    blob.warm(offset, length).await?;
+                    outgoing.promise(blob, offset, length)
+                }
+                None => blob.read_at(offset, length).await?,
+            };
+            Ok(Some((piece, offset + length as u64)))
         }
-        let length = PIECE.min(end - offset);
-        let piece = blob.read_at(offset, length as usize).await?;
-        Ok(Some((piece, (blob, offset + length))))
     })
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::api::{CheckReport, Finding};
 use crate::blobs::{BlobError, BlobStore, InventoryItem};
+use crate::metadata::check::{Checked, list_readable_blobs};
 use crate::metadata::{self, BlobRow, Metadata, MetadataError, Read};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Gone};
@@ -14,6 +15,51 @@ const MAX_LISTED: usize = 1_000;
 const PAGE: usize = 1_000;
 /// Rows not found in the listing that are looked at one by one; past that the backend as a whole is not what it should be.
 const MAX_UNLISTED: usize = 100_000;
+
+/// What can be wrong beside the metadata's own faults, which have codes of the form `{column}_{fault}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Metadata names a copy that the backend does not have.
+    BlobMissing,
+    /// A copy's bytes are not what they should be, or cannot be read.
+    BlobDamaged,
+    /// A copy has more or fewer bytes than it should have.
+    BlobWrongSize,
+    /// Something lies in the backend that Halidom did not put there.
+    BackendForeign,
+    /// The backend does not say whose it is: nothing is ever deleted there.
+    MarkerMissing,
+    /// The backend's marker cannot be read: nothing is ever deleted there.
+    MarkerUnreadable,
+    /// The backend is another site's: this metadata, or this backend, was put in the wrong place.
+    MarkerForeign,
+}
+
+impl Problem {
+    /// Every kind there is.
+    pub const ALL: [Self; 7] = [
+        Self::BlobMissing,
+        Self::BlobDamaged,
+        Self::BlobWrongSize,
+        Self::BackendForeign,
+        Self::MarkerMissing,
+        Self::MarkerUnreadable,
+        Self::MarkerForeign,
+    ];
+
+    /// The code of a finding: stable, for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BlobMissing => "blob_missing",
+            Self::BlobDamaged => "blob_damaged",
+            Self::BlobWrongSize => "blob_wrong_size",
+            Self::BackendForeign => "backend_foreign",
+            Self::MarkerMissing => "marker_missing",
+            Self::MarkerUnreadable => "marker_unreadable",
+            Self::MarkerForeign => "marker_foreign",
+        }
+    }
+}
 
 /// Why a check could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +89,13 @@ pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPo
     let mut report = CheckReport::default();
     let own = metadata.clone();
     let (checked, findings) = pool.run(move || check_metadata(&own)).await??;
-    report.rows = checked;
+    report.rows = checked.rows;
+    // More than are listed are counted.
+    report.problems = checked.findings - findings.len() as u64;
     for finding in findings {
-        add(&mut report, finding.fault.as_str(), hex(&finding.key), finding.detail);
+        list(&mut report, format!("{}_{}", finding.column.name(), finding.fault.as_str()), hex(&finding.key), finding.detail);
     }
+    check_marker(metadata, blobs, &mut report).await?;
     let unlisted = walk(metadata, blobs, &mut report).await?;
     for row in unlisted {
         look_again(metadata, blobs, &mut report, row).await?;
@@ -57,25 +106,42 @@ pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPo
     Ok(report)
 }
 
-/// Metadata checked against itself: rows looked at, and what is wrong. Damage marks are not reported here: the blobs' walk does.
-fn check_metadata(metadata: &Metadata) -> Result<(u64, Vec<metadata::check::Finding>), MetadataError> {
+/// The backend has to say that it is this site's.
+async fn check_marker(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport) -> Result<(), CheckError> {
+    let own = metadata.site();
+    match blobs.marker().await {
+        Ok(Some(marker)) if marker.site == own => {}
+        Ok(Some(marker)) => add(report, Problem::MarkerForeign, marker.site, format!("the backend is claimed by it; this site is {own}")),
+        Ok(None) => add(report, Problem::MarkerMissing, own, "the backend does not say that it is this site's"),
+        Err(BlobError::Refused { reason }) => add(report, Problem::MarkerUnreadable, own, reason),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Metadata checked against itself: what was looked at, and what is wrong. Damage marks are not reported here: the blobs' walk does.
+fn check_metadata(metadata: &Metadata) -> Result<(Checked, Vec<metadata::check::Finding>), MetadataError> {
     let mut findings = vec![];
     let checked = metadata::check::check(&metadata.read(), &mut |finding| {
         if findings.len() < MAX_LISTED {
             findings.push(finding);
         }
     })?;
-    Ok((checked.rows, findings))
+    Ok((checked, findings))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn add(report: &mut CheckReport, code: &str, subject: impl ToString, detail: impl ToString) {
+fn add(report: &mut CheckReport, problem: Problem, subject: impl ToString, detail: impl ToString) {
+    list(report, problem.as_str().to_owned(), subject, detail);
+}
+
+fn list(report: &mut CheckReport, code: String, subject: impl ToString, detail: impl ToString) {
     report.problems += 1;
     if report.findings.len() < MAX_LISTED {
-        report.findings.push(Finding { code: code.into(), subject: subject.to_string(), detail: detail.to_string() });
+        report.findings.push(Finding { code, subject: subject.to_string(), detail: detail.to_string() });
     }
 }
 
@@ -90,7 +156,7 @@ async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckRepo
         }
         match item {
             InventoryItem::Foreign { path } => {
-                add(report, "backend_foreign", path.display(), "not a name that Halidom writes; left alone");
+                add(report, Problem::BackendForeign, path.display(), "not a name that Halidom writes; left alone");
             }
             InventoryItem::Copy { key, size_bytes } => {
                 if let Err(error) = meet(&mut rows, &mut unlisted, report, key, size_bytes) {
@@ -122,15 +188,30 @@ fn meet(rows: &mut Rows, unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, 
         if let Some(row) = rows.next()? {
             note_row(report, &row);
             if size_bytes != row.stored_bytes {
-                add(report, "blob_wrong_size", key, format!("{size_bytes} bytes, should be {}", row.stored_bytes));
+                add(report, Problem::BlobWrongSize, key, format!("{size_bytes} bytes, should be {}", row.stored_bytes));
             }
         }
         return Ok(());
     }
-    if rows.metadata.read().is_doomed(&key)? {
-        report.doomed += 1;
-    } else if !rows.metadata.is_in_flight(&key) && rows.metadata.read().blob(&key.hash)?.is_none_or(|row| row.key != key) {
-        report.orphans += 1;
+    let is_unreadable = |error: &MetadataError| matches!(error, MetadataError::Damaged { .. } | MetadataError::Newer { .. });
+    match rows.metadata.read().is_doomed(&key) {
+        Ok(true) => {
+            report.doomed += 1;
+            return Ok(());
+        }
+        Ok(false) => {}
+        // Reported with the column; whether the copy is needed cannot be said.
+        Err(error) if is_unreadable(&error) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    // Asked before the row is read: a copy leaves the flight only after its row is there.
+    if rows.metadata.is_in_flight(&key) {
+        return Ok(());
+    }
+    match rows.metadata.read().blob(&key.hash) {
+        Ok(row) => report.orphans += u64::from(row.is_none_or(|row| row.key != key)),
+        Err(error) if is_unreadable(&error) => {}
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }
@@ -138,7 +219,7 @@ fn meet(rows: &mut Rows, unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, 
 fn note_row(report: &mut CheckReport, row: &BlobRow) {
     report.blobs += 1;
     if row.damaged {
-        add(report, "blob_damaged", row.key, "marked damaged: its bytes did not verify");
+        add(report, Problem::BlobDamaged, row.key, "marked damaged: its bytes did not verify");
     }
 }
 
@@ -149,7 +230,7 @@ fn keep_unlisted(unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, row: Blo
     if unlisted.len() < MAX_UNLISTED {
         unlisted.push(row);
     } else {
-        add(report, "blob_missing", row.key, "not in the backend's listing");
+        add(report, Problem::BlobMissing, row.key, "not in the backend's listing");
     }
 }
 
@@ -157,13 +238,15 @@ fn keep_unlisted(unlisted: &mut Vec<BlobRow>, report: &mut CheckReport, row: Blo
 async fn look_again(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport, row: BlobRow) -> Result<(), CheckError> {
     match blobs.open(&row.key).await {
         Ok(reader) if reader.size_bytes() == row.stored_bytes => {}
-        Ok(reader) => add(report, "blob_wrong_size", row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes)),
+        Ok(reader) => {
+            add(report, Problem::BlobWrongSize, row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes))
+        }
         Err(BlobError::NotFound) => {
             if metadata.read().blob(&row.key.hash)?.is_some_and(|now| now.key == row.key) {
-                add(report, "blob_missing", row.key, "metadata names it, the backend does not have it");
+                add(report, Problem::BlobMissing, row.key, "metadata names it, the backend does not have it");
             }
         }
-        Err(BlobError::Damaged { .. }) => add(report, "blob_damaged", row.key, "it cannot be read"),
+        Err(BlobError::Damaged { .. }) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
         Err(error) => return Err(error.into()),
     }
     Ok(())
@@ -174,7 +257,7 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
     let mut after = None;
     loop {
         let own = metadata.clone();
-        let page = pool.run(move || own.read().list_blobs(after, PAGE)).await??;
+        let page = pool.run(move || list_readable_blobs(&own.read(), after, PAGE)).await??;
         for row in page.items.iter().filter(|row| !row.damaged) {
             // What is missing or of the wrong size was reported by the walk.
             let Ok(reader) = blobs.open(&row.key).await else { continue };
@@ -183,8 +266,8 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
             }
             match reader.content_hash().await {
                 Ok(hash) if hash == row.key.hash => {}
-                Ok(hash) => add(report, "blob_damaged", row.key, format!("its bytes hash to {hash}")),
-                Err(BlobError::Damaged { .. } | BlobError::NotFound) => add(report, "blob_damaged", row.key, "it cannot be read"),
+                Ok(hash) => add(report, Problem::BlobDamaged, row.key, format!("its bytes hash to {hash}")),
+                Err(BlobError::Damaged { .. } | BlobError::NotFound) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
                 Err(error) => return Err(error.into()),
             }
             report.bytes_read += row.stored_bytes;
@@ -211,7 +294,7 @@ impl Rows {
 
     fn peek(&mut self) -> Result<Option<&BlobRow>, MetadataError> {
         if self.page.is_empty() && !self.ended {
-            let page = self.metadata.read().list_blobs(self.after, PAGE)?;
+            let page = list_readable_blobs(&self.metadata.read(), self.after, PAGE)?;
             self.ended = page.next.is_none();
             self.after = page.next;
             self.page = page.items.into();

@@ -2,4 +2,4 @@
 
 mod check;
 
-pub use check::{CheckError, check};
+pub use check::{CheckError, Problem, check};

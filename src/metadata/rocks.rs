@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
-    Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType,
+    DBRawIterator, DBRecoveryMode, ErrorKind, Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteBufferManager, WriteOptions,
 };
 use self_cell::self_cell;
 
@@ -81,6 +81,27 @@ impl RocksEngine {
         let columns = COLUMNS.iter().map(|info| ColumnFamilyDescriptor::new(info.name, column.clone()));
         let db = DB::open_cf_descriptors(&options, path, columns).map_err(error)?;
         Ok(Self(Arc::new(Database { db, path: path.to_owned() })))
+    }
+
+    /// Writes everything into tables and merges each column's into as few as it takes, without what was overwritten or removed. Takes as
+    /// long as reading and writing the whole store.
+    ///
+    /// # Errors
+    /// [`MetadataError::NoSpace`], [`MetadataError::Unavailable`].
+    pub fn compact(&self) -> Result<(), MetadataError> {
+        for column in COLUMNS {
+            self.0.db.flush_cf(self.0.column(column.id)).map_err(engine_error)?;
+            let mut options = CompactOptions::default();
+            // Also what lies in the last level already: it may hold keys that were overwritten since.
+            options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+            self.0.db.compact_range_cf_opt(self.0.column(column.id), None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the tables of a column, as they lie on disk.
+    pub fn table_bytes(&self, column: ColumnId) -> u64 {
+        self.0.db.property_int_value_cf(self.0.column(column), "rocksdb.total-sst-files-size").ok().flatten().unwrap_or(0)
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
+use crate::http::{Outgoing, SendfileStream};
 use crate::runtime::{self, Clock};
 
 /// How long a connection waits for what.
@@ -160,9 +161,12 @@ pub(super) async fn serve(
     // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
     let _ = stream.set_nodelay(true);
     let activity = Activity::new(clock);
+    let outgoing = Outgoing::default();
     let service = hyper::service::service_fn({
         let activity = activity.clone();
-        move |request: Request<hyper::body::Incoming>| {
+        let outgoing = outgoing.clone();
+        move |mut request: Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(outgoing.clone());
             let open = activity.begin(request.version());
             let answering = router.clone().oneshot(request);
             async move {
@@ -171,7 +175,7 @@ pub(super) async fn serve(
             }
         }
     });
-    let stream = Watched { stream, activity: activity.clone() };
+    let stream = Watched { stream: SendfileStream::new(stream, outgoing), activity: activity.clone() };
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     tokio::select! {
         ended = watcher.watch(connection) => if let Err(error) = ended {

@@ -6,6 +6,7 @@ mod connection;
 mod logging;
 mod metrics;
 mod observation;
+mod offline;
 mod serve;
 mod site;
 
@@ -24,6 +25,7 @@ use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::ServiceError;
 
 pub use logging::init as init_logging;
+pub use offline::check_offline;
 use site::Site;
 
 /// Why a server did not start, or ended early.
@@ -40,6 +42,15 @@ pub enum ServerError {
     /// The setting names something that this release does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// Nothing stands where a site should be.
+    #[error("there is no site in {}", path.display())]
+    NoSite {
+        /// The data directory.
+        path: std::path::PathBuf,
+    },
+    /// A check could not be made.
+    #[error(transparent)]
+    Check(#[from] crate::maintenance::CheckError),
     /// The blob backend belongs to another site, or was claimed since.
     #[error("{0}")]
     NotOurs(String),
@@ -55,6 +66,11 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether another process has the site open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Metadata(MetadataError::Locked { .. }) | Self::Blobs(BlobError::InUse { .. }))
+    }
+
     fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

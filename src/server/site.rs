@@ -21,7 +21,7 @@ use crate::runtime::{BlockingPool, Runtime, Shutdown, cores};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
-const METADATA_DIR: &str = "metadata";
+pub(super) const METADATA_DIR: &str = "metadata";
 
 /// An open site.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Site {
 }
 
 /// Opens metadata off the async threads: RocksDB may have a log to replay.
-async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
+pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Result<Metadata, ServerError> {
     let settings = &config.metadata;
     let rocks = RocksSettings {
         cache_bytes: settings.block_cache_bytes.as_usize(),
@@ -114,8 +114,7 @@ async fn open_backend(
     pool: BlockingPool,
 ) -> Result<Arc<dyn BlobStore>, ServerError> {
     let site = metadata.site();
-    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
-    let root = config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)?;
+    let root = backend_root(config)?;
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let create = metadata.read().stats()?.blobs == 0;
     if create {
@@ -140,6 +139,12 @@ async fn open_backend(
 /// As set; 0: one a core.
 fn renders_at_once(concurrency: u32) -> usize {
     if concurrency == 0 { cores() } else { concurrency as usize }
+}
+
+/// The directory of the blob store.
+pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, ServerError> {
+    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
+    config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
 }
 
 fn make_private_dir(path: &Path) -> Result<(), ServerError> {

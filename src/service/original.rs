@@ -1,5 +1,6 @@
 //! Download: the bytes of an original, checked before the first is given out (`protocols/blobs.md`, "Read").
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +25,11 @@ pub struct Original {
 pub struct BlobReader(Arc<dyn BlobRead>);
 
 impl BlobReader {
+    /// Of an open copy that was verified.
+    pub(crate) fn new(verified: Arc<dyn BlobRead>) -> Self {
+        Self(verified)
+    }
+
     /// Length of the original in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.0.size_bytes()
@@ -35,6 +41,19 @@ impl BlobReader {
     /// `Damaged` where the copy became unreadable since.
     pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, ServiceError> {
         Ok(self.0.read_at(offset, length).await?)
+    }
+
+    /// The file that the bytes lie in, from its begin to its end, where the store has one a blob.
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_fd()
+    }
+
+    /// Brings these bytes to where reading the file does not wait for a device.
+    ///
+    /// # Errors
+    /// `Damaged` where they cannot be read any more.
+    pub async fn warm(&self, offset: u64, length: usize) -> Result<(), ServiceError> {
+        Ok(self.0.warm(offset, length).await?)
     }
 }
 
@@ -55,7 +74,7 @@ impl Services {
     pub async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
         let Some(row) = self.blob_row(&hash)? else { return Err(ServiceError::Damaged) };
         let failed = match self.blobs.open(&row.key).await {
-            Ok(reader) => return Ok(BlobReader(reader)),
+            Ok(reader) => return Ok(BlobReader::new(reader)),
             Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => error,
             Err(error) => return Err(error.into()),
         };
@@ -64,14 +83,14 @@ impl Services {
             && now.key != row.key
             && let Ok(reader) = self.blobs.open(&now.key).await
         {
-            return Ok(BlobReader(reader));
+            return Ok(BlobReader::new(reader));
         }
         tracing::error!(key = %row.key, error = %failed, "a stored copy is damaged or gone");
         for copy in self.blobs.copies(&hash).await? {
             if copy != row.key
                 && let Ok(reader) = self.blobs.open(&copy).await
             {
-                return Ok(BlobReader(reader));
+                return Ok(BlobReader::new(reader));
             }
         }
         let marked = self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> {

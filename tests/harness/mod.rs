@@ -40,6 +40,8 @@ impl Server {
         let mut child = Command::new(HALIDOM)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            // A line for every request would bury what a test says.
+            .env("HALIDOM_LOG__LEVEL", "warn")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -4,6 +4,7 @@
 //! The collection is no part of the project. It is looked for at `HALIDOM_CORPUS`; without it the test says so and passes.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use halidom::api::Problem;
@@ -16,7 +17,7 @@ use super::photos::decoded;
 
 const MIB: u64 = 1 << 20;
 /// What decoding one photo may take.
-const DECODED_MIB: u64 = 192;
+const DECODED_MIB: u64 = 96;
 /// What originals may take that are read whole.
 const ORIGINALS_MIB: u64 = 32;
 /// What renditions may take that are kept.
@@ -51,6 +52,12 @@ fn manifest(folder: &Path) -> Vec<File> {
         File { name: columns["file"].clone(), path: folder.join(&columns["file"]), columns }
     };
     lines.map(file).collect()
+}
+
+/// Says something past the test runner's capture: that a test did nothing must be seen also where all is well.
+fn say(line: &str) {
+    // Nobody reading it is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The most memory that a process ever had, in bytes.
@@ -142,7 +149,7 @@ impl Sender<'_> {
 async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
     let folder = environment().get("HALIDOM_CORPUS").map(PathBuf::from).filter(|folder| folder.join("MANIFEST.tsv").is_file());
     let Some(folder) = folder else {
-        println!("no corpus here: skipped");
+        say("no corpus here: skipped");
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -152,7 +159,6 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
     let server = Server::start_with(
         &data,
         &[
-            ("HALIDOM_LOG__LEVEL", "warn"),
             ("HALIDOM_LIMITS__MAX_UPLOAD_BYTES", &originals),
             ("HALIDOM_LIMITS__DECODE_MEMORY_BYTES", &originals),
             ("HALIDOM_LIMITS__MAX_DECODED_BYTES", &decoded),
@@ -184,6 +190,6 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
     // read its metadata, or a JPEG without the segments that confuse the library.
     let allowed = before + (DECODED_MIB + 2 * ORIGINALS_MIB + CACHE_MIB + SLACK_MIB) * MIB;
     let peak = peak(server.id());
-    println!("{} files: at most {} MiB, {} at first, {} allowed", files.len(), peak / MIB, before / MIB, allowed / MIB);
+    say(&format!("{} files: at most {} MiB, {} at first, {} allowed", files.len(), peak / MIB, before / MIB, allowed / MIB));
     assert!(peak <= allowed, "{} MiB, and {} at first: {} are allowed", peak / MIB, before / MIB, allowed / MIB);
 }

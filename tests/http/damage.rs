@@ -11,8 +11,10 @@ use serde_json::json;
 use super::photos::{fixture, small};
 use super::site::{Site, until};
 
-/// What happens to a file, and what a check calls it.
-const DAMAGES: [(&str, fn(&Path), &str); 5] = [
+/// In words, what happens to a file, and what a check calls it.
+type DamageDone = (&'static str, fn(&Path), &'static str);
+
+const DAMAGES: [DamageDone; 5] = [
     ("a bit flips", |path| overwrite(path, fs::metadata(path).unwrap().len() / 2, |byte| byte ^ 1), "blob_damaged"),
     ("the first byte goes", |path| overwrite(path, 0, |_| 0), "blob_damaged"),
     ("its end is cut off", |path| resize(path, |length| length - 1), "blob_wrong_size"),

@@ -1,10 +1,14 @@
 //! Too much at once: a clear answer, and service for the rest.
 
+use std::time::Duration;
+
 use halidom::config::ByteSize;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use super::photos::{fixture, small};
-use super::site::Site;
+use super::photos::{fixture, small, small_with};
+use super::site::{Caller, Site, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_over_the_limits() {
@@ -37,6 +41,76 @@ async fn links_and_questions_over_the_limits() {
     let taken = json!({ "photos": [{ "hash": photo.hash, "name": "good.jpg" }, { "hash": photo.hash, "name": "x", "id": photo.id }] });
     site.admin.post(&format!("/v1/albums/{second}/photos/link"), taken).await.value(200);
     assert_eq!(site.admin.get(&format!("/v1/albums/{second}")).await.value(200)["photo_count"], 1);
+}
+
+/// Begins an upload and sends half of it.
+async fn half_sent(caller: &Caller, album: &str, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(caller.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST /v1/albums/{album}/photos?name=half.jpg HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
+        caller.token.as_ref().unwrap(),
+        bytes.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&bytes[..bytes.len() / 2]).await.unwrap();
+    stream
+}
+
+/// The first line of what is answered.
+async fn status_line(stream: &mut TcpStream) -> String {
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).await.unwrap();
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_past_the_number_are_told_to_come_again() {
+    let site = Site::start_with(|config| config.limits.max_concurrent_uploads = 1).await;
+    let album = site.admin.album("Album").await;
+    let bytes = small_with(1, 8 << 20);
+    let mut first = half_sent(&site.admin, &album, &bytes).await;
+    until("it is being received", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 1.0 }).await;
+    let refused = site.admin.upload(&album, "second.jpg", &small(2)).await;
+    refused.refused(503, "busy");
+    assert_eq!(refused.field("retry-after"), "2");
+    // Nothing else suffers from it, and the place is free again when the first has ended.
+    assert_eq!(site.admin.get("/v1/albums").await.status, 200);
+    first.write_all(&bytes[bytes.len() / 2..]).await.unwrap();
+    assert_eq!(status_line(&mut first).await, "HTTP/1.1 201");
+    site.admin.upload(&album, "second.jpg", &small(2)).await.value(201);
+    assert_eq!(site.check().await.problems, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_stands_still_is_given_up() {
+    let site = Site::start_with(|config| config.server.stall_timeout = Duration::from_millis(200)).await;
+    let album = site.admin.album("Album").await;
+    let mut stalled = half_sent(&site.admin, &album, &small_with(1, 8 << 20)).await;
+    assert_eq!(status_line(&mut stalled).await, "HTTP/1.1 400");
+    assert!(site.staged().is_empty());
+    assert_eq!((site.stats().await.photos, site.copies().len()), (0, 0));
+    assert_eq!(site.metric("halidom_uploads_refused_total{reason=\"interrupted\"}").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_over_http_2() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let http = reqwest::Client::builder().http2_prior_knowledge().retry(reqwest::retry::never()).tls_certs_only([]).build().unwrap();
+    let h2 = site.admin.through(http);
+    let sent = futures_util::future::join_all((0..8).map(|number| {
+        let (h2, album) = (&h2, &album);
+        async move { h2.uploaded(album, "one.jpg", &small_with(number, 200_000)).await }
+    }))
+    .await;
+    for (number, photo) in (0..).zip(&sent) {
+        assert_eq!(h2.get(&photo.urls.original).await.bytes(200), small_with(number, 200_000));
+        assert_eq!(h2.get_with(&photo.urls.original, &[("range", "bytes=-9")]).await.bytes(206).len(), 9);
+    }
+    h2.upload(&album, "large.jpg", &small_with(9, 17 << 20)).await.refused(413, "too_large");
+    h2.upload(&album, "text.jpg", &b"no photo".repeat(500_000)).await.refused(415, "not_an_image");
+    h2.get("/v1/nothing").await.refused(404, "no_route");
+    assert_eq!(site.stats().await.blobs, 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,7 +32,7 @@ async fn the_interface_changes_only_on_purpose() {
         written == text,
         "docs/openapi.json is not what is served, from line {} on. A change that is meant is accepted with\n\
          {ACCEPT}=1 cargo test --test http openapi\nand shows in the diff that goes with it.",
-        differs.map_or_else(|| written.lines().count().min(text.lines().count()), |at| at) + 1
+        differs.unwrap_or_else(|| written.lines().count().min(text.lines().count())) + 1
     );
 }
 

@@ -8,6 +8,7 @@ mod faults;
 #[cfg(test)]
 mod tests;
 
+mod buffers;
 mod delete;
 mod fan_out;
 mod files;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use self::buffers::Buffers;
 use self::fan_out::FanOut;
 use self::files::Files;
 use super::BlobError;
@@ -42,11 +44,13 @@ pub struct DiskSettings {
     /// Small chunks of an upload are gathered to this many bytes before they are hashed and written: the memory that one upload may take
     /// here, beside the chunk at hand.
     pub gather_bytes: usize,
+    /// Whether opening removes what an earlier process left in staging. `false` for who only looks.
+    pub sweep: bool,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 1024 * 1024 }
+        Self { create: true, gather_bytes: 1024 * 1024, sweep: true }
     }
 }
 
@@ -67,7 +71,10 @@ struct Shared {
     files: Files,
     fan_out: FanOut,
     random: Random,
-    settings: DiskSettings,
+    /// What uploads gather in: as large as the settings say.
+    gathers: Arc<Buffers>,
+    /// What decoders are given whole photos in.
+    wholes: Arc<Buffers>,
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
     sync_failures: AtomicU64,
@@ -79,7 +86,7 @@ struct Shared {
 
 impl DiskStore {
     /// Opens the store in the directory `root`, and sets one up where there is none and the settings allow it: takes the directory's
-    /// lock, then removes what an earlier process left in staging. The work runs on `pool`, as does all later work.
+    /// lock, then removes what an earlier process left in staging, unless the settings say otherwise. The work runs on `pool`, as does all later work.
     ///
     /// # Errors
     /// [`BlobError::InUse`] where another process has it open; [`BlobError::Refused`] where what lies there is no store, only part of

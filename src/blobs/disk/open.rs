@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::buffers::Buffers;
 use super::fan_out::FanOut;
 use super::files::Files;
 use super::{DiskSettings, Shared};
@@ -21,6 +22,11 @@ use crate::runtime::Random;
 const FORMAT: &[u8] = b"halidom blobs 1\n";
 /// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
+/// Buffers that are kept for the next uploads: together some 50 MB.
+const SPARE_GATHERS: usize = 32;
+/// Most photos are smaller than that; whoever needs more gets a buffer of its own.
+const WHOLE_BYTES: usize = 5 << 20;
+const SPARE_WHOLES: usize = 4;
 
 impl Shared {
     /// See [`super::DiskStore::open`].
@@ -44,14 +50,17 @@ impl Shared {
             files,
             fan_out: FanOut::new(),
             random,
-            settings,
+            gathers: Buffers::new(settings.gather_bytes, SPARE_GATHERS),
+            wholes: Buffers::new(WHOLE_BYTES, SPARE_WHOLES),
             claims: Mutex::new(()),
             sync_failures: AtomicU64::new(0),
             reads_cached: AtomicBool::new(true),
             _lock: lock,
         };
         shared.set_up()?;
-        shared.sweep()?;
+        if shared.settings.sweep {
+            shared.sweep()?;
+        }
         Ok(shared)
     }
 

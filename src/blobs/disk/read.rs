@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -95,6 +96,27 @@ impl Opened {
         Ok(())
     }
 
+    /// Whether these bytes lie in the page cache, by samples of a byte each: the cache is filled and emptied in runs of pages.
+    fn is_cached(&self, offset: u64, length: usize) -> bool {
+        let mut sample = [0; 1];
+        let last = (length as u64).saturating_sub(1);
+        self.shared.reads_cached.load(Ordering::Relaxed)
+            && (0..last)
+                .step_by(CACHED_PIECE_BYTES)
+                .chain([last])
+                .all(|at| matches!(self.shared.files.read_cached(&self.path, &self.file, &mut sample, offset + at), Ok(1)))
+    }
+
+    /// Reads bytes for the page cache's sake.
+    fn read_through(&self, offset: u64, length: usize) -> Result<(), BlobError> {
+        let mut piece = vec![0; HASH_PIECE_BYTES.min(length)];
+        for at in (0..length).step_by(HASH_PIECE_BYTES) {
+            let count = piece.len().min(length - at);
+            self.fill(&mut piece[..count], offset + at as u64)?;
+        }
+        Ok(())
+    }
+
     fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let mut hasher = blake3::Hasher::new();
         let mut piece = vec![0; HASH_PIECE_BYTES.min(usize::try_from(self.size_bytes).unwrap_or(usize::MAX))];
@@ -113,6 +135,13 @@ impl DiskRead {
     pub(super) fn new(opened: Opened, pool: BlockingPool) -> Self {
         Self { opened: Arc::new(opened), pool }
     }
+
+    fn check_range(&self, offset: u64, length: usize) -> Result<(), BlobError> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.opened.size_bytes) {
+            return Err(BlobError::Internal { reason: "a read past the end of a copy" });
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -122,9 +151,7 @@ impl BlobRead for DiskRead {
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
-        if offset.checked_add(length as u64).is_none_or(|end| end > self.opened.size_bytes) {
-            return Err(BlobError::Internal { reason: "a read past the end of a copy" });
-        }
+        self.check_range(offset, length)?;
         let mut bytes = vec![0; length];
         let filled = self.opened.fill_cached(&mut bytes, offset);
         if filled < length {
@@ -133,6 +160,19 @@ impl BlobRead for DiskRead {
             bytes = self.pool.run(work).await??;
         }
         Ok(bytes.into())
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.opened.file.as_fd())
+    }
+
+    async fn warm(&self, offset: u64, length: usize) -> Result<(), BlobError> {
+        self.check_range(offset, length)?;
+        if self.opened.is_cached(offset, length) {
+            return Ok(());
+        }
+        let opened = self.opened.clone();
+        self.pool.run(move || opened.read_through(offset, length)).await?
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

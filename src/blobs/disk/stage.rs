@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Shared;
+use super::buffers::Buffers;
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Digests, Staged};
@@ -22,8 +23,8 @@ const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or wa
 /// The async side of a copy being received.
 pub(super) struct DiskStaged {
     pool: BlockingPool,
-    gather_bytes: usize,
-    /// Chunks that wait for the next hop; never more than `gather_bytes`.
+    gathers: Arc<Buffers>,
+    /// Chunks that wait for the next hop; always fewer than a buffer holds.
     gathered: Vec<u8>,
     /// Away during a hop; gone after a failure, so that nothing can be added to half a copy.
     receiving: Option<Receiving>,
@@ -43,9 +44,9 @@ pub(super) struct Receiving {
 
 impl DiskStaged {
     pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
-        let (path, gather_bytes) = (shared.staging_path(), shared.settings.gather_bytes);
+        let (path, gathers) = (shared.staging_path(), shared.gathers.clone());
         let receiving = Receiving { shared, path, digests: RunningDigests::default(), file: None, begun: false, pool: pool.clone() };
-        Self { pool, gather_bytes, gathered: Vec::new(), receiving: Some(receiving) }
+        Self { pool, gathers, gathered: Vec::new(), receiving: Some(receiving) }
     }
 
     /// Takes what was gathered, then does `work`, in one hop. A failure removes the copy within the same hop.
@@ -72,13 +73,22 @@ impl DiskStaged {
         Ok(value)
     }
 
+    /// Keeps a small chunk; what is gathered stays smaller than a buffer.
     fn gather(&mut self, chunk: &[u8]) {
         let needed = self.gathered.len() + chunk.len();
         if needed > self.gathered.capacity() {
-            let wanted = needed.max(2 * self.gathered.capacity()).max(FIRST_GATHER_BYTES).min(self.gather_bytes.max(needed));
-            self.gathered.reserve_exact(wanted - self.gathered.len());
+            let mut larger = if needed <= FIRST_GATHER_BYTES { Vec::with_capacity(FIRST_GATHER_BYTES) } else { self.gathers.take() };
+            larger.clear();
+            larger.extend_from_slice(&self.gathered);
+            self.gathered = larger;
         }
         self.gathered.extend_from_slice(chunk);
+    }
+}
+
+impl Drop for DiskStaged {
+    fn drop(&mut self) {
+        self.gathers.give_back(std::mem::take(&mut self.gathered));
     }
 }
 
@@ -88,7 +98,7 @@ impl Staged for DiskStaged {
         if self.receiving.is_none() {
             return Err(GIVEN_UP);
         }
-        if self.gathered.len() + chunk.len() < self.gather_bytes {
+        if self.gathered.len() + chunk.len() < self.gathers.size_bytes() {
             self.gather(&chunk);
             return Ok(());
         }
@@ -157,12 +167,15 @@ impl Receiving {
     fn contents(&mut self) -> Result<Bytes, BlobError> {
         let size = usize::try_from(self.digests.finish().size_bytes).map_err(|_| BlobError::Internal { reason: "larger than memory" })?;
         let (shared, path) = (self.shared.clone(), self.path.clone());
-        let mut bytes = vec![0; size];
-        let read = shared.files.read(&path, self.file()?, &mut bytes, 0).map_err(failed("read back from staging"))?;
-        if read < size {
-            return Err(failed("read back from staging")(io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(bytes.into())
+        let file = self.file()?;
+        shared
+            .wholes
+            .filled(size, |bytes| match shared.files.read(&path, file, bytes, 0) {
+                Ok(read) if read == size => Ok(()),
+                Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Err(error),
+            })
+            .map_err(failed("read back from staging"))
     }
 
     /// Removes the file, on this thread.

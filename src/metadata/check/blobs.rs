@@ -7,7 +7,6 @@ use crate::metadata::MetadataError;
 use crate::metadata::column::{Blobs, Candidates, Column, Died, Doomed, Held, HeldByOwner, Pins, Refs};
 use crate::metadata::engine::Bounds;
 use crate::metadata::key::{Commit, Key};
-use crate::metadata::read::Read;
 use crate::metadata::record::Value;
 use crate::model::{BlobHash, BlobKey, RowKey};
 
@@ -18,7 +17,7 @@ impl Checker<'_> {
             checker.checked.blobs += 1;
             checker.checked.damaged += u64::from(blob.damaged);
             let key = BlobKey { hash, nonce: blob.nonce };
-            if checker.snapshot.is_doomed(&key)? {
+            if checker.source().get(Doomed::ID, &key.to_key())?.is_some() {
                 checker.report(Fault::Differs, Doomed::ID, key.to_key(), "the copy that counts is queued for deletion");
             }
             if !checker.is_kept(&hash)? {
@@ -44,7 +43,7 @@ impl Checker<'_> {
     }
 
     fn held(&mut self) -> Result<(), MetadataError> {
-        let last = self.snapshot.last_commit()?;
+        let last = self.last;
         let mut held = 0;
         self.scan::<Held>(&Bounds::all(), |checker, key, died| {
             held += 1;
@@ -52,7 +51,7 @@ impl Checker<'_> {
             if born >= died || died > last {
                 checker.report(Fault::Differs, Held::ID, key.to_key(), format!("from commit {} to {}", born.0, died.0));
             }
-            if checker.snapshot.is_erased(&RowKey::photo(owner, photo))? {
+            if checker.is_erased(&RowKey::photo(owner, photo))? {
                 checker.report(Fault::Erased, Held::ID, key.to_key(), "the photo was erased");
             }
             checker.expect::<Died>(&(died, hash, owner, photo, born), &(), "index of a dead reference")?;

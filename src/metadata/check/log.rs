@@ -14,7 +14,7 @@ use crate::model::{Origin, Seq};
 
 impl Checker<'_> {
     pub(super) fn log(&mut self) -> Result<(), MetadataError> {
-        let vector = self.snapshot.vector()?;
+        let vector = self.vector.clone();
         let mut ends = VersionVector::default();
         let mut previous: Option<(Origin, Seq, ChainHash)> = None;
         self.scan::<Entries>(&Bounds::all(), |checker, (origin, seq), stored| {
@@ -69,9 +69,16 @@ impl Checker<'_> {
             Ok(())
         })?;
         let last = next.map_or(0, |next| next - 1);
-        let Some(heads) = table::get::<HeadsOf>(self.source(), &())? else {
-            self.report(Fault::Missing, HeadsOf::ID, vec![], "how far the store has come");
-            return Ok(());
+        let heads = match table::get::<HeadsOf>(self.source(), &()) {
+            Ok(Some(heads)) => heads,
+            Ok(None) => {
+                self.report(Fault::Missing, HeadsOf::ID, vec![], "how far the store has come");
+                return Ok(());
+            }
+            Err(error) => {
+                self.report(Fault::Malformed, HeadsOf::ID, vec![], error.to_string());
+                return Ok(());
+            }
         };
         if heads.commit != Commit(last) {
             self.report(Fault::Differs, HeadsOf::ID, vec![], format!("says commit {}, the journal ends with {last}", heads.commit.0));

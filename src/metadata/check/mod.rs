@@ -4,17 +4,24 @@
 
 mod blobs;
 mod log;
+mod records;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
 use super::MetadataError;
-use super::column::{Column, ColumnId, Site};
+use super::column::{Column, ColumnId, Erased, Site};
 use super::engine::{Bounds, Source};
-use super::key::Key;
+use super::key::{Commit, Key};
+use super::page::{Page, bounded, page};
 use super::read::{Read, Snapshot};
-use super::record::Value;
+use super::record::{StoredBlob, Value};
+use super::shown::BlobRow;
+use crate::model::erasure::Erasure;
+use crate::model::vector::VersionVector;
+use crate::model::{BlobHash, Origin, RowKey};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +41,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every kind there is.
+    pub const ALL: [Self; 6] = [Self::Missing, Self::Extra, Self::Differs, Self::Malformed, Self::Erased, Self::Broken];
+
     /// A stable word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,18 +104,60 @@ pub struct Checked {
 /// # Errors
 /// Where the engine cannot be read; a row that cannot be decoded is a finding, not an error.
 pub fn check(snapshot: &Snapshot, each: &mut dyn FnMut(Finding)) -> Result<Checked, MetadataError> {
-    let mut checker = Checker { snapshot, each, checked: Checked::default() };
+    let mut checker = Checker {
+        snapshot,
+        each,
+        checked: Checked::default(),
+        vector: VersionVector::default(),
+        last: Commit(0),
+        own_origins: BTreeSet::new(),
+        unreadable: BTreeSet::new(),
+    };
+    checker.standing()?;
     checker.rows()?;
     checker.blobs()?;
     checker.log()?;
+    checker.records()?;
     Ok(checker.checked)
+}
+
+/// The blobs after `after_hash` whose rows can be read, by hash. The others are [`check`]'s to report.
+///
+/// # Errors
+/// Where the engine cannot be read.
+pub fn list_readable_blobs(
+    snapshot: &Snapshot,
+    after_hash: Option<BlobHash>,
+    limit: usize,
+) -> Result<Page<BlobRow, BlobHash>, MetadataError> {
+    let limit = bounded(limit);
+    let bounds = super::page::after(&[], after_hash.map(|hash| hash.to_key()));
+    let mut rows = vec![];
+    snapshot.source().scan(ColumnId::Blobs, &bounds, &mut |key, value| {
+        if let (Some(hash), Ok(stored)) = (BlobHash::from_key(key), StoredBlob::from_value(value)) {
+            rows.push((hash, BlobRow::new(hash, stored)));
+        }
+        if rows.len() <= limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(page(rows, limit))
 }
 
 struct Checker<'a> {
     snapshot: &'a Snapshot,
     each: &'a mut dyn FnMut(Finding),
     checked: Checked,
+    /// What of the version vector can be read.
+    vector: VersionVector,
+    /// The last commit, as the heads say, or the journal where they cannot be read.
+    last: Commit,
+    /// The lives of this site, as far back as its log is kept.
+    own_origins: BTreeSet<Origin>,
+    /// Rows that were reported as malformed: several checks read the same column.
+    unreadable: BTreeSet<(ColumnId, Vec<u8>)>,
 }
+
+/// So many unreadable rows are remembered; more may be reported twice.
+const MAX_UNREADABLE: usize = 10_000;
 
 impl Checker<'_> {
     fn source(&self) -> &dyn Source {
@@ -115,6 +167,17 @@ impl Checker<'_> {
     fn report(&mut self, fault: Fault, column: ColumnId, key: Vec<u8>, detail: impl Into<String>) {
         self.checked.findings += 1;
         (self.each)(Finding { fault, column, key, detail: detail.into() });
+    }
+
+    fn report_unreadable(&mut self, column: ColumnId, key: Vec<u8>, error: &MetadataError) {
+        let row = (column, key);
+        if self.unreadable.contains(&row) {
+            return;
+        }
+        if self.unreadable.len() < MAX_UNREADABLE {
+            self.unreadable.insert(row.clone());
+        }
+        self.report(Fault::Malformed, row.0, row.1, error.to_string());
     }
 
     /// Hands the readable rows of a column to `each`, and reports the others.
@@ -130,7 +193,7 @@ impl Checker<'_> {
             outcome = match row {
                 Ok((key, value)) => each(self, key, value),
                 Err(error) => {
-                    self.report(Fault::Malformed, C::ID, key.to_vec(), error.to_string());
+                    self.report_unreadable(C::ID, key.to_vec(), &error);
                     Ok(())
                 }
             };
@@ -147,6 +210,16 @@ impl Checker<'_> {
             ControlFlow::Break(())
         })?;
         Ok(found)
+    }
+
+    /// Whether the ledger names a row; its own value may be unreadable.
+    fn is_erased(&self, key: &RowKey) -> Result<bool, MetadataError> {
+        for erasure in Erasure::naming(key) {
+            if self.source().get(Erased::ID, &erasure.to_key())?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How many rows a column has.

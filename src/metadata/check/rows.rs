@@ -1,27 +1,31 @@
 //! Rows against everything derived from them.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::{Checker, Fault};
 use crate::metadata::MetadataError;
 use crate::metadata::column::{
-    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Names, OtherIds, Pins, Refs, Rows, Scope, Stubs, SumOf, Sums,
-    TokenSecrets,
+    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Journal, Names, OtherIds, Pins, Refs, Rows, Scope, Stubs, SumOf,
+    Sums, TokenSecrets,
 };
 use crate::metadata::derived;
 use crate::metadata::engine::Bounds;
-use crate::metadata::key::{Commit, Key};
+use crate::metadata::key::Key;
 use crate::metadata::read::Read;
-use crate::metadata::record::{Counts, StoredBlob};
+use crate::metadata::record::{Counts, JournalRow, StoredBlob};
 use crate::metadata::table;
 use crate::model::derive::derive;
+use crate::model::photo::{self, PhotoView};
 use crate::model::row::Births;
 use crate::model::set_hash::{Bucket, SetHash, SetKey};
-use crate::model::vector::VersionVector;
-use crate::model::{Kind, Owner, PhotoId, RowKey, TenantId, UserId};
+use crate::model::{BlobHash, Kind, Owner, PhotoId, RowKey, TenantId, UserId};
 
 /// Index columns whose rows say everything by being there.
 const INDEXES: [ColumnId; 6] = [AlbumPhotos::ID, AlbumHashes::ID, OtherIds::ID, Names::ID, TokenSecrets::ID, Stubs::ID];
+
+/// Rows that may show photos under one id: one, but for chance.
+const MAX_OTHERS: usize = 16;
 
 /// What the rows so far add up to.
 #[derive(Default)]
@@ -39,10 +43,8 @@ struct Totals {
 impl Checker<'_> {
     pub(super) fn rows(&mut self) -> Result<(), MetadataError> {
         let set_key = self.set_key()?;
-        let vector = self.snapshot.vector()?;
-        let last = self.snapshot.last_commit()?;
         let mut totals = Totals::default();
-        self.scan::<Rows>(&Bounds::all(), |checker, key, births| checker.row(&set_key, &vector, last, &mut totals, key, &births))?;
+        self.scan::<Rows>(&Bounds::all(), |checker, key, births| checker.row(&set_key, &mut totals, key, &births))?;
         self.end_owner(&mut totals)?;
         self.add_local(&mut totals)?;
         for (scope, counts) in &totals.counts {
@@ -62,15 +64,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        set_key: &SetKey,
-        vector: &VersionVector,
-        last: Commit,
-        totals: &mut Totals,
-        key: RowKey,
-        births: &Births,
-    ) -> Result<(), MetadataError> {
+    fn row(&mut self, set_key: &SetKey, totals: &mut Totals, key: RowKey, births: &Births) -> Result<(), MetadataError> {
         self.checked.rows += 1;
         if totals.owner.as_ref().is_none_or(|(owner, _, _)| *owner != key.owner) {
             self.end_owner(totals)?;
@@ -79,10 +73,10 @@ impl Checker<'_> {
         if births.is_empty() {
             self.report(Fault::Extra, Rows::ID, key.to_key(), "a row without births");
         }
-        if self.snapshot.is_erased(&key)? {
+        if self.is_erased(&key)? {
             self.report(Fault::Erased, Rows::ID, key.to_key(), "the row was erased");
         }
-        if births.iter().any(|(birth, row)| row.is_stub() && vector.covers(birth)) {
+        if births.iter().any(|(birth, row)| row.is_stub() && self.vector.covers(birth)) {
             self.report(Fault::Extra, Rows::ID, key.to_key(), "a stub of a birth that has arrived");
         }
         let derived = derive(set_key, &key, births);
@@ -95,17 +89,11 @@ impl Checker<'_> {
             }
         }
         for reference in derived::refs(&key, &derived) {
-            self.checked.refs += 1;
             *totals.index.entry(Refs::ID).or_default() += 1;
-            match table::get::<Refs>(self.source(), &reference) {
-                Ok(Some(born)) if born <= last => {}
-                Ok(Some(_)) => self.report(Fault::Differs, Refs::ID, reference.to_key(), "born after the last commit"),
-                Ok(None) => self.report(Fault::Missing, Refs::ID, reference.to_key(), format!("follows from {key:?}")),
-                Err(error) => self.report(Fault::Malformed, Refs::ID, reference.to_key(), error.to_string()),
-            }
-            if self.source().get(Blobs::ID, &reference.0.to_key())?.is_none() {
-                self.checked.arriving += 1;
-            }
+            self.reference(&key, &reference)?;
+        }
+        for photo in photo::all(&key, births) {
+            self.photo_and_blob(&photo)?;
         }
         for (scope, figures) in derived::counts(&key, &derived) {
             let own = matches!(scope, Scope::Owner(_) | Scope::Album(..));
@@ -122,6 +110,52 @@ impl Checker<'_> {
             if let Some((_, _, sum)) = &mut totals.owner {
                 sum.add(hash);
             }
+        }
+        Ok(())
+    }
+
+    /// A reference that follows from a row: it is there, and so are its bytes where they were acknowledged here.
+    fn reference(&mut self, key: &RowKey, reference: &(BlobHash, Owner, PhotoId)) -> Result<(), MetadataError> {
+        self.checked.refs += 1;
+        let born = match table::get::<Refs>(self.source(), reference) {
+            Ok(born) => born,
+            Err(error) => {
+                self.report_unreadable(Refs::ID, reference.to_key(), &error);
+                None
+            }
+        };
+        match born {
+            Some(born) if born > self.last => self.report(Fault::Differs, Refs::ID, reference.to_key(), "born after the last commit"),
+            None if self.source().get(Refs::ID, &reference.to_key())?.is_none() => {
+                self.report(Fault::Missing, Refs::ID, reference.to_key(), format!("follows from {key:?}"));
+            }
+            _ => {}
+        }
+        if self.source().get(Blobs::ID, &reference.0.to_key())?.is_none() {
+            // What came from another site may still be on its way. What began here began with its bytes, and they stay while it lives.
+            let by = born.map(|born| table::get::<Journal>(self.source(), &born));
+            match by {
+                Some(Ok(Some(JournalRow::Entry { origin, .. }))) if self.own_origins.contains(&origin) => {
+                    self.report(
+                        Fault::Missing,
+                        Blobs::ID,
+                        reference.0.to_key(),
+                        format!("a photo that was acknowledged here needs it: {key:?}"),
+                    );
+                }
+                _ => self.checked.arriving += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a photo says of its bytes is what their row says: downloads send the digests of either.
+    fn photo_and_blob(&mut self, photo: &PhotoView) -> Result<(), MetadataError> {
+        // A row that cannot be read is reported with its column.
+        let Ok(Some(blob)) = table::get::<Blobs>(self.source(), &photo.hash) else { return Ok(()) };
+        if (blob.size_bytes, blob.sha256, blob.crc32) != (photo.size_bytes, photo.sha256, photo.crc32) {
+            let detail = format!("its size, SHA-256 or CRC-32 is not what the photo {:?} says", photo.key);
+            self.report(Fault::Differs, Blobs::ID, photo.hash.to_key(), detail);
         }
         Ok(())
     }
@@ -194,7 +228,7 @@ impl Checker<'_> {
         let mut keys = vec![];
         snapshot.source().scan(column, &Bounds::all(), &mut |key, _| {
             keys.push(key.to_vec());
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         })?;
         for key in keys {
             let mut follows = false;
@@ -220,7 +254,13 @@ impl Checker<'_> {
         let listed = [AlbumPhotos::ID, AlbumHashes::ID].contains(&column);
         if let Some(row) = row_behind(column, key).filter(|_| listed) {
             let prefix = (row.owner, PhotoId::from_uuid(row.id)).to_key();
-            for ((owner, _, other), ()) in table::some::<OtherIds>(self.source(), &Bounds::prefix(&prefix), 16)? {
+            // By their keys alone: a row of the index that cannot be read is reported, and is no reason to stop.
+            let mut others = vec![];
+            self.source().scan(OtherIds::ID, &Bounds::prefix(&prefix), &mut |key, _| {
+                others.extend(OtherIds::key(key).ok());
+                if others.len() < MAX_OTHERS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            for (owner, _, other) in others {
                 let other = RowKey::photo(owner, other);
                 // A row that cannot be read was reported before.
                 let Ok(births) = self.snapshot.births(&other) else { continue };

@@ -159,3 +159,62 @@ async fn the_kind_of_a_damage_is_named() {
     set(&engine, ColumnId::Doomed, &named.to_bytes(), None);
     assert_eq!(findings(&engine), []);
 }
+
+#[tokio::test]
+async fn a_blob_row_that_is_lost_is_missed_where_its_photo_was_acknowledged() {
+    let engine = full().await;
+    for n in [1, 3] {
+        let key = hash(n).as_bytes().to_vec();
+        let (_, value) = rows(&engine, ColumnId::Blobs).into_iter().find(|(found, _)| *found == key).unwrap();
+        set(&engine, ColumnId::Blobs, &key, None);
+        let found = findings(&engine);
+        let lost = |finding: &&Finding| finding.column == ColumnId::Blobs && finding.fault == Fault::Missing && finding.key == key;
+        assert!(found.iter().any(|finding| lost(&finding)), "{found:?}");
+        set(&engine, ColumnId::Blobs, &key, Some(&value));
+    }
+    // What came from the other site has no bytes here yet, which is no damage.
+    let checked = check(&Snapshot::new(engine.snapshot()), &mut |_| {}).unwrap();
+    assert_eq!((checked.findings, checked.arriving), (0, 1));
+}
+
+#[tokio::test]
+async fn a_blob_row_with_another_digest_is_found() {
+    let engine = full().await;
+    let (key, stored) = rows(&engine, ColumnId::Blobs).remove(0);
+    let right = StoredBlob::from_value(&stored).unwrap();
+    let wrong = [
+        StoredBlob { size_bytes: right.size_bytes + 1, ..right },
+        StoredBlob { sha256: Sha256::from_bytes([99; 32]), ..right },
+        StoredBlob { crc32: right.crc32 ^ 1, ..right },
+    ];
+    for wrong in wrong {
+        set(&engine, ColumnId::Blobs, &key, Some(&wrong.to_value()));
+        let found = findings(&engine);
+        assert!(found.iter().any(|finding| finding.column == ColumnId::Blobs && finding.fault == Fault::Differs), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_found_in_every_column_and_hides_no_other() {
+    let engine = full().await;
+    let (lost, listed) = rows(&engine, ColumnId::AlbumPhotos).remove(0);
+    set(&engine, ColumnId::AlbumPhotos, &lost, None);
+    // A store without these two does not open.
+    let columns = super::super::column::COLUMNS.iter().filter(|column| !["site", "format"].contains(&column.name));
+    for column in columns {
+        for (key, value) in rows(&engine, column.id) {
+            set(&engine, column.id, &key, Some(&[0]));
+            let found = findings(&engine);
+            let here = found.iter().filter(|finding| finding.column == column.id && finding.key == key);
+            assert!(here.clone().count() >= 1, "{} {key:02x?}: {found:?}", column.name);
+            assert!(here.filter(|finding| finding.fault == Fault::Malformed).count() <= 1, "said once: {found:?}");
+            if column.id != ColumnId::Rows {
+                let other = |finding: &&Finding| finding.column == ColumnId::AlbumPhotos && finding.key == lost;
+                assert!(found.iter().any(|finding| other(&finding)), "{}: {found:?}", column.name);
+            }
+            set(&engine, column.id, &key, Some(&value));
+        }
+    }
+    set(&engine, ColumnId::AlbumPhotos, &lost, Some(&listed));
+    assert_eq!(findings(&engine), []);
+}
