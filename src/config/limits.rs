@@ -64,6 +64,8 @@ impl Default for LimitsConfig {
             max_page: 1_000,
             max_missing_hashes: 1_000,
             max_link_photos: 1_000,
+            max_name_bytes: 255,
+            max_caption_bytes: 4_096,
         }
     }
 }
@@ -104,6 +106,8 @@ impl LimitsConfig {
         findings.within("limits.max_page", u64::from(self.max_page), 1..=10_000);
         findings.within("limits.max_missing_hashes", u64::from(self.max_missing_hashes), 1..=100_000);
         findings.within("limits.max_link_photos", u64::from(self.max_link_photos), 1..=10_000);
+        findings.within("limits.max_name_bytes", u64::from(self.max_name_bytes), 16..=1_024);
+        findings.within("limits.max_caption_bytes", u64::from(self.max_caption_bytes), 16..=65_536);
         if self.decode_memory_bytes < self.max_upload_bytes {
             findings.add(
                 "limits.decode_memory_bytes",

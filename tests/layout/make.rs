@@ -44,16 +44,9 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
     let backend: Arc<dyn BlobStore> = Arc::new(store.clone());
     let verified = VerifyStore::new(backend, runtime.clock.clone(), remember);
     let pools = Pools { metadata: BlockingPool::new("metadata", 2), imaging: BlockingPool::new("imaging", 2) };
-    let config = Config::for_testing("unused");
-    let services = Services::new(
-        metadata.clone(),
-        Arc::new(verified),
-        runtime.clone(),
-        pools,
-        &config.limits,
-        &config.renditions,
-        Duration::from_secs(7 * 24 * 3600),
-    );
+    let mut config = Config::for_testing("unused");
+    config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);
+    let services = Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, &config);
     Site { services: Arc::new(services), metadata, store: store.clone(), runtime: runtime.clone() }
 }
 

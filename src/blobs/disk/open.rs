@@ -58,7 +58,7 @@ impl Shared {
             _lock: lock,
         };
         shared.set_up()?;
-        if shared.settings.sweep {
+        if settings.sweep {
             shared.sweep()?;
         }
         Ok(shared)
