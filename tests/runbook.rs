@@ -64,13 +64,16 @@ fn damaged_and_lost_photos_come_back_as_the_runbook_says() {
     std::fs::remove_file(&lost).unwrap();
 
     // What is missing is asked for again; what is damaged once it was asked for.
-    assert_eq!(admin.json(upload)["sent"], 1);
+    assert_eq!(admin.json(upload)["sent"], 0, "the album shows it: nothing is asked");
+    let repair = || admin.json(upload.into_iter().chain([Path::new("--repair")]));
+    assert_eq!(repair()["sent"], 1);
     let back = folder.path().join("back");
     let download = [Path::new("download"), Path::new("Summer"), &back];
     let fetched = admin.json_ending(3, download);
     assert_eq!((&fetched["downloaded"], &fetched["failed"]), (&2.into(), &1.into()), "{fetched}");
     assert_eq!(codes(&admin.json_ending(3, ["check"])), ["blob_damaged"], "it is marked now");
-    assert_eq!(admin.json(upload)["sent"], 1);
+    assert_eq!(repair()["sent"], 1);
+    assert_eq!(repair()["sent"], 0);
     assert_eq!(admin.json(download)["failed"], 0);
     for entry in std::fs::read_dir(&photos).unwrap().map(Result::unwrap) {
         assert!(std::fs::read(entry.path()).unwrap() == std::fs::read(back.join(entry.file_name())).unwrap(), "{entry:?}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -28,9 +28,9 @@ pub(super) async fn layer(State(app): State<App>, request: Request, next: Next) 
     measure.status = Some(response.status());
     measure.code = response.extensions().get::<ErrorCode>().map_or("", |code| code.0);
     measure.to_head = Some(measure.elapsed());
+    measure.length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     response.map(|body| {
-        let is_whole = body.is_end_stream();
-        measure.is_whole = is_whole;
+        measure.is_whole = body.is_end_stream();
         Body::new(MeasuredBody { body, measure })
     })
 }
@@ -47,6 +47,8 @@ struct Measure {
     status: Option<StatusCode>,
     code: &'static str,
     to_head: Option<Duration>,
+    /// `Content-Length` of the answer: a body is not asked for its end once so much of it was taken.
+    length: Option<u64>,
     is_whole: bool,
 }
 
@@ -55,8 +57,8 @@ impl Measure {
         app.observer.begins(route.as_ref().map_or(UNMATCHED, MatchedPath::as_str), &method);
         let begun = app.runtime.clock.monotonic();
         let span = tracing::Span::current();
-        let (status, to_head) = (None, None);
-        Self { app, route, method, begun, span, received, sent_bytes: 0, status, code: "", to_head, is_whole: false }
+        let (status, to_head, length) = (None, None, None);
+        Self { app, route, method, begun, span, received, sent_bytes: 0, status, code: "", to_head, length, is_whole: false }
     }
 
     fn elapsed(&self) -> Duration {
@@ -87,7 +89,7 @@ impl Drop for Measure {
                 elapsed_us,
                 received_bytes,
                 sent_bytes,
-                whole = self.is_whole,
+                whole = self.is_whole || self.length == Some(self.sent_bytes),
                 route,
                 code,
                 "answered"

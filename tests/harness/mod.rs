@@ -32,6 +32,11 @@ impl Server {
 
     /// The same with settings from the environment, such as `("HALIDOM_LIMITS__MAX_PAGE", "5")`.
     pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_logging(data, settings, Stdio::inherit())
+    }
+
+    /// The same, with a place for its log.
+    pub fn start_logging(data: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         let mut child = Command::new(HALIDOM)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -40,6 +45,7 @@ impl Server {
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -44,6 +44,9 @@ pub(super) struct UploadOptions {
     /// How many photos to send at once
     #[arg(long, value_name = "N", default_value = "8")]
     concurrency: NonZeroU16,
+    /// Send again what the album shows but the server has lost, or knows to be damaged
+    #[arg(long)]
+    repair: bool,
     /// Take hidden files in folders too
     #[arg(long)]
     hidden: bool,
@@ -91,7 +94,7 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let album = find_or_create(client, &me, &options.album).await.with_context(|| format!("could not open album `{}`", options.album))?;
     let groups = plan::group(hashed);
     let sender = Sender::new(session, &me, album.id, pool, usize::from(options.concurrency.get()));
-    let stopped = sender.run(&album, groups, &mut tally).await;
+    let stopped = sender.run(&album, groups, options.repair, &mut tally).await;
     Ok((tally.summary(album.id), stopped))
 }
 

@@ -48,9 +48,11 @@ impl<'a> Sender<'a> {
     }
 
     /// Brings all groups into the album, and counts what came of each file. An error ended it before all were tried.
-    pub(super) async fn run(&self, album: &Album, groups: Vec<Group>, tally: &mut Tally) -> Option<ClientError> {
+    ///
+    /// `repair`: the server is asked for the bytes of photos that the album shows, too, rather than taken to have them.
+    pub(super) async fn run(&self, album: &Album, groups: Vec<Group>, repair: bool, tally: &mut Tally) -> Option<ClientError> {
         let mut todo = groups;
-        if album.photo_count > 0 {
+        if album.photo_count > 0 && !repair {
             let present = match self.present().await {
                 Ok(present) => present,
                 Err(error) => return refuse_rest(todo, error, tally),

@@ -15,6 +15,7 @@ fn options(paths: &[&Path]) -> UploadOptions {
         paths: paths.iter().map(|path| path.to_path_buf()).collect(),
         album: "Ski".into(),
         concurrency: NonZeroU16::new(3).unwrap(),
+        repair: false,
         hidden: false,
         follow_links: false,
     }
@@ -163,7 +164,7 @@ async fn a_file_that_changes_is_sent_as_it_is_now() {
     let groups = plan::group(vec![old.clone(), hash::Hashed { path: second, ..old }]);
     std::fs::write(&first, "IMG new").unwrap();
     let mut tally = Tally::default();
-    let stopped = Sender::new(&session, &me, album.id, pool, 2).run(&album, groups, &mut tally).await;
+    let stopped = Sender::new(&session, &me, album.id, pool, 2).run(&album, groups, false, &mut tally).await;
     assert!(stopped.is_none());
     assert_eq!(counts(&tally.summary(album.id)), (2, 0, 0));
     let mut names: Vec<_> = fake.site().photos.values().map(|(_, name, hash)| (name.clone(), *hash)).collect();
