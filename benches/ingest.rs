@@ -20,7 +20,8 @@ fn storing(criterion: &mut Criterion) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let pool = BlockingPool::new("blobs", 64);
     let system = Runtime::system();
-    let opening = DiskStore::open(&directory.path().join("store"), system.clone(), pool, DiskSettings::default());
+    let root = directory.path().join("store");
+    let opening = DiskStore::open(&root, system.clone(), pool, DiskSettings::default());
     let store = threads.block_on(opening).unwrap();
     let mut group = criterion.benchmark_group("durable copy");
     group.sample_size(30);
