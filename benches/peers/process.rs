@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail};
 
 use crate::READY_WITHIN;
 
+/// How often a server that starts is asked.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
 /// A started server. Dropping it ends it and all that it started.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -25,13 +28,15 @@ impl Server {
     /// Waits until a GET of `url` is answered with a status that `is_ready` takes.
     pub(crate) async fn wait(&mut self, url: &str, is_ready: impl Fn(u16) -> bool) -> anyhow::Result<()> {
         let (client, begun) = (reqwest::Client::new(), Instant::now());
+        let mut again = tokio::time::interval(ASK_EVERY);
         while begun.elapsed() < READY_WITHIN {
+            again.tick().await;
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended by itself: {status}");
             }
             match client.get(url).send().await {
                 Ok(answer) if is_ready(answer.status().as_u16()) => return Ok(()),
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => {}
             }
         }
         bail!("{url} is not ready after {} s", READY_WITHIN.as_secs())
@@ -60,17 +65,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // By SIGTERM, so that what it started ends too; without an answer by force.
+        // By SIGTERM, so that what it started ends too: all of them know it.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        for _ in 0..200 {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

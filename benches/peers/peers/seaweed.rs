@@ -31,11 +31,12 @@ impl SeaweedFs {
         server.wait(&base, |status| status == 200).await?;
         // Its first writes grow volumes: not measured.
         let client = reqwest::Client::new();
+        let mut again = tokio::time::interval(Duration::from_millis(100));
         for _ in 0..100 {
+            again.tick().await;
             if client.put(format!("{base}/warm")).body("warm").send().await?.status().is_success() {
                 return Ok(Self { server, base, fsync });
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         anyhow::bail!("SeaweedFS takes no file after 10 s")
     }

@@ -75,6 +75,8 @@ struct Shared {
     gathers: Arc<Buffers>,
     /// What decoders are given whole photos in.
     wholes: Arc<Buffers>,
+    /// What copies are read through.
+    pieces: Arc<Buffers>,
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
     sync_failures: AtomicU64,

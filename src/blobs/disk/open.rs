@@ -27,6 +27,9 @@ const SPARE_GATHERS: usize = 32;
 /// Most photos are smaller than that; whoever needs more gets a buffer of its own.
 const WHOLE_BYTES: usize = 5 << 20;
 const SPARE_WHOLES: usize = 4;
+/// Read and hashed at once: stays in the processor's cache.
+const PIECE_BYTES: usize = 128 << 10;
+const SPARE_PIECES: usize = 16;
 
 impl Shared {
     /// See [`super::DiskStore::open`].
@@ -52,6 +55,7 @@ impl Shared {
             random,
             gathers: Buffers::new(settings.gather_bytes, SPARE_GATHERS),
             wholes: Buffers::new(WHOLE_BYTES, SPARE_WHOLES),
+            pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
             sync_failures: AtomicU64::new(0),
             reads_cached: AtomicBool::new(true),

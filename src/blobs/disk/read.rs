@@ -21,8 +21,6 @@ use crate::runtime::BlockingPool;
 const CACHED_PIECE_BYTES: usize = 128 * 1024;
 /// Longer reads go to the pool at once: copying alone would hold the async thread for too long.
 const CACHED_READ_BYTES: usize = 1024 * 1024;
-/// Hashed at once: stays in the processor's cache.
-const HASH_PIECE_BYTES: usize = 128 * 1024;
 
 /// An open copy.
 #[derive(Debug)]
@@ -109,25 +107,31 @@ impl Opened {
 
     /// Reads bytes for the page cache's sake.
     fn read_through(&self, offset: u64, length: usize) -> Result<(), BlobError> {
-        let mut piece = vec![0; HASH_PIECE_BYTES.min(length)];
-        for at in (0..length).step_by(HASH_PIECE_BYTES) {
-            let count = piece.len().min(length - at);
-            self.fill(&mut piece[..count], offset + at as u64)?;
-        }
-        Ok(())
+        self.each_piece(offset, length as u64, |_| {})
     }
 
     fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let mut hasher = blake3::Hasher::new();
-        let mut piece = vec![0; HASH_PIECE_BYTES.min(usize::try_from(self.size_bytes).unwrap_or(usize::MAX))];
-        let mut offset = 0;
-        while offset < self.size_bytes {
-            let length = piece.len().min(usize::try_from(self.size_bytes - offset).unwrap_or(usize::MAX));
-            self.fill(&mut piece[..length], offset)?;
-            hasher.update(&piece[..length]);
-            offset += length as u64;
-        }
+        self.each_piece(0, self.size_bytes, |piece| {
+            hasher.update(piece);
+        })?;
         Ok(hasher.finalize().into())
+    }
+
+    /// Reads `length` bytes from `offset`, piece by piece in one buffer, waiting for the device.
+    fn each_piece(&self, offset: u64, length: u64, mut each: impl FnMut(&[u8])) -> Result<(), BlobError> {
+        let pieces = &self.shared.pieces;
+        let mut buffer = pieces.take();
+        buffer.resize(pieces.size_bytes(), 0);
+        let mut done = 0;
+        while done < length {
+            let count = buffer.len().min(usize::try_from(length - done).unwrap_or(usize::MAX));
+            self.fill(&mut buffer[..count], offset + done)?;
+            each(&buffer[..count]);
+            done += count as u64;
+        }
+        pieces.give_back(buffer);
+        Ok(())
     }
 }
 
