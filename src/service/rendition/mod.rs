@@ -1,6 +1,7 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
 mod cache;
+mod keys;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,12 +14,10 @@ use crate::imaging;
 use crate::metadata::Read;
 use crate::model::{BlobHash, TenantId, WallMs};
 
-use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
+use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey, UrlError};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
-
-/// Tenants whose keys are tried: banners, not customers.
-const MAX_TENANTS: usize = 1_000;
+use keys::{Keys, TenantKeys};
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -68,6 +67,7 @@ pub struct UrlOptions {
 #[derive(Debug)]
 pub struct Renditions {
     cache: Cache,
+    keys: TenantKeys,
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
     queue_limit: u64,
@@ -85,6 +85,7 @@ impl Renditions {
     pub fn new(config: &RenditionsConfig) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64()),
+            keys: TenantKeys::default(),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             queue_limit: config.queue_limit.into(),
             max_side: config.max_side,
@@ -119,11 +120,13 @@ impl Services {
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
     pub fn resolve_rendition(&self, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
-        let at = self.metadata.read();
-        let keys: Vec<(TenantId, SigningKey)> = (at.list_tenants(None, MAX_TENANTS)?.items.into_iter())
-            .flat_map(|tenant| tenant.signing_keys.into_iter().map(move |key| (tenant.id, SigningKey::new(key.key, key.salt))))
-            .collect();
-        let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
+        let (at, now) = (self.metadata.read(), self.runtime.clock.monotonic());
+        let open = |keys: Keys| RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)));
+        let (tenant, url) = match open(self.renditions.keys.recent(&at, now)?) {
+            // Signed by a key that is newer than what is remembered?
+            Err(UrlError::Signature) => open(self.renditions.keys.current(&at, now)?)?,
+            opened => opened?,
+        };
         if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
