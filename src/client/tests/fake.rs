@@ -140,6 +140,7 @@ impl Site {
             placeholder: None,
             uploaded_at: "2026-11-24T00:00:00Z".into(),
             duplicate: None,
+            trashed: album.is_none(),
             durability: None,
             urls: PhotoUrls { original: String::new(), thumbnail: String::new(), preview: String::new() },
         }
