@@ -45,6 +45,9 @@ pub struct Photo {
     /// After an upload: these bytes were in this album already, and this is that photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<bool>,
+    /// It is in the trash: an upload or link whose id (or `Idempotency-Key`) names a photo that was deleted leaves it there, and says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trashed: bool,
     /// After an upload: how safe the bytes were when it was acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,

@@ -73,7 +73,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 }
                 (_, Some(401)) => "give a valid token with `--token`, HALIDOM_TOKEN or a profile".into(),
                 (_, Some(403)) => "use a token with the scope that this needs (see `halidom token create --help`)".into(),
-                (_, Some(429 | 503)) => "the server is busy or its storage is away: run the command again later".into(),
+                (_, Some(429 | 503 | 504)) => "the server is busy or its storage is away: run the command again later".into(),
                 (_, Some(507)) => "the server has no space left: free some, then run the command again".into(),
                 _ => return None,
             });

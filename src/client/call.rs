@@ -175,16 +175,18 @@ impl Client {
             return Ok(response);
         }
         let retry_after = self.retry_after(&response);
-        let verdict = match status.as_u16() {
-            // Not begun, says the server, whatever it was.
-            429 | 503 => Verdict::Again { retry_after },
-            408 | 502 | 504 if repeatable => Verdict::Again { retry_after },
-            _ => Verdict::Final,
-        };
         // The status says it already: what cannot be read of the body is no news.
         let body = self.read(response, PROBLEM_LIMIT, false).await.unwrap_or_default();
-        let error = match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) if problem.status == status.as_u16() => ClientError::Refused(Box::new(problem)),
+        let problem = serde_json::from_slice::<Problem>(&body).ok().filter(|problem| problem.status == status.as_u16());
+        let verdict = match status.as_u16() {
+            429 => Verdict::Again { retry_after },
+            408 | 502..=504 if repeatable => Verdict::Again { retry_after },
+            // Refused before it was begun. Every other 503, a proxy's too, may have been done, or be done yet.
+            503 if problem.as_ref().is_some_and(|problem| problem.code == "busy") => Verdict::Again { retry_after },
+            _ => Verdict::Final,
+        };
+        let error = match problem {
+            Some(problem) => ClientError::Refused(Box::new(problem)),
             _ if matches!(status.as_u16(), 408 | 413 | 429 | 502..=504) => ClientError::Refused(Box::new(proxy_problem(status))),
             _ if status.is_redirection() => self.protocol(format!("it points elsewhere ({status})")),
             _ => self.protocol(format!("{status} without a reason")),
@@ -210,10 +212,11 @@ impl Client {
         Failure { error: ClientError::Unreachable { server: self.base.to_string(), detail: error::explain(error) }, verdict }
     }
 
-    /// Nothing moved for too long.
-    pub(super) fn silent(&self) -> Failure {
+    /// Nothing moved for too long. What was sent may have been done.
+    pub(super) fn silent(&self, repeatable: bool) -> Failure {
         let detail = format!("nothing moved for {} s", self.settings.idle_timeout.as_secs());
-        Failure { error: ClientError::Unreachable { server: self.base.to_string(), detail }, verdict: Verdict::Again { retry_after: None } }
+        let verdict = if repeatable { Verdict::Again { retry_after: None } } else { Verdict::Final };
+        Failure { error: ClientError::Unreachable { server: self.base.to_string(), detail }, verdict }
     }
 
     pub(super) fn protocol(&self, detail: String) -> ClientError {

@@ -111,13 +111,13 @@ impl Client {
                 .header(header::RANGE, format!("bytes={}-", partial.length))
                 .header(header::IF_RANGE, format!("\"{}\"", wanted.hash));
         }
-        let sent = timeout(idle, request.send()).await.map_err(|_| self.silent())?;
+        let sent = timeout(idle, request.send()).await.map_err(|_| self.silent(true))?;
         let response = sent.map_err(|error| self.broken(&error, true))?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Not the file that this is the beginning of: once more, from nothing, which this answer does not fit.
             let again = if partial.length > 0 { Verdict::Again { retry_after: None } } else { Verdict::Final };
             partial.clear().await.map_err(Failure::last)?;
-            let mut failure = self.judged(response, true).await.map(drop).err().unwrap_or_else(|| self.silent());
+            let mut failure = self.judged(response, true).await.map(drop).err().unwrap_or_else(|| self.silent(true));
             failure.verdict = again;
             return Err(failure);
         }
@@ -130,7 +130,7 @@ impl Client {
             partial.clear().await.map_err(Failure::last)?;
         }
         loop {
-            let chunk = timeout(idle, response.chunk()).await.map_err(|_| self.silent())?;
+            let chunk = timeout(idle, response.chunk()).await.map_err(|_| self.silent(true))?;
             let Some(chunk) = chunk.map_err(|error| self.broken(&error, true))? else { break };
             if partial.length + chunk.len() as u64 > wanted.size_bytes {
                 return Err(Failure::last(self.protocol(format!("more than the {} bytes of the original", wanted.size_bytes))));

@@ -80,7 +80,7 @@ impl ClientError {
     /// know the caller, or has no space; or the local disk is full.
     pub fn is_hopeless(&self) -> bool {
         match self {
-            Self::Refused(problem) => matches!(problem.status, 401 | 403 | 429 | 503 | 507),
+            Self::Refused(problem) => matches!(problem.status, 401 | 403 | 429 | 503 | 504 | 507),
             Self::Unreachable { .. } | Self::Protocol { .. } | Self::Settings(_) => true,
             Self::Target(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
             Self::Source(_) | Self::Changed | Self::Damaged { .. } | Self::Busy => false,

@@ -62,11 +62,11 @@ impl Client {
     pub async fn get_once(&self, relative: &str, mut each: impl FnMut(Bytes) + Send) -> Result<u64, ClientError> {
         let idle = self.settings.idle_timeout;
         let once = async {
-            let sent = timeout(idle, self.request(Method::GET, relative).send()).await.map_err(|_| self.silent())?;
+            let sent = timeout(idle, self.request(Method::GET, relative).send()).await.map_err(|_| self.silent(false))?;
             let mut response = self.judged(sent.map_err(|error| self.broken(&error, false))?, false).await?;
             let mut received = 0;
             loop {
-                let chunk = timeout(idle, response.chunk()).await.map_err(|_| self.silent())?;
+                let chunk = timeout(idle, response.chunk()).await.map_err(|_| self.silent(false))?;
                 match chunk.map_err(|error| self.broken(&error, false))? {
                     Some(chunk) => {
                         received += chunk.len() as u64;

@@ -157,10 +157,12 @@ impl Client {
         if let Some(fault) = trace.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Failure::last(fault));
         }
-        let response = sent.ok_or_else(|| self.silent())?.map_err(|error| self.broken(&error, repeatable))?;
+        let response = sent.ok_or_else(|| self.silent(repeatable))?.map_err(|error| self.broken(&error, repeatable))?;
         let response = self.judged(response, repeatable).await.map_err(changed_where_digests_differ)?;
         let created = response.status() == StatusCode::CREATED;
-        let body = timeout(self.settings.answer_timeout, self.read(response, 1 << 20, repeatable)).await.map_err(|_| self.silent())??;
+        let body = timeout(self.settings.answer_timeout, self.read(response, 1 << 20, repeatable))
+            .await
+            .map_err(|_| self.silent(repeatable))??;
         match serde_json::from_slice(&body) {
             Ok(photo) => Ok(Uploaded { photo, created }),
             Err(error) => Err(Failure::last(self.protocol(format!("an upload was answered with something else: {error}")))),

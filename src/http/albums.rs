@@ -44,7 +44,7 @@ pub(super) async fn list(
     let paging = Paging::new(filter.limit, filter.cursor);
     let limit = paging.limit(&app);
     let albums = match &filter.name {
-        Some(name) => app.services.albums_named(&caller, name, limit).await?,
+        Some(name) => app.services.albums_named(&caller, name, paging.after()?, limit).await?,
         None => app.services.list_albums(&caller, paging.after()?, limit).await?,
     };
     Ok(cursor::page(albums, &uri, views::album))

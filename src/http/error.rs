@@ -67,7 +67,8 @@ impl ApiError {
             Self::NoMethod => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", None),
             Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", None),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed", None),
-            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", Some("the request took too long".into())),
+            // Not 503: what was asked for may have been done, or be done yet.
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", Some("the request took too long; it may have been done".into())),
         }
     }
 }

@@ -49,8 +49,8 @@ pub(super) async fn edit(
     Body(patch): Body<PatchPhoto>,
 ) -> Result<Json<Photo>, ApiError> {
     let edit = PhotoEdit { name: patch.name, caption: patch.caption, album: patch.album };
-    let photo = app.services.edit_photo(&caller, id, edit).await?;
-    Ok(Json(PhotoWriter::new(&app.services, &caller)?.photo(photo)))
+    let writer = PhotoWriter::new(&app.services, &caller)?;
+    Ok(Json(writer.photo(app.services.edit_photo(&caller, id, edit).await?)))
 }
 
 /// Moves a photo to the trash.

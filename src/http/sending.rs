@@ -33,8 +33,8 @@ pub(super) async fn link(
     Body(request): Body<LinkRequest>,
 ) -> Result<Json<Linked>, ApiError> {
     let items = request.photos.into_iter().map(|photo| LinkItem { id: photo.id, hash: photo.hash, name: photo.name }).collect();
-    let outcomes = app.services.link(&caller, album, items).await?;
     let writer = PhotoWriter::new(&app.services, &caller)?;
+    let outcomes = app.services.link(&caller, album, items).await?;
     let mut linked = Linked { items: vec![], missing: vec![] };
     for outcome in outcomes {
         match outcome {

@@ -90,13 +90,15 @@ async fn receive(
         expected: expected(headers)?,
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
+    // Made before the photo is: what is acknowledged must not end as an error because its URLs cannot be signed.
+    let writer = PhotoWriter::new(&app.services, &caller)?;
     let body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
     match app.services.upload(request, body).await {
         Ok(uploaded) => {
             app.observer.upload(outcome(&uploaded));
             let status = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };
             let location = routes::photo_path(uploaded.photo.id);
-            let photo = PhotoWriter::new(&app.services, &caller)?.arrived(uploaded.photo, uploaded.duplicate);
+            let photo = writer.arrived(uploaded.photo, uploaded.duplicate);
             Ok((status, [(header::LOCATION, location)], Json(photo)).into_response())
         }
         Err(error) => {

@@ -60,6 +60,7 @@ impl PhotoWriter {
             placeholder: view.placeholder.map(|bytes| STANDARD.encode(bytes)),
             uploaded_at: time(view.first_created),
             duplicate: None,
+            trashed: view.trashed,
             durability: None,
             urls,
         }

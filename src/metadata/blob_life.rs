@@ -44,6 +44,8 @@ pub enum Placed {
     Named,
     /// Another copy counts, which was verified; this one is queued for deletion.
     Duplicate,
+    /// It is the one that counts now, in place of a sound one, which is queued for deletion.
+    Replaced,
 }
 
 /// Why a copy was not placed.
@@ -79,14 +81,7 @@ impl Transaction<'_> {
     /// [`PlaceError::Recheck`]; [`MetadataError::NotInFlight`] where `blob.key` is not the copy of `in_flight`, or was placed before.
     pub fn place_blob(&mut self, in_flight: &InFlight, blob: NewBlob, verified: Option<BlobKey>) -> Result<Placed, PlaceError> {
         let key = blob.key;
-        let hash = key.hash;
-        let row = self.guard(|tx| {
-            let flying = in_flight.key() == key && tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
-            if !flying || tx.is_doomed(&key)? {
-                return Err(MetadataError::NotInFlight { key });
-            }
-            tx.blob(&hash)
-        })?;
+        let row = self.standing(in_flight, key)?;
         if let Some(row) = row.filter(|row| !row.damaged) {
             if verified != Some(row.key) {
                 return Err(PlaceError::Recheck { row_key: row.key });
@@ -95,6 +90,35 @@ impl Transaction<'_> {
             self.landed.push(key);
             return Ok(Placed::Duplicate);
         }
+        self.name_copy(row, blob)?;
+        Ok(Placed::Named)
+    }
+
+    /// Step 5 of an upload, the simpler way: names a durable copy in flight, whatever stands, and queues the copy that counted. Nothing of
+    /// what stands has to be read for it, so that the sender cannot tell from the clock whether there was something.
+    ///
+    /// # Errors
+    /// [`MetadataError::NotInFlight`] where `blob.key` is not the copy of `in_flight`, or was placed before.
+    pub fn replace_blob(&mut self, in_flight: &InFlight, blob: NewBlob) -> Result<Placed, MetadataError> {
+        let row = self.standing(in_flight, blob.key)?;
+        self.name_copy(row, blob)?;
+        Ok(if row.is_some_and(|row| !row.damaged) { Placed::Replaced } else { Placed::Named })
+    }
+
+    /// The row as it stands before `key`, which is in flight, lands.
+    fn standing(&mut self, in_flight: &InFlight, key: BlobKey) -> Result<Option<BlobRow>, MetadataError> {
+        self.guard(|tx| {
+            let flying = in_flight.key() == key && tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
+            if !flying || tx.is_doomed(&key)? {
+                return Err(MetadataError::NotInFlight { key });
+            }
+            tx.blob(&key.hash)
+        })
+    }
+
+    /// Lets the row name `blob`, and queues the copy that it named until now.
+    fn name_copy(&mut self, row: Option<BlobRow>, blob: NewBlob) -> Result<(), MetadataError> {
+        let (key, hash) = (blob.key, blob.key.hash);
         let stored = StoredBlob {
             nonce: key.nonce,
             encoding: blob.encoding,
@@ -106,12 +130,12 @@ impl Transaction<'_> {
             damaged: false,
         };
         self.set_blob(&hash, row, Some(stored))?;
-        if let Some(damaged) = row {
-            self.queue_deletion(damaged.key)?;
+        if let Some(former) = row {
+            self.queue_deletion(former.key)?;
         }
         self.landed.push(key);
         self.named.push(hash);
-        Ok(Placed::Named)
+        Ok(())
     }
 
     /// Whether a blob may be referred to: it is here, and undamaged.
@@ -129,7 +153,8 @@ impl Transaction<'_> {
     /// What the engine meets.
     pub fn promise(&mut self, owner: Owner, hash: &BlobHash, until: WallMs) -> Result<bool, MetadataError> {
         self.guard(|tx| {
-            if tx.blob(hash)?.is_none_or(|blob| blob.damaged) || !tx.owns(owner, hash)? {
+            // Asked in this order, a stranger's question takes the same time whether the blob is here or not.
+            if !tx.owns(owner, hash)? || tx.blob(hash)?.is_none_or(|blob| blob.damaged) {
                 return Ok(false);
             }
             let former = tx.pin(owner, hash)?;
@@ -181,12 +206,25 @@ impl Transaction<'_> {
     /// # Errors
     /// What the engine meets.
     pub fn mark_damaged(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
+        self.set_damaged(key, true)
+    }
+
+    /// Takes the mark away from the blob of this copy, where the row still names the copy: it was read whole now, and is good. Answers
+    /// whether it does.
+    ///
+    /// # Errors
+    /// What the engine meets.
+    pub fn clear_damaged(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
+        self.set_damaged(key, false)
+    }
+
+    fn set_damaged(&mut self, key: BlobKey, damaged: bool) -> Result<bool, MetadataError> {
         self.guard(|tx| {
             let Some(stored) = table::get::<Blobs>(tx.source(), &key.hash)?.filter(|stored| stored.nonce == key.nonce) else {
                 return Ok(false);
             };
-            if !stored.damaged {
-                tx.overlay.put::<Blobs>(&key.hash, &StoredBlob { damaged: true, ..stored });
+            if stored.damaged != damaged {
+                tx.overlay.put::<Blobs>(&key.hash, &StoredBlob { damaged, ..stored });
             }
             Ok(true)
         })

@@ -96,26 +96,34 @@ impl Services {
         self.read(move |at| Ok(rows(at.list_albums(owner, after, limit)?))).await
     }
 
-    /// The caller's albums of exactly this name, in the order of their ids: the first `limit` of them.
+    /// The caller's albums of exactly this name after `after`, in the order of their ids, at most `limit`.
     ///
     /// # Errors
     /// Where metadata cannot be read.
-    pub async fn albums_named(&self, caller: &Caller, name: &str, limit: usize) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
+    pub async fn albums_named(
+        &self,
+        caller: &Caller,
+        name: &str,
+        after: Option<AlbumId>,
+        limit: usize,
+    ) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
         caller.require(Scope::Read)?;
         let (owner, name) = (caller.owner, name.trim().to_owned());
         self.read(move |at| {
             let mut found = vec![];
-            let mut after = None;
+            let mut after = after;
             loop {
                 let page = at.list_albums(owner, after, SCAN_PIECE)?;
-                let next = page.next;
+                after = page.next;
                 found.extend(rows(page).items.into_iter().filter(|row| row.view.name == name));
-                found.truncate(limit);
-                if next.is_none() || found.len() == limit {
-                    return Ok(Page { items: found, next: None });
+                if after.is_none() || found.len() > limit {
+                    break;
                 }
-                after = next;
             }
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| more).map(|row| row.view.id);
+            Ok(Page { items: found, next })
         })
         .await
     }

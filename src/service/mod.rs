@@ -17,6 +17,8 @@ mod rendition_url;
 mod sending;
 mod stats;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod upload;
 mod users;

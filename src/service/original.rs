@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::blobs::{BlobError, BlobRead, BlobStore};
 use crate::metadata::{BlobRow, Read};
 use crate::model::photo::PhotoView;
-use crate::model::{BlobHash, PhotoId};
+use crate::model::{BlobHash, BlobKey, PhotoId};
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
@@ -69,36 +69,71 @@ impl Services {
 
     /// Opens a blob's bytes, verified against the hash: the row's copy, or any other under the hash that is good.
     ///
+    /// A copy that the row names and that is damaged or gone is marked, also where another serves in its place: the bytes are asked for
+    /// again, and `check` tells. One that was marked and reads well now is unmarked.
+    ///
     /// # Errors
-    /// `Damaged` where no copy at this site is good: wrong bytes are never given out.
+    /// `Damaged` where no copy at this site is good: wrong bytes are never given out. `NotFound` where neither a row nor a photo names it.
     pub async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
-        let Some(row) = self.blob_row(&hash)? else { return Err(ServiceError::Damaged) };
-        let failed = match self.blobs.open(&row.key).await {
-            Ok(reader) => return Ok(BlobReader::new(reader)),
-            Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => error,
-            Err(error) => return Err(error.into()),
-        };
-        // The row may have moved on between the look and the read: once more.
-        if let Some(now) = self.blob_row(&hash)?
-            && now.key != row.key
-            && let Ok(reader) = self.blobs.open(&now.key).await
-        {
-            return Ok(BlobReader::new(reader));
+        let mut failed: Option<BlobRow> = None;
+        // The row may move on between the look and the read: once more then.
+        for _ in 0..2 {
+            let Some(row) = self.blob_row(&hash)?.filter(|row| failed.is_none_or(|failed| failed.key != row.key)) else { break };
+            match self.open_named(&row).await {
+                Ok(reader) => return Ok(BlobReader::new(reader)),
+                Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
+                    tracing::error!(key = %row.key, %error, "a stored copy is damaged or gone");
+                    failed = Some(row);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        tracing::error!(key = %row.key, error = %failed, "a stored copy is damaged or gone");
+        match failed {
+            Some(row) => self.set_damaged(row.key, true).await?,
+            // Its row is still to come, as it may be for a photo of another site's; what no photo refers to is not given out.
+            None if self.metadata.read().is_referenced(&hash)? => {}
+            None => return Err(ServiceError::NotFound("blob")),
+        }
         for copy in self.blobs.copies(&hash).await? {
-            if copy != row.key
+            if failed.is_none_or(|row| copy != row.key)
                 && let Ok(reader) = self.blobs.open(&copy).await
             {
                 return Ok(BlobReader::new(reader));
             }
         }
-        let marked = self.metadata.write("damaged", move |tx| -> Result<(), ServiceError> {
-            tx.mark_damaged(row.key)?;
+        Err(ServiceError::Damaged)
+    }
+
+    /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again.
+    async fn open_named(&self, row: &BlobRow) -> Result<Arc<dyn BlobRead>, BlobError> {
+        if row.damaged {
+            self.blobs.verify(&row.key).await?;
+        }
+        let reader = self.blobs.open(&row.key).await?;
+        if row.damaged
+            && let Err(error) = self.set_damaged(row.key, false).await
+        {
+            // The bytes are good all the same; the next read tries again.
+            tracing::warn!(key = %row.key, %error, "a copy that is good again could not be unmarked");
+        }
+        Ok(reader)
+    }
+
+    /// Sets or clears the mark, where the row still names the copy.
+    async fn set_damaged(&self, key: BlobKey, damaged: bool) -> Result<(), ServiceError> {
+        if self.blob_row(&key.hash)?.is_none_or(|row| row.key != key || row.damaged == damaged) {
+            return Ok(());
+        }
+        let label = if damaged { "damaged" } else { "undamaged" };
+        let marked = self.metadata.write(label, move |tx| -> Result<(), ServiceError> {
+            if damaged {
+                tx.mark_damaged(key)?
+            } else {
+                tx.clear_damaged(key)?
+            };
             Ok(())
         });
-        marked.await?;
-        Err(ServiceError::Damaged)
+        Ok(marked.await?)
     }
 
     fn blob_row(&self, hash: &BlobHash) -> Result<Option<BlobRow>, ServiceError> {

@@ -1,13 +1,16 @@
 //! Making, listing and revoking tokens.
 
 use crate::config::Expiry;
-use crate::metadata::{Page, Read, Transaction};
+use crate::metadata::{MetadataError, Page, Read, Transaction};
 use crate::model::token::{NewToken, Scopes, TokenView};
 use crate::model::{Owner, TokenId, WallMs};
 
 use super::auth::Secret;
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
+
+/// Tokens that are read at once where one is looked for.
+const SCAN_PIECE: usize = 1_000;
 
 /// A token to make.
 #[derive(Debug, Clone)]
@@ -23,7 +26,8 @@ pub struct NewTokenRequest {
 }
 
 impl Services {
-    /// Makes a token. A user may make tokens for itself, an administrator for others; nobody gives more than they may.
+    /// Makes a token. A user may make tokens for itself, an administrator for others; nobody gives more than they may, nor (but for
+    /// administrators of the site) for longer than the token holds with which they ask.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound` for the user, `Invalid` for the label or without a scope.
@@ -33,13 +37,7 @@ impl Services {
         if scopes.iter().next().is_none() {
             return Err(ServiceError::Invalid { field: "scopes", detail: "name at least one".into() });
         }
-        for scope in scopes.iter() {
-            match scope {
-                // Whoever may make a token for a user may let it act as that user.
-                Scope::User | Scope::Read => {}
-                Scope::Admin | Scope::Tenant => caller.require(scope)?,
-            }
-        }
+        require_scopes(caller, scopes)?;
         let label = label.map(|label| self.names.name("label", &label)).transpose()?;
         let now = self.runtime.clock.unix_ms();
         let seconds = expires_in_seconds.or(match self.limits.token_expiry {
@@ -49,11 +47,16 @@ impl Services {
         let expires = seconds.map(|seconds| WallMs(now.saturating_add(seconds.saturating_mul(1_000))));
         let id = TokenId::new(now, self.runtime.random.bytes());
         let secret = Secret::from_random(self.runtime.random.bytes());
-        let new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };
+        let mut new = NewToken { secret_hash: secret.hash(), scopes, expires, label: label.unwrap_or_default() };
         let (caller, made) = (caller.clone(), id);
         let created = self.metadata.write("token.create", move |tx| -> Result<_, ServiceError> {
             if tx.user(owner)?.is_none() {
                 return Err(ServiceError::NotFound("user"));
+            }
+            if !caller.allows(Scope::Admin) {
+                // Else a token that was given for a day could make itself one for ever.
+                let maker = tx.token(caller.owner, caller.token)?.ok_or(ServiceError::Unauthenticated)?;
+                new.expires = new.expires.into_iter().chain(maker.expires).min();
             }
             put_token(tx, owner, made, &new)?;
             super::audit::note(tx, &caller, "token.create", made)?;
@@ -86,7 +89,7 @@ impl Services {
         .await
     }
 
-    /// Revokes a token: from the answer on it is refused at this site.
+    /// Revokes a token: from the answer on it is refused at this site. Nobody revokes what they could not have given.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
@@ -95,6 +98,7 @@ impl Services {
         let caller = caller.clone();
         let revoked = self.metadata.write("token.revoke", move |tx| -> Result<(), ServiceError> {
             let token = tx.token(owner, id)?.ok_or(ServiceError::NotFound("token"))?;
+            require_scopes(&caller, token.scopes)?;
             tx.apply_all(token.revoke())?;
             super::audit::note(tx, &caller, "token.revoke", id)
         });
@@ -133,6 +137,33 @@ impl Services {
             return Ok(());
         }
         caller.require_tenant(owner.tenant)
+    }
+}
+
+/// Refuses a caller, who rules over a token's user, where the token reaches further than the caller.
+fn require_scopes(caller: &Caller, scopes: Scopes) -> Result<(), ServiceError> {
+    for scope in scopes.iter() {
+        match scope {
+            // Whoever may make a token for a user may let it act as that user.
+            Scope::User | Scope::Read => {}
+            Scope::Admin | Scope::Tenant => caller.require(scope)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether any token of a user, expired or not, has the scope `admin`.
+pub(super) fn has_admin_token(at: &impl Read, owner: Owner) -> Result<bool, MetadataError> {
+    let mut after = None;
+    loop {
+        let page = at.list_tokens(owner, after, SCAN_PIECE)?;
+        if page.items.iter().any(|token| token.scopes.contains(Scope::Admin)) {
+            return Ok(true);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(false);
+        }
     }
 }
 

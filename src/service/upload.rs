@@ -1,5 +1,8 @@
 //! Upload: bytes stream into staging while they are hashed; then one copy is made durable, or the existing one verified; then one commit.
 //! The order is that of `protocols/blobs.md`, "Upload"; an acknowledged photo is durable in both stores.
+//!
+//! Invariant 9: what stands at the site is looked at, and its copy kept, only for a user who has the blob already. For all others a copy is
+//! made durable and named in every case, so that neither the answer nor the clock tells whether someone else has the photo.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,7 +220,9 @@ impl Services {
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
     async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
         let hash = arrival.digests.hash;
-        if let Some(verified) = self.verified_copy(hash).await? {
+        let owned = self.metadata.read().owns(arrival.owner, &hash)?;
+        let standing = if owned { self.verified_copy(hash).await? } else { None };
+        if let Some(verified) = standing {
             match self.commit_reference(arrival.clone(), verified).await {
                 Ok(Some(uploaded)) => {
                     staged.discard().await;
@@ -240,8 +245,9 @@ impl Services {
             let digests = arrival.digests;
             let new = NewBlob::raw(key, digests.size_bytes, digests.sha256, digests.crc32);
             let committed = self.metadata.write("upload", move |tx| -> Result<_, ServiceError> {
-                match tx.place_blob(&in_flight, new, verified) {
-                    Ok(placed) => Ok(Outcome::Done(Box::new(commit_photo(tx, &arrival, placed == Placed::Duplicate)?))),
+                let placed = if owned { tx.place_blob(&in_flight, new, verified) } else { Ok(tx.replace_blob(&in_flight, new)?) };
+                match placed {
+                    Ok(placed) => Ok(Outcome::Done(Box::new(commit_photo(tx, &arrival, placed != Placed::Named)?))),
                     Err(PlaceError::Recheck { row_key }) => Ok(Outcome::Recheck(row_key)),
                     Err(PlaceError::Failed(error)) => Err(error.into()),
                 }

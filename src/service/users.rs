@@ -4,8 +4,8 @@ use crate::metadata::{Page, Read};
 use crate::model::user::{NewUser, UserEdit, UserView};
 use crate::model::{Owner, TenantId, UserId};
 
-use super::caller::Caller;
-use super::{ServiceError, Services, audit};
+use super::caller::{Caller, Scope};
+use super::{ServiceError, Services, audit, tokens};
 
 impl Services {
     /// Makes a user.
@@ -56,7 +56,8 @@ impl Services {
         self.read(move |at| Ok(at.list_users(tenant, after, limit)?)).await
     }
 
-    /// Renames, disables or enables a user. From the answer on, no token of a disabled user is accepted at this site.
+    /// Renames, disables or enables a user. From the answer on, no token of a disabled user is accepted at this site. A user with an
+    /// administrator's token is disabled and enabled by administrators alone.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `Conflict` for the name.
@@ -77,6 +78,9 @@ impl Services {
                 && tx.user_by_name(owner.tenant, name)?.is_some_and(|other| other.id != owner.user)
             {
                 return Err(ServiceError::Conflict { code: "name_taken", detail: format!("the tenant has a user `{name}`") });
+            }
+            if edit.disabled.is_some_and(|disabled| disabled != user.disabled) && tokens::has_admin_token(tx, owner)? {
+                caller.require(Scope::Admin)?;
             }
             let stamp = tx.stamp();
             tx.apply_all(user.edit(stamp, &edit))?;

@@ -83,6 +83,16 @@ async fn lists_are_paged_within_bounds() {
     for bogus in ["x", "AAAA", "%00", "..%2F..", &cursor[1..], &format!("{cursor}AA"), &"A".repeat(600)] {
         ann.get(&format!("{photos}?cursor={bogus}")).await.refused(400, "malformed");
     }
+    // Albums of one name are a list like any other.
+    for _ in 0..3 {
+        ann.album("Twin").await;
+    }
+    let first = ann.get("/v1/albums?name=Twin&limit=2").await;
+    assert_eq!(count(&first.value(200)), 2);
+    let link = first.field("link").strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+    let rest = ann.get(&link).await.value(200);
+    assert_eq!((count(&rest), &rest["next"], &rest["items"][0]["name"]), (1, &Value::Null, &json!("Twin")));
+    assert_eq!(ann.get("/v1/albums?name=Twin&limit=3").await.value(200)["next"], Value::Null);
     // A cursor of another list is not one of this.
     let albums = ann.get(&format!("/v1/albums?cursor={cursor}")).await;
     albums.refused(400, "malformed");

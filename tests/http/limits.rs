@@ -93,6 +93,20 @@ async fn a_body_that_stands_still_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_takes_too_long_is_not_said_to_be_undone() {
+    let site = Site::start_with(|config| config.server.request_timeout = Duration::from_millis(200)).await;
+    let mut slow = TcpStream::connect(site.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let token = site.admin.token.as_ref().unwrap();
+    let head = format!(
+        "POST /v1/albums HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: 90\r\n\r\n{{\"name\":"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // 503 would say that it was not begun.
+    assert_eq!(status_line(&mut slow).await, "HTTP/1.1 504");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_over_http_2() {
     let site = Site::start().await;
     let album = site.admin.album("Album").await;

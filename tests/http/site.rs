@@ -80,16 +80,23 @@ impl Site {
     /// Stops the site, reads the key and salt that sign a tenant's renditions from its metadata, as an operator would for a web tier, and
     /// opens it again.
     pub async fn with_signing_key(self, tenant: TenantId) -> (Self, (Vec<u8>, Vec<u8>)) {
+        let read = async |metadata: &Metadata| metadata.read().tenant(tenant).unwrap().unwrap().signing_keys.remove(0);
+        let (site, key) = self.meanwhile(read).await;
+        (site, (key.key, key.salt))
+    }
+
+    /// Stops the site, works on its metadata, and opens it again.
+    pub async fn meanwhile<T>(self, work: impl AsyncFnOnce(&Metadata) -> T) -> (Self, T) {
         let Self { running, config, folder, clock, .. } = self;
         running.stop().await;
         let path = config.storage.data.join("metadata");
         let engine = RocksEngine::open(&path, &RocksSettings::default()).unwrap();
         let metadata = Metadata::open(Arc::new(engine), Runtime::simulated(SEED, clock.unix_ms()), MetadataSettings::default()).unwrap();
-        let key = metadata.read().tenant(tenant).unwrap().unwrap().signing_keys.remove(0);
+        let done = work(&metadata).await;
         metadata.close();
         // The lock goes with the last that holds the engine.
         drop(metadata);
-        (Self::open(config, folder, clock.unix_ms() + 1_000).await, (key.key, key.salt))
+        (Self::open(config, folder, clock.unix_ms() + 1_000).await, done)
     }
 
     pub fn data(&self) -> &Path {

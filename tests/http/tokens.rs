@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use halidom::api::{AuditRecord, Page, Token, User};
+use halidom::api::{AuditRecord, CreatedToken, Page, Token, User};
 use serde_json::{Value, json};
 
 use super::site::Site;
@@ -80,6 +80,65 @@ async fn tokens_are_revoked_and_users_disabled() {
     two.get("/v1/me").await.refused(401, "unauthenticated");
     site.admin.patch(&user, json!({ "disabled": false })).await.value(200);
     assert_eq!(two.get("/v1/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_takes_away_more_than_they_could_give() {
+    let site = Site::start().await;
+    // All of the default user, as the administrator is.
+    let scoped = async |scope: &str| site.token(json!({ "scopes": [scope], "label": scope })).await;
+    let (user, tenant, other) = (scoped("user").await, scoped("tenant").await, scoped("tenant").await);
+    let me = site.admin.get("/v1/me").await.value(200)["user"].as_str().unwrap().to_owned();
+    let tokens: Page<Token> = site.admin.get("/v1/admin/tokens").await.json(200);
+    let path = |label: &str| {
+        let found = tokens.items.iter().find(|token| token.label.as_deref() == Some(label)).unwrap();
+        format!("/v1/admin/tokens/{}", found.id)
+    };
+    for caller in [&user, &tenant] {
+        caller.delete(&path("admin.token")).await.refused(403, "forbidden");
+    }
+    user.delete(&path("tenant")).await.refused(403, "forbidden");
+    assert_eq!(site.admin.get("/v1/me").await.status, 200);
+
+    // Nor all of them at once.
+    let user_path = format!("/v1/admin/users/{me}");
+    tenant.patch(&user_path, json!({ "disabled": true })).await.refused(403, "forbidden");
+    tenant.patch(&user_path, json!({ "name": "boss" })).await.value(200);
+    let ann = site.admin.post("/v1/admin/users", json!({ "name": "ann" })).await.json::<User>(201);
+    let anns = site.token(json!({ "user": ann.id })).await;
+    let ann_path = format!("/v1/admin/users/{}", ann.id);
+    tenant.patch(&ann_path, json!({ "disabled": true })).await.value(200);
+    anns.get("/v1/me").await.refused(401, "unauthenticated");
+    let risen = site.token(json!({ "user": ann.id, "scopes": ["admin"] })).await;
+    tenant.patch(&ann_path, json!({ "disabled": false })).await.refused(403, "forbidden");
+    risen.get("/v1/me").await.refused(401, "unauthenticated");
+
+    // What they could give they may take.
+    assert_eq!(tenant.delete(&path("user")).await.status, 204);
+    user.get("/v1/me").await.refused(401, "unauthenticated");
+    assert_eq!(other.delete(&path("tenant")).await.status, 204, "one of the two");
+    assert_eq!(site.admin.get("/v1/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_does_not_outlive_the_one_that_made_it() {
+    let site = Site::start().await;
+    for scope in ["user", "tenant"] {
+        let short = site.token(json!({ "scopes": [scope], "expires_in_seconds": 60 })).await;
+        for (asked, expected) in [(json!({}), 60), (json!({ "expires_in_seconds": 600 }), 60), (json!({ "expires_in_seconds": 20 }), 20)] {
+            let mut request = asked;
+            request["scopes"] = json!(["read"]);
+            let made: CreatedToken = short.post("/v1/admin/tokens", request).await.json(201);
+            assert_eq!(made.expires_at, Some(format!("2026-11-24T12:0{}:{:02}Z", expected / 60, expected % 60)), "{scope}");
+        }
+    }
+    // One without an end gives what is asked for, and so does an administrator's.
+    let lasting = site.token(json!({ "scopes": ["user"] })).await;
+    let made: CreatedToken = lasting.post("/v1/admin/tokens", json!({})).await.json(201);
+    assert_eq!(made.expires_at, None);
+    let admin = site.token(json!({ "scopes": ["admin"], "expires_in_seconds": 60 })).await;
+    let made: CreatedToken = admin.post("/v1/admin/tokens", json!({})).await.json(201);
+    assert_eq!(made.expires_at, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

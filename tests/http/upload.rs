@@ -1,14 +1,17 @@
 //! Photos that are taken.
 
-use halidom::api::{Album, Page, Photo, X_BLAKE3};
-use halidom::model::BlobHash;
+use std::time::Duration;
+
+use halidom::api::{Album, Page, Photo, Tenant, User, X_BLAKE3};
+use halidom::model::erasure::Erasure;
+use halidom::model::{BlobHash, RowKey};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::answer;
 use super::photos::{Fixture, decoded, fixture, fixtures, small, small_with};
-use super::site::Site;
+use super::site::{Site, until};
 
 /// What the wire says of a fixture, by its line of the table.
 fn expected(fixture: &Fixture) -> Value {
@@ -110,12 +113,15 @@ async fn the_same_bytes_are_kept_once() {
     let other = ann.uploaded(&second, "one.jpg", &bytes).await;
     assert_eq!(other.duplicate, Some(false));
     assert_ne!(other.id, photo.id);
-    // And to another user, who is told nothing of it.
+    assert_eq!(site.stats().await.doomed, 0);
+    // And to another user, who is told nothing of it: a copy is made as if it were new, and the former one queued.
     let theirs = bob.uploaded(&bobs, "one.jpg", &bytes).await;
     assert_eq!(theirs.duplicate, Some(false));
 
     let stats = site.stats().await;
-    assert_eq!((stats.photos, stats.blobs, stats.doomed), (3, 1, 0), "{stats:?}");
+    assert_eq!((stats.photos, stats.blobs, stats.doomed), (3, 1, 1), "{stats:?}");
+    site.clock.advance(Duration::from_secs(2 * 60));
+    until("the queue is empty", || async { site.stats().await.doomed == 0 }).await;
     let size = bytes.len() as u64;
     assert_eq!((stats.logical_bytes, stats.stored_bytes), (3 * size, size));
     assert_eq!(site.copies().len(), 1);
@@ -173,7 +179,11 @@ async fn an_own_id_may_be_sent_again() {
 
     // In the trash it still is what it was: sent again, it is answered and stays there.
     assert_eq!(ann.delete(&format!("/v1/photos/{ID}")).await.status, 204);
-    assert_eq!(ann.put(&album, ID, &small(1)).await.status, 200);
+    let trashed = ann.put(&album, ID, &small(1)).await.value(200);
+    assert_eq!((&trashed["id"], &trashed["trashed"]), (&json!(ID), &json!(true)));
+    let request = json!({ "photos": [{ "id": ID, "hash": photo.hash, "name": "own.jpg" }] });
+    let linked = ann.post(&format!("/v1/albums/{album}/photos/link"), request).await.value(200);
+    assert_eq!(linked["items"][0]["trashed"], true);
     ann.get(&format!("/v1/photos/{ID}")).await.refused(404, "not_found");
     let check = site.check().await;
     assert_eq!(check.problems, 0, "{check:?}");
@@ -190,7 +200,7 @@ async fn a_retry_with_its_key_is_the_same_photo() {
     };
     let photo: Photo = keyed(1).await.json(201);
     let again: Photo = keyed(1).await.json(200);
-    assert_eq!(again.id, photo.id);
+    assert_eq!((again.id, again.trashed), (photo.id, false));
     keyed(2).await.refused(409, "photo_id_taken");
 
     let bobs = bob.album("Keys").await;
@@ -201,6 +211,8 @@ async fn a_retry_with_its_key_is_the_same_photo() {
     }
     ann.upload_with(&album, "one.jpg", &small(3), &[("idempotency-key", &"k".repeat(255))]).await.bytes(201);
     assert_eq!(site.stats().await.photos, 3);
+    assert_eq!(ann.delete(&format!("/v1/photos/{}", photo.id)).await.status, 204);
+    assert!(keyed(1).await.json::<Photo>(200).trashed, "it is there, but not in the album");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,6 +244,22 @@ async fn what_a_photo_is_follows_from_its_bytes() {
         let original = site.admin.get(&photo.urls.original).await;
         assert_eq!(original.field("content-type"), format!("image/{format}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_answered_is_not_done() {
+    let site = Site::start().await;
+    let made: Tenant = site.admin.post("/v1/admin/tenants", json!({ "name": "other" })).await.json(201);
+    let user: User = site.admin.post("/v1/admin/users", json!({ "name": "eve", "tenant": made.id })).await.json(201);
+    let eve = site.token(json!({ "user": user.id, "tenant": made.id })).await.token;
+    let album = site.with_token(eve.as_deref()).album("Album").await;
+    // The row with the keys that sign the URLs in the answer goes.
+    let erased = Erasure::Row(RowKey::tenant(made.id));
+    let (site, ()) =
+        site.meanwhile(async |metadata| metadata.write("erase", move |tx| tx.erase(erased)).await.expect("it is erased")).await;
+    let eve = site.with_token(eve.as_deref());
+    eve.upload(&album, "one.jpg", &small(1)).await.refused(404, "not_found");
+    assert_eq!(site.stats().await.photos, 0, "what was refused was not taken all the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,10 @@ use crate::runtime::{self, Runtime};
 pub(crate) enum Fault {
     /// This status, with a problem and `Retry-After`.
     Status(u16, &'static str),
+    /// This status with a problem of this code.
+    Problem(u16, &'static str),
+    /// The request is carried out, and never answered.
+    Silent,
     /// This status as a proxy answers it: without a problem.
     Proxy(u16),
     /// The request is carried out; the answer breaks off.
@@ -136,6 +140,7 @@ impl Site {
             placeholder: None,
             uploaded_at: "2026-11-24T00:00:00Z".into(),
             duplicate: None,
+            trashed: album.is_none(),
             durability: None,
             urls: PhotoUrls { original: String::new(), thumbnail: String::new(), preview: String::new() },
         }
@@ -201,6 +206,11 @@ async fn misbehave(State(site): Shared, mut request: Request, next: Next) -> Res
             let mut response = problem(status, "injected");
             response.headers_mut().insert(header::RETRY_AFTER, retry_after.parse().unwrap());
             response
+        }
+        Some(Fault::Problem(status, code)) => problem(status, code),
+        Some(Fault::Silent) => {
+            next.run(request).await;
+            std::future::pending().await
         }
         Some(Fault::Proxy(status)) => (StatusCode::from_u16(status).unwrap(), "<html>").into_response(),
         Some(Fault::Cut) => {

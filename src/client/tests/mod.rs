@@ -83,11 +83,50 @@ async fn what_may_not_be_done_twice_is_not_repeated() {
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
     assert_eq!(fake.asked("POST /v1/albums"), 1);
     // A server that says that it did not begin may be asked again; and so may one that knows the id.
-    fake.fault("POST /v1/albums", Fault::Status(503, "0"));
+    fake.fault("POST /v1/albums", Fault::Problem(503, "busy"));
     fake.client().create_album(&request).await.unwrap();
     fake.fault("POST /v1/albums", Fault::Cut);
-    fake.client().create_album(&CreateAlbum { id: Some(AlbumId::from_bytes([1; 16])), ..request }).await.unwrap();
+    fake.client().create_album(&CreateAlbum { id: Some(AlbumId::from_bytes([1; 16])), ..request.clone() }).await.unwrap();
     assert_eq!(fake.asked("POST /v1/albums"), 5);
+    // What may have been done is not begun again, whoever says that it failed.
+    for (asked, fault) in (6..).zip([
+        Fault::Problem(503, "unavailable"),
+        Fault::Problem(503, "timeout"),
+        Fault::Problem(504, "timeout"),
+        Fault::Proxy(503),
+        Fault::Proxy(502),
+    ]) {
+        fake.fault("POST /v1/albums", fault);
+        assert!(matches!(fake.client().create_album(&request).await, Err(ClientError::Refused(_))));
+        assert_eq!(fake.asked("POST /v1/albums"), asked);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_without_an_id_is_repeated_only_where_it_was_not_begun() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    let (mut upload, _) = file_upload(&folder, b"IMG 1", BlobHash::of(b"IMG 1"));
+    upload.id = UploadId::Drawn;
+    for (fault, attempts) in [
+        (Fault::Problem(503, "unavailable"), 1),
+        (Fault::Problem(504, "timeout"), 1),
+        (Fault::Cut, 1),
+        (Fault::Problem(503, "busy"), 2),
+        (Fault::Problem(429, "busy"), 2),
+    ] {
+        let asked = fake.asked("POST");
+        fake.fault("POST", fault.clone());
+        // The fake knows no such upload: what is begun fails.
+        fake.client().upload(&upload, quiet()).await.unwrap_err();
+        assert_eq!(fake.asked("POST") - asked, attempts, "{fault:?}");
+    }
+    let mut settings = fake.client().settings;
+    settings.idle_timeout = Duration::from_millis(300);
+    let hasty = Client::new(&fake.url, Some("secret"), settings, Runtime::simulated(1, 0)).unwrap();
+    let asked = fake.asked("POST");
+    (0..3).for_each(|_| fake.fault("POST", Fault::Silent));
+    assert!(matches!(hasty.upload(&upload, quiet()).await, Err(ClientError::Unreachable { .. })));
+    assert!(fake.asked("POST") - asked <= 1, "silence may mean that it was done");
 }
 
 #[tokio::test]
@@ -133,7 +172,7 @@ async fn retry_after_is_read_in_both_forms() {
         fake.fault("GET /v1/me", Fault::Status(503, text));
         let client = fake.client();
         let response = client.request(http::Method::GET, "/v1/me").send().await.unwrap();
-        let failure = client.judged(response, false).await.unwrap_err();
+        let failure = client.judged(response, true).await.unwrap_err();
         assert_eq!(failure.verdict, Verdict::Again { retry_after: seconds.map(Duration::from_secs) }, "{text}");
     }
 }

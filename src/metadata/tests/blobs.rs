@@ -53,6 +53,28 @@ async fn an_unverified_duplicate_is_rechecked_against_the_row_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn a_copy_that_wins_is_named_and_the_one_that_stood_is_doomed() {
+    let metadata = open_over(MemoryEngine::new(), 12);
+    let replace = |in_flight: &InFlight| {
+        let in_flight = in_flight.clone();
+        metadata.write("place", move |tx| tx.replace_blob(&in_flight, new_blob(&in_flight, 1)))
+    };
+    let (first, second) = (metadata.begin_copy(hash(1)), metadata.begin_copy(hash(1)));
+    assert_eq!(replace(&first).await, Ok(Placed::Named));
+    assert_eq!(replace(&second).await, Ok(Placed::Replaced), "without a look at what stands");
+    let read = metadata.read();
+    assert_eq!(read.blob(&hash(1)).unwrap().unwrap().key, second.key());
+    assert!(read.is_doomed(&first.key()).unwrap() && !read.is_doomed(&second.key()).unwrap());
+    let stats = read.stats().unwrap();
+    assert_eq!((stats.blobs, stats.stored_bytes, stats.doomed), (1, 1001, 1));
+    for placed in [&first, &second] {
+        let again = Err(WriteError::Refused(MetadataError::NotInFlight { key: placed.key() }));
+        assert_eq!(replace(placed).await, again, "a key is named once");
+    }
+    assert_sound(&metadata);
+}
+
+#[tokio::test]
 async fn a_damaged_copy_is_replaced_and_doomed() {
     let metadata = open_over(MemoryEngine::new(), 3);
     upload(&metadata, owner(1), album(1), photo(1), 1).await.unwrap();
@@ -61,6 +83,11 @@ async fn a_damaged_copy_is_replaced_and_doomed() {
     assert!(!metadata.write("scrub", move |tx| tx.mark_damaged(other)).await.unwrap(), "the row names another copy");
     assert!(metadata.write("scrub", move |tx| tx.mark_damaged(old)).await.unwrap());
     assert!(metadata.read().blob(&hash(1)).unwrap().unwrap().damaged);
+    assert!(!metadata.write("read", move |tx| tx.clear_damaged(other)).await.unwrap());
+    assert!(metadata.read().blob(&hash(1)).unwrap().unwrap().damaged, "another copy says nothing of it");
+    assert!(metadata.write("read", move |tx| tx.clear_damaged(old)).await.unwrap());
+    assert!(!metadata.read().blob(&hash(1)).unwrap().unwrap().damaged);
+    metadata.write("scrub", move |tx| tx.mark_damaged(old)).await.unwrap();
     let promise = metadata.write("missing", |tx| tx.promise(owner(1), &hash(1), WallMs(START_MS + 1))).await.unwrap();
     assert!(!promise, "a damaged blob is never promised");
     let required = metadata.write("link", |tx| tx.require_blob(&hash(1))).await;

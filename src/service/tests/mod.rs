@@ -1,0 +1,99 @@
+//! The service over stores in memory, where every call of the backend can be seen and made to fail.
+
+mod reading;
+mod upload;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::*;
+use crate::blobs::{Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
+use crate::metadata::memory::MemoryEngine;
+use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
+use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, TenantId, TokenId};
+
+const START_MS: u64 = 1_800_000_000_000;
+
+/// A call of the backend and the bytes that it carried.
+type Called = (Operation, u64);
+
+#[derive(Debug, Default)]
+struct Calls(Mutex<Vec<Called>>);
+
+impl StoreObserver for Calls {
+    fn called(&self, call: &ObservedCall<'_>) {
+        self.0.lock().unwrap().push((call.operation, call.bytes));
+    }
+}
+
+struct Site {
+    store: MemoryStore,
+    calls: Arc<Calls>,
+    metadata: Metadata,
+    runtime: Runtime,
+    services: Arc<Services>,
+}
+
+impl Site {
+    fn new(seed: u64) -> Self {
+        let runtime = Runtime::simulated(seed, START_MS);
+        let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime.clone(), MetadataSettings::default()).unwrap();
+        let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
+        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
+        let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
+        let pools = Pools { metadata: BlockingPool::new("metadata", 1), imaging: BlockingPool::new("imaging", 1) };
+        let config = Config::for_testing("/nowhere");
+        let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
+        Self { store, calls, metadata, runtime, services }
+    }
+
+    /// A new user, and an album of theirs.
+    async fn user(&self, name: &str) -> (Caller, AlbumId) {
+        let caller =
+            |owner, scope| Caller { owner, token: TokenId::from_bytes([1; 16]), scopes: [scope].into_iter().collect(), request_id: None };
+        let admin = caller(Owner::DEFAULT, Scope::Admin);
+        let user = self.services.create_user(&admin, TenantId::DEFAULT, name).await.unwrap();
+        let user = caller(user.owner(), Scope::User);
+        let album = self.services.create_album(&user, None, "Album", None).await.unwrap().0.view.id;
+        (user, album)
+    }
+
+    async fn send(&self, (caller, album): &(Caller, AlbumId), id: PhotoName, bytes: &Bytes) -> Result<Uploaded, ServiceError> {
+        let request = UploadRequest {
+            caller: caller.clone(),
+            album: *album,
+            name: "one.jpg".to_owned(),
+            id,
+            expected: ExpectedDigests::default(),
+            size_bytes: Some(bytes.len() as u64),
+        };
+        self.services.upload(request, stream::iter([Ok::<_, Infallible>(bytes.clone())])).await
+    }
+
+    /// The calls of the backend since the last look.
+    fn calls(&self) -> Vec<Called> {
+        std::mem::take(&mut *self.calls.0.lock().unwrap())
+    }
+
+    /// The copy that counts.
+    fn named(&self, bytes: &[u8]) -> BlobKey {
+        self.metadata.read().blob(&BlobHash::of(bytes)).unwrap().unwrap().key
+    }
+
+    fn is_damaged(&self, bytes: &[u8]) -> bool {
+        self.metadata.read().blob(&BlobHash::of(bytes)).unwrap().unwrap().damaged
+    }
+}
+
+/// A photo, another one of the same length for every number.
+fn photo(number: u8) -> Bytes {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos/clock.jpg");
+    let mut bytes = std::fs::read(path).unwrap();
+    // A comment, behind the first segment.
+    let first = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    bytes.splice(first..first, [0xff, 0xfe, 0, 3, number]);
+    bytes.into()
+}

@@ -1,0 +1,62 @@
+use super::*;
+
+async fn read(site: &Site, bytes: &[u8]) -> Result<Bytes, ServiceError> {
+    let blob = site.services.open_blob(BlobHash::of(bytes)).await?;
+    blob.read_at(0, usize::try_from(blob.size_bytes()).unwrap()).await
+}
+
+async fn is_missing(site: &Site, caller: &Caller, bytes: &[u8]) -> bool {
+    !site.services.missing(caller, vec![BlobHash::of(bytes)]).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn damage_is_marked_also_where_another_copy_serves_in_its_place() {
+    let site = Site::new(3);
+    let ann = site.user("ann").await;
+    for (number, damage) in (0..).zip([MemoryStore::corrupt, MemoryStore::truncate, MemoryStore::lose]) {
+        let bytes = photo(number);
+        site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+        let key = site.named(&bytes);
+        assert!(damage(&site.store, &key));
+        let stray = site.metadata.begin_copy(key.hash).key();
+        site.store.put_raw(stray, bytes.clone());
+        for _ in 0..2 {
+            assert_eq!(read(&site, &bytes).await.unwrap(), bytes);
+            assert!(site.is_damaged(&bytes) && site.named(&bytes) == key);
+        }
+        assert!(is_missing(&site, &ann.0, &bytes).await, "what has but a stray copy is to be sent again");
+        site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+        assert!(!site.is_damaged(&bytes) && site.named(&bytes) != key);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_without_a_row_serves_only_photos_that_are_there() {
+    let site = Site::new(4);
+    let (bytes, gone) = (photo(1), photo(2));
+    for bytes in [&bytes, &gone] {
+        let key = site.metadata.begin_copy(BlobHash::of(bytes)).key();
+        site.store.put_raw(key, bytes.clone());
+        assert_eq!(read(&site, bytes).await, Err(ServiceError::NotFound("blob")), "of a photo that was erased, say");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_whole_again_is_no_longer_damaged() {
+    let site = Site::new(5);
+    let (ann, bytes) = (site.user("ann").await, photo(1));
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let key = site.named(&bytes);
+    assert_eq!(read(&site, &bytes).await.unwrap(), bytes);
+    // Marked while the good check is remembered: what is remembered clears nothing.
+    site.store.corrupt(&key);
+    site.metadata.write("scrub", move |tx| tx.mark_damaged(key)).await.unwrap();
+    assert_eq!(read(&site, &bytes).await, Err(ServiceError::Damaged));
+    assert!(site.is_damaged(&bytes));
+
+    site.store.put_raw(key, bytes.clone());
+    site.runtime.clock.advance(VerifySettings::default().remember);
+    assert_eq!(read(&site, &bytes).await.unwrap(), bytes);
+    assert!(!site.is_damaged(&bytes) && site.named(&bytes) == key);
+    assert!(!is_missing(&site, &ann.0, &bytes).await);
+}
