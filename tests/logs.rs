@@ -11,6 +11,9 @@ use std::process::Stdio;
 use harness::{Server, wire};
 use serde_json::Value;
 
+/// How often the log is looked at for a line.
+const LOOKS: usize = 10_000;
+
 struct Log(std::path::PathBuf);
 
 impl Log {
@@ -22,15 +25,18 @@ impl Log {
         lines.filter(|line| line["spans"].as_array().is_some_and(|spans| spans.iter().any(|span| span["id"] == id))).collect()
     }
 
-    /// The one line that says how the request ended, once it is there.
+    /// The one line that says how the request ended, once it is there. It is written when the answer has gone out, so it may lag a
+    /// little; where it does not come, the test fails with what the log holds.
     fn end_of(&self, id: &str) -> Value {
-        loop {
+        for _ in 0..LOOKS {
             let ends: Vec<_> = self.of(id).into_iter().filter(|line| line.get("elapsed_us").is_some()).collect();
             if let [end] = &ends[..] {
                 return end.clone();
             }
             assert!(ends.is_empty(), "{ends:?}");
+            std::thread::yield_now();
         }
+        panic!("the log does not say how {id} ended:\n{}", std::fs::read_to_string(&self.0).unwrap());
     }
 }
 
@@ -39,7 +45,8 @@ fn a_request_is_found_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log(folder.path().join("log"));
     let stderr = Stdio::from(std::fs::File::create(&log.0).unwrap());
-    let server = Server::start_logging(&folder.path().join("data"), &[("HALIDOM_LOG__FORMAT", "json")], stderr);
+    let settings = [("HALIDOM_LOG__FORMAT", "json"), ("HALIDOM_LOG__LEVEL", "info")];
+    let server = Server::start_logging(&folder.path().join("data"), &settings, stderr);
     let token = server.admin_token();
     let auth = format!("Bearer {token}");
     let call = |method: &str, path: &str, id: &str, body: &[u8]| {

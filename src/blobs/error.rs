@@ -26,6 +26,13 @@ pub enum BlobError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The device has failed to make something durable since the store was opened, and what it says of durability since then cannot be
+    /// believed: nothing is taken or deleted, reading goes on. Look at the disk's health, then open the store anew.
+    #[error("the blob store is suspect: {sync_failures} syncs have failed; it takes nothing more until it is opened anew")]
+    Suspect {
+        /// How many.
+        sync_failures: u64,
+    },
     /// The stored bytes are not what they should be. Never serve them: heal from another copy.
     #[error("copy {key} is damaged: {damage}")]
     Damaged {

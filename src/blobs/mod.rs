@@ -17,7 +17,7 @@ mod verify;
 pub(crate) mod contract;
 
 pub use digest::Digests;
-pub use disk::{DiskSettings, DiskStore};
+pub use disk::{DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore, Operation};
 pub use observe::{ObservedCall, ObservedStore, StoreObserver};

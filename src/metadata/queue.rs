@@ -112,6 +112,17 @@ impl Queue {
         Some(Taken { requests: waiting.requests.drain(..count).collect(), abandoned: std::mem::take(&mut waiting.abandoned) })
     }
 
+    /// The writer is gone: what still waits is dropped, which tells whoever waits for its answer, and nothing more is taken.
+    pub(super) fn end(&self) {
+        let left = {
+            let mut waiting = self.waiting();
+            waiting.closed = true;
+            std::mem::take(&mut waiting.requests)
+        };
+        // After the lock: dropping a request may abandon a copy, which comes back here.
+        drop(left);
+    }
+
     /// Takes no more requests; those that wait are still done.
     pub(super) fn close(&self) {
         self.waiting().closed = true;

@@ -100,6 +100,18 @@ pub(super) struct Writer {
     abandoned: Vec<BlobKey>,
 }
 
+/// Ends the queue with the writer.
+struct Ended(Arc<Queue>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the metadata writer has panicked; nothing is written any more until the server is started anew");
+        }
+        self.0.end();
+    }
+}
+
 /// A request that was evaluated, and what it is told once the batch is durable.
 struct Evaluated {
     request: Box<dyn Request>,
@@ -135,8 +147,9 @@ impl Writer {
         }
     }
 
-    /// Works until the queue is closed and empty.
+    /// Works until the queue is closed and empty. However it ends, also by a panic, nobody goes on to wait for it.
     pub(super) fn run(mut self) {
+        let _ended = Ended(self.queue.clone());
         while let Some(taken) = self.queue.take(self.group_limit) {
             self.group(taken);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blobs::Marker;
 use crate::runtime::{self, Shutdown};
 use crate::service::Services;
 
@@ -15,14 +16,14 @@ const DELETE_BATCH: usize = 256;
 /// How often last uses are written.
 const USES_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts the work; the answer ends when all of it has, after the stop has begun.
-pub(super) fn start(services: Arc<Services>, shutdown: Shutdown) -> impl Future<Output = ()> {
+/// Starts the work of a site that collects under this claim; the answer ends when all of it has, after the stop has begun.
+pub(super) fn start(services: Arc<Services>, claim: Marker, shutdown: Shutdown) -> impl Future<Output = ()> {
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
         let services = services.clone();
         move || {
             let services = services.clone();
             async move {
-                match services.delete_doomed(DELETE_GRACE, DELETE_BATCH).await {
+                match services.delete_doomed(claim, DELETE_GRACE, DELETE_BATCH).await {
                     Ok(deleted) if deleted.keys + deleted.failed > 0 => {
                         tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");
                     }

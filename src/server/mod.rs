@@ -170,7 +170,8 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
-    let background = background::start(site.services.clone(), ending.clone());
+    let background = background::start(site.services.clone(), site.marker(), ending.clone());
+    let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let admin_limits = limits.for_admin();
     let served = serve::Server::new(public, http::router(app.clone()), limits, closing);
@@ -185,6 +186,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let ended = async move {
         // A task that panicked has nothing left to drain.
         let _ = serving.await;
+        if !services.finish_uploads(grace).await {
+            tracing::warn!("some uploads did not end within the grace; what they wrote may be left over");
+        }
         end.stop();
         let _ = admin_serving.await;
         background.await;

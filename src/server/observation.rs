@@ -9,7 +9,7 @@ use super::metrics::{
     BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd,
     SiteReading, UploadOutcome as UploadMetric,
 };
-use crate::blobs::{BlobError, BlobStore, ObservedCall, StoreObserver};
+use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{BlockingPool, Shutdown};
@@ -22,6 +22,8 @@ pub(super) struct Observation {
     pub(super) services: Arc<Services>,
     pub(super) metadata: Metadata,
     pub(super) backend: Arc<dyn BlobStore>,
+    /// The same, below what decorates it.
+    pub(super) disk: DiskStore,
     /// Where metadata is read.
     pub(super) pool: BlockingPool,
     /// All pools, for their load.
@@ -44,7 +46,7 @@ impl StoreObserver for Metrics {
         let fault = call.error.map(|error| match error {
             BlobError::NotFound => BlobFault::NotFound,
             BlobError::NoSpace => BlobFault::NoSpace,
-            BlobError::Unavailable { .. } => BlobFault::Unavailable,
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } => BlobFault::Unavailable,
             BlobError::Damaged { .. } => BlobFault::Damaged,
             BlobError::ClaimLost { .. } | BlobError::InUse { .. } => BlobFault::NotOurs,
             BlobError::Refused { .. } | BlobError::Internal { .. } => BlobFault::Other,
@@ -125,6 +127,7 @@ impl Observation {
             queues: self.queues(),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
+            sync_failures: self.disk.sync_failures(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),

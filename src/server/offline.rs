@@ -38,7 +38,7 @@ async fn check(
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let settings = DiskSettings { create: false, sweep: false, ..DiskSettings::default() };
+    let settings = DiskSettings { create: false, ..DiskSettings::default() };
     let store = DiskStore::open(&backend_root(config)?, runtime, blobs_pool, settings).await?;
     Ok(maintenance::check(metadata, &store, pool, read_data).await?)
 }

@@ -1,7 +1,5 @@
 //! A site's parts, put together from the settings.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +9,9 @@ use super::metrics::Metrics;
 use super::observation::Observation;
 use super::{ServerError, admin_token};
 use crate::api::{CheckReport, CheckRequest};
-use crate::blobs::{BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore};
+use crate::blobs::{
+    BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably, path as blob_path,
+};
 use crate::config::Config;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
@@ -29,6 +29,10 @@ pub(super) struct Site {
     pub(super) services: Arc<Services>,
     metadata: Metadata,
     backend: Arc<dyn BlobStore>,
+    /// The same, below what decorates it.
+    disk: DiskStore,
+    /// As it stood when the backend was opened.
+    marker: Marker,
     /// Where metadata is read.
     pool: BlockingPool,
     /// All pools.
@@ -40,15 +44,16 @@ impl Site {
     /// Opens or makes the site of these settings.
     pub(super) async fn open(config: &Config, runtime: &Runtime) -> Result<Self, ServerError> {
         let data = &config.storage.data;
-        make_private_dir(data)?;
+        // Both names: RocksDB syncs what lies in its directory, not the directory's own name.
+        make_private_dir(&data.join(METADATA_DIR))?;
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
         let metrics = Metrics::new(runtime.clock.unix_ms());
         let metadata = open_metadata(config, runtime, &metadata_pool).await?;
         metadata.observe(Arc::new(metrics.clone()));
         let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-        let opened = open_backend(config, runtime, &metadata, blobs_pool.clone()).await?;
+        let (disk, marker) = open_backend(config, runtime, &metadata, blobs_pool.clone()).await?;
         // Measured below the checking, so that what checking reads is counted too.
-        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(opened, runtime.clock.clone(), Arc::new(metrics.clone())));
+        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(disk.clone(), runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
@@ -56,7 +61,12 @@ impl Site {
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let pools = vec![metadata_pool.clone(), blobs_pool, imaging_pool];
-        Ok(Self { services, metadata, backend, pool: metadata_pool, pools, metrics })
+        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, metrics })
+    }
+
+    /// The claim under which this site collects.
+    pub(super) fn marker(&self) -> Marker {
+        self.marker
     }
 
     /// What feeds the metrics.
@@ -66,6 +76,7 @@ impl Site {
             services: self.services.clone(),
             metadata: self.metadata.clone(),
             backend: self.backend.clone(),
+            disk: self.disk.clone(),
             pool: self.pool.clone(),
             pools: self.pools.clone(),
             shutdown,
@@ -106,24 +117,21 @@ pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &Blo
     Ok(opened.await.map_err(ServiceError::from)??)
 }
 
-/// Opens the blob backend and claims it: a backend of another site is refused before anything is written to it.
+/// Opens the blob backend and claims it: a backend of another site is refused, and nothing in it is removed. Gives the claim that stands.
 async fn open_backend(
     config: &Config,
     runtime: &Runtime,
     metadata: &Metadata,
     pool: BlockingPool,
-) -> Result<Arc<dyn BlobStore>, ServerError> {
+) -> Result<(DiskStore, Marker), ServerError> {
     let site = metadata.site();
     let root = backend_root(config)?;
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
-    let create = metadata.read().stats()?.blobs == 0;
-    if create {
-        make_private_dir(&root)?;
-    }
-    let settings = DiskSettings { create, ..DiskSettings::default() };
-    let store = Arc::new(DiskStore::open(&root, runtime.clone(), pool, settings).await?);
-    match store.marker().await? {
-        Some(marker) if marker.site == site => {}
+    let blobs = metadata.read().stats()?.blobs;
+    let settings = DiskSettings { create: blobs == 0, ..DiskSettings::default() };
+    let store = DiskStore::open(&root, runtime.clone(), pool, settings).await?;
+    let marker = match store.marker().await? {
+        Some(marker) if marker.site == site => marker,
         Some(marker) => {
             return Err(ServerError::NotOurs(format!(
                 "{} belongs to the site {}, this is {site}: the metadata beside it is not its own",
@@ -131,9 +139,24 @@ async fn open_backend(
                 marker.site
             )));
         }
-        None => store.claim(None, Marker { site, epoch: 1 }).await?,
-    }
-    Ok(store)
+        // Claimed before its first blob: so somebody took the marker away, or this is another directory than it was.
+        None if blobs > 0 => {
+            return Err(ServerError::NotOurs(format!(
+                "{} has no {}, though this site ({site}) has {blobs} blobs: it may be another site's, or a copy in part. See \
+                 \"A missing marker\" in docs/operating.md",
+                root.display(),
+                blob_path::MARKER
+            )));
+        }
+        None => {
+            let marker = Marker { site, epoch: 1 };
+            store.claim(None, marker).await?;
+            marker
+        }
+    };
+    // Only now: in another site's store this would be another's uploads.
+    store.sweep().await?;
+    Ok((store, marker))
 }
 
 /// As set; 0: one a core.
@@ -148,7 +171,7 @@ pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, Server
 }
 
 fn make_private_dir(path: &Path) -> Result<(), ServerError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(ServerError::io(path.display().to_string()))
+    make_directory_durably(path).map_err(ServerError::io(path.display().to_string()))
 }
 
 /// Runs the check for HTTP.

@@ -81,7 +81,7 @@ impl From<BlobError> for ServiceError {
         match error {
             BlobError::NotFound | BlobError::Damaged { .. } => Self::Damaged,
             BlobError::NoSpace => Self::NoSpace,
-            BlobError::Unavailable { .. } => Self::Unavailable("blob store"),
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } => Self::Unavailable("blob store"),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -64,6 +64,7 @@ pub struct Services {
     renditions: Renditions,
     token_uses: auth::TokenUses,
     readiness: readiness::Readiness,
+    delete_cursor: delete_queue::DeleteCursor,
 }
 
 /// Where blocking work runs, one pool a kind of work.
@@ -82,6 +83,8 @@ struct Limits {
     imaging: imaging::Limits,
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
+    /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
+    keeping: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
     /// How long a promise of `missing` holds.
@@ -98,6 +101,7 @@ impl Services {
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
+            keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
@@ -105,7 +109,8 @@ impl Services {
         };
         let renditions = Renditions::new(&config.renditions);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
-        Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness }
+        let delete_cursor = delete_queue::DeleteCursor::default();
+        Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
     }
 
     /// The store of metadata, for the parts that stand beside the service (maintenance, metrics).

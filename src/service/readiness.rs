@@ -57,8 +57,8 @@ impl Services {
                 None => {
                     let (sender, receiver) = watch::channel(None);
                     state.running = Some(receiver.clone());
-                    let services = self.clone();
-                    runtime::spawn(async move { services.try_stores(&sender).await });
+                    let trial = Trial { services: self.clone(), done: sender };
+                    runtime::spawn(trial.run());
                     receiver
                 }
             }
@@ -69,15 +69,6 @@ impl Services {
             Some(Err(_)) => Err(ServiceError::Internal("a trial of the stores was given up".into())),
             None => Err(ServiceError::Unavailable("a store that does not answer")),
         }
-    }
-
-    async fn try_stores(&self, done: &watch::Sender<Outcome>) {
-        let outcome = self.try_both().await;
-        let outcome = Some((self.runtime.clock.monotonic(), outcome));
-        let mut state = self.readiness.state();
-        state.last = outcome.clone();
-        state.running = None;
-        done.send_replace(outcome);
     }
 
     async fn try_both(&self) -> Result<(), ServiceError> {
@@ -92,21 +83,53 @@ impl Services {
     }
 }
 
+/// A trial under way. However it ends, also by a panic, the next one who asks begins another.
+struct Trial {
+    services: Arc<Services>,
+    done: watch::Sender<Outcome>,
+}
+
+impl Trial {
+    async fn run(self) {
+        let outcome = self.services.try_both().await;
+        let outcome = Some((self.services.runtime.clock.monotonic(), outcome));
+        self.services.readiness.state().last = outcome.clone();
+        self.done.send_replace(outcome);
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.services.readiness.state().running = None;
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::blobs::{BlobError, MemoryStore, Operation, VerifySettings, VerifyStore};
+    use crate::blobs::{ObservedCall, ObservedStore, StoreObserver};
     use crate::config::Config;
     use crate::metadata::memory::MemoryEngine;
-    use crate::metadata::{Metadata, MetadataSettings};
-    use crate::runtime::{BlockingPool, Runtime};
+    use crate::metadata::{Metadata, MetadataSettings, RequestOutcome, WriteObserver};
+    use crate::runtime::{BlockingPool, Clock, Runtime};
     use crate::service::{Pools, Services};
 
-    fn site() -> (MemoryStore, Metadata, Runtime, Arc<Services>) {
+    /// A site in memory.
+    pub(in crate::service) fn site() -> (MemoryStore, Metadata, Runtime, Arc<Services>) {
+        site_with(Arc::new)
+    }
+
+    /// The same, with its blob store decorated.
+    pub(in crate::service) fn site_with<S: BlobStore>(
+        decorate: impl FnOnce(MemoryStore) -> Arc<S>,
+    ) -> (MemoryStore, Metadata, Runtime, Arc<Services>) {
         let runtime = Runtime::simulated(1, 1_800_000_000_000);
         let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime.clone(), MetadataSettings::default()).unwrap();
         let store = MemoryStore::new();
-        let backend: Arc<dyn BlobStore> = Arc::new(store.clone());
+        let backend: Arc<dyn BlobStore> = decorate(store.clone());
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
         let pools = Pools { metadata: BlockingPool::new("metadata", 1), imaging: BlockingPool::new("imaging", 1) };
         let config = Config::for_testing("/nowhere");
@@ -129,6 +152,46 @@ mod tests {
         metadata.close();
         runtime.clock.advance(REMEMBER);
         assert!(matches!(services.ready().await, Err(ServiceError::Unavailable("metadata"))));
+    }
+
+    /// Panics at the first call.
+    #[derive(Debug, Default)]
+    struct PanicsOnce(AtomicBool);
+
+    impl StoreObserver for PanicsOnce {
+        fn called(&self, _: &ObservedCall<'_>) {
+            assert!(self.0.swap(true, Ordering::Relaxed), "planned");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_panics_is_not_waited_for_for_ever() {
+        let observed = |store| Arc::new(ObservedStore::new(store, Clock::manual(0), Arc::new(PanicsOnce::default())));
+        let (_, _, _, services) = site_with(observed);
+        assert!(matches!(services.ready().await, Err(ServiceError::Internal(_))));
+        services.ready().await.expect("the next trial");
+    }
+
+    /// Panics on the writer's thread.
+    #[derive(Debug)]
+    struct PanicsInTheWriter;
+
+    impl WriteObserver for PanicsInTheWriter {
+        fn request(&self, _: RequestOutcome) {}
+
+        fn batch(&self, _: usize, _: Duration, _: bool) {
+            panic!("planned");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_died_makes_it_unready() {
+        let (_, metadata, runtime, services) = site();
+        metadata.observe(Arc::new(PanicsInTheWriter));
+        for _ in 0..2 {
+            assert!(matches!(services.ready().await, Err(ServiceError::Unavailable("metadata"))));
+            runtime.clock.advance(REMEMBER);
+        }
     }
 
     #[tokio::test]

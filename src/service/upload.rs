@@ -121,7 +121,7 @@ impl Services {
         if self.metadata.read().album(owner, album)?.is_none() {
             return Err(ServiceError::NotFound("album"));
         }
-        let Ok(_permit) = self.limits.uploads.clone().try_acquire_owned() else {
+        let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
         let (id, own_id) = match id {
@@ -133,15 +133,34 @@ impl Services {
         match self.receive(&mut *staged, body, expected).await {
             Ok((digests, inspection)) => {
                 let arrival = Arrival { owner, album, name, id, own_id, digests, inspection };
+                // There are as many as uploads at once: so it is there unless the site stops.
+                let Ok(keeping) = self.limits.keeping.clone().try_acquire_owned() else {
+                    staged.discard().await;
+                    return Err(ServiceError::Busy("shutting down"));
+                };
                 // From here on the bytes are whole: the work goes on to its end also where the client has gone.
                 let services = self.clone();
-                runtime::spawn_joined(async move { services.keep(staged, arrival).await }).await?
+                let kept = runtime::spawn_joined(async move {
+                    let kept = services.keep(staged, arrival).await;
+                    drop((keeping, permit));
+                    kept
+                });
+                kept.await?
             }
             Err(error) => {
                 staged.discard().await;
                 Err(error)
             }
         }
+    }
+
+    /// Lets uploads whose bytes are whole end, also those whose clients have gone, but waits no longer than `limit`. From then on no upload
+    /// is kept. Answers whether all have ended: then everything that was published is named or queued for deletion.
+    pub async fn finish_uploads(&self, limit: Duration) -> bool {
+        let keeping = &self.limits.keeping;
+        let all = runtime::timeout(limit, keeping.acquire_many(self.limits.config.max_concurrent_uploads)).await;
+        keeping.close();
+        all.is_some()
     }
 
     fn too_many_bytes(&self) -> ServiceError {
@@ -356,5 +375,96 @@ fn new_photo(arrival: &Arrival) -> NewPhoto {
         lens,
         gps,
         placeholder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::{Mutex, mpsc};
+
+    use futures_util::future::{Either, select};
+    use futures_util::poll;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::blobs::{ObservedCall, ObservedStore, Operation, StoreObserver};
+    use crate::metadata::Metadata;
+    use crate::model::TokenId;
+    use crate::runtime::Clock;
+    use crate::service::Scopes;
+    use crate::service::readiness::tests::site_with;
+
+    /// Holds up what has been published until it is let go.
+    #[derive(Debug)]
+    struct HoldsPublished {
+        reached: Mutex<Option<oneshot::Sender<()>>>,
+        release: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl StoreObserver for HoldsPublished {
+        fn called(&self, call: &ObservedCall<'_>) {
+            if call.operation == Operation::Publish {
+                self.reached.lock().unwrap().take().unwrap().send(()).unwrap();
+                self.release.lock().unwrap().recv().unwrap();
+            }
+        }
+    }
+
+    fn photo() -> Bytes {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos");
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let jpegs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+        std::fs::read(jpegs.min_by_key(|path| (path.metadata().unwrap().len(), path.clone())).unwrap()).unwrap().into()
+    }
+
+    /// A site that holds up what it has published, an upload into it whose client has left by then, and what lets it go on.
+    async fn left_alone() -> (Metadata, Arc<Services>, mpsc::Sender<()>) {
+        let ((reached, is_reached), (release, is_released)) = (oneshot::channel(), mpsc::channel());
+        let holding = HoldsPublished { reached: Mutex::new(Some(reached)), release: Mutex::new(is_released) };
+        let (_, metadata, _, services) = site_with(|store| Arc::new(ObservedStore::new(store, Clock::manual(0), Arc::new(holding))));
+        let caller = Caller {
+            owner: Owner::DEFAULT,
+            token: TokenId::from_bytes([1; 16]),
+            scopes: [Scope::User].into_iter().collect::<Scopes>(),
+            request_id: None,
+        };
+        let (album, _) = services.create_album(&caller, None, "album", None).await.unwrap();
+        let request = UploadRequest {
+            caller,
+            album: album.view.id,
+            name: "a.jpg".to_owned(),
+            id: PhotoName::Fresh,
+            expected: ExpectedDigests::default(),
+            size_bytes: None,
+        };
+        let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(photo())]);
+        match select(pin!(services.upload(request, body)), is_reached).await {
+            Either::Left((ended, _)) => panic!("{ended:?}"),
+            Either::Right((reached, _)) => reached.unwrap(),
+        }
+        (metadata, services, release)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_upload_whose_bytes_are_whole_is_waited_for_at_the_stop() {
+        let (metadata, services, release) = left_alone().await;
+        {
+            let mut finishing = pin!(services.finish_uploads(Duration::from_secs(60)));
+            assert!(poll!(&mut finishing).is_pending(), "it is under way");
+            release.send(()).unwrap();
+            assert!(finishing.await);
+        }
+        metadata.close();
+        let stats = metadata.read().stats().unwrap();
+        assert_eq!((stats.photos, stats.blobs, stats.doomed, metadata.copies_in_flight()), (1, 1, 0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn but_no_longer_than_is_said() {
+        let (_, services, release) = left_alone().await;
+        assert!(!services.finish_uploads(Duration::ZERO).await);
+        release.send(()).unwrap();
+        assert!(services.limits.keeping.is_closed(), "nothing more is kept");
     }
 }

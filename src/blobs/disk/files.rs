@@ -168,9 +168,14 @@ impl Files {
         self.call(Call::Replace, to, || Ok(rustix::fs::renameat(&self.root, from, &self.root, to)?))
     }
 
-    /// Makes the names in a directory durable; an empty path is the root.
-    pub(super) fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::SyncDirectory, path, || Ok(rustix::fs::fsync(self.directory(path)?)?))
+    /// Opens a directory, to sync it; an empty path is the root.
+    pub(super) fn open_directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.directory(path)
+    }
+
+    /// Makes the names in a directory durable.
+    pub(super) fn sync_directory(&self, path: &Path, directory: &OwnedFd) -> io::Result<()> {
+        self.call(Call::SyncDirectory, path, || Ok(rustix::fs::fsync(directory)?))
     }
 
     /// Makes a directory; one that exists will do.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +41,7 @@ impl Shared {
     /// Writes the marker if it is as expected. Claims of this process wait for one another; the store's lock keeps out other processes.
     pub(super) fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError> {
         let _one_at_a_time = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        self.standing.require_sound()?;
         Marker::check_claim(self.marker()?, expected, new)?;
         let text = serde_json::to_vec(&MarkerFile { version: VERSION, marker: new })
             .map_err(|_| BlobError::Internal { reason: "a marker that is no JSON" })?;
@@ -89,21 +89,6 @@ impl Shared {
     /// A fresh name in staging.
     pub(super) fn staging_path(&self) -> PathBuf {
         path::staging(self.random.bytes())
-    }
-
-    /// Syncs a file, and counts the failure. The caller gives the file up.
-    pub(super) fn sync_file(&self, at: &Path, file: &std::fs::File) -> Result<(), BlobError> {
-        self.files.sync_file(at, file).map_err(|error| self.sync_failed("sync a file", error))
-    }
-
-    /// Syncs a directory, and counts the failure.
-    pub(super) fn sync_directory(&self, at: &Path) -> Result<(), BlobError> {
-        self.files.sync_directory(at).map_err(|error| self.sync_failed("sync a directory", error))
-    }
-
-    pub(super) fn sync_failed(&self, doing: &'static str, error: std::io::Error) -> BlobError {
-        self.sync_failures.fetch_add(1, Ordering::Relaxed);
-        BlobError::from_io(doing, error)
     }
 
     /// Called where something was not found: fails where that is so because the store itself has gone.

@@ -1,7 +1,8 @@
 //! The durable disk store.
 //!
 //! A copy is streamed into `staging/` while it is hashed (`stage`), synced, moved to its final name and its directory synced
-//! (`publish`). The process that has a store open holds its lock; what an earlier one left in staging is removed at opening (`open`).
+//! (`publish`). The process that has a store open holds its lock (`open`); what an earlier one left in staging is removed once the store is
+//! known as its own. After a sync that failed nothing is made durable any more (`standing`): a second one may lie.
 
 #[cfg(test)]
 mod faults;
@@ -13,16 +14,18 @@ mod delete;
 mod fan_out;
 mod files;
 mod inventory;
+mod make;
 mod marker;
 mod open;
 mod probe;
 mod publish;
 mod read;
 mod stage;
+mod standing;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -30,6 +33,8 @@ use async_trait::async_trait;
 use self::buffers::Buffers;
 use self::fan_out::FanOut;
 use self::files::Files;
+pub use self::make::make_directory_durably;
+use self::standing::Standing;
 use super::BlobError;
 use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
 use crate::model::{BlobHash, BlobKey};
@@ -44,13 +49,11 @@ pub struct DiskSettings {
     /// Small chunks of an upload are gathered to this many bytes before they are hashed and written: the memory that one upload may take
     /// here, beside the chunk at hand.
     pub gather_bytes: usize,
-    /// Whether opening removes what an earlier process left in staging. `false` for who only looks.
-    pub sweep: bool,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 1024 * 1024, sweep: true }
+        Self { create: true, gather_bytes: 1024 * 1024 }
     }
 }
 
@@ -79,7 +82,7 @@ struct Shared {
     pieces: Arc<Buffers>,
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
-    sync_failures: AtomicU64,
+    standing: Standing,
     /// Cleared where the file system turns out not to know reads that do not wait.
     reads_cached: AtomicBool,
     /// Locked for as long as this lives.
@@ -87,8 +90,8 @@ struct Shared {
 }
 
 impl DiskStore {
-    /// Opens the store in the directory `root`, and sets one up where there is none and the settings allow it: takes the directory's
-    /// lock, then removes what an earlier process left in staging, unless the settings say otherwise. The work runs on `pool`, as does all later work.
+    /// Opens the store in the directory `root`, and sets one up, durably, where there is none and the settings allow it. Takes the
+    /// directory's lock; what lies in staging is left alone, see [`DiskStore::sweep`]. The work runs on `pool`, as does all later work.
     ///
     /// # Errors
     /// [`BlobError::InUse`] where another process has it open; [`BlobError::Refused`] where what lies there is no store, only part of
@@ -99,15 +102,24 @@ impl DiskStore {
         Ok(Self { shared: Arc::new(shared), pool })
     }
 
+    /// Removes what an earlier process left in staging. Only for whoever has read the marker and found the store to be its own: in a
+    /// store that was opened by mistake nothing is touched.
+    ///
+    /// # Errors
+    /// What the backend meets.
+    pub async fn sweep(&self) -> Result<(), BlobError> {
+        self.run(Shared::sweep).await
+    }
+
     /// The store's directory.
     pub fn root(&self) -> &Path {
         &self.shared.root
     }
 
-    /// How many times the device has failed to make bytes or names durable since the store was opened. Each one failed its caller;
-    /// a number that grows says that the disk is not to be trusted.
+    /// How many times the device has failed to make bytes or names durable since the store was opened; a full disk is not counted. From
+    /// the first one on the store takes and deletes nothing, see [`BlobError::Suspect`].
     pub fn sync_failures(&self) -> u64 {
-        self.shared.sync_failures.load(Ordering::Relaxed)
+        self.shared.standing.sync_failures()
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
@@ -119,6 +131,7 @@ impl DiskStore {
 #[async_trait]
 impl BlobStore for DiskStore {
     async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+        self.shared.standing.require_sound()?;
         Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pool.clone())))
     }
 

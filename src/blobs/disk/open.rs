@@ -1,11 +1,10 @@
-//! Opening a store: the lock first, then the layout, then the sweep of staging.
+//! Opening a store: the lock first, then the layout. The sweep of staging is the caller's to ask for, once it knows the store as its own.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -13,7 +12,8 @@ use rustix::io::Errno;
 use super::buffers::Buffers;
 use super::fan_out::FanOut;
 use super::files::Files;
-use super::{DiskSettings, Shared};
+use super::standing::Standing;
+use super::{DiskSettings, Shared, make_directory_durably};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, path};
 use crate::runtime::Random;
@@ -35,7 +35,7 @@ impl Shared {
     /// See [`super::DiskStore::open`].
     pub(super) fn open(root: PathBuf, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
         if settings.create {
-            make_root(&root).map_err(failed("make the store's directory"))?;
+            make_directory_durably(&root).map_err(failed("make the store's directory"))?;
         }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
         Self::open_files(root, files, random, settings)
@@ -57,14 +57,11 @@ impl Shared {
             wholes: Buffers::new(WHOLE_BYTES, SPARE_WHOLES),
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
-            sync_failures: AtomicU64::new(0),
+            standing: Standing::default(),
             reads_cached: AtomicBool::new(true),
             _lock: lock,
         };
         shared.set_up()?;
-        if settings.sweep {
-            shared.sweep()?;
-        }
         Ok(shared)
     }
 
@@ -96,11 +93,21 @@ impl Shared {
             self.files.make_directory(directory.as_ref()).map_err(failed("make a directory"))?;
         }
         self.sync_directory(Path::new(""))?;
+        self.sync_own_name()?;
         self.write_small(path::FORMAT.as_ref(), FORMAT, true)
     }
 
-    /// Removes what an earlier process was receiving. Only under the lock: nobody else's uploads lie here.
-    fn sweep(&self) -> Result<(), BlobError> {
+    /// Makes the root's own name durable: whoever made it may not have done so.
+    fn sync_own_name(&self) -> Result<(), BlobError> {
+        match self.sync_directory(Path::new("..")) {
+            // What this process may not read it has not made a name in.
+            Err(BlobError::Unavailable { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes what an earlier process was receiving. Only under the lock: no running process's uploads lie here.
+    pub(super) fn sweep(&self) -> Result<(), BlobError> {
         let names = self.files.list(path::STAGING.as_ref(), SWEEP_LIMIT).map_err(failed("list staging"))?;
         let mut removed = 0_u64;
         for name in names {
@@ -116,24 +123,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// Makes the root and its parents, durably.
-fn make_root(root: &Path) -> io::Result<()> {
-    if root.is_dir() {
-        return Ok(());
-    }
-    let parent = match root.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => return Ok(()),
-    };
-    make_root(parent)?;
-    match DirBuilder::new().mode(0o700).create(root) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    File::open(parent)?.sync_all()
 }
 
 /// Takes the directory's lock, which lasts as long as the file is open.

@@ -14,6 +14,7 @@ const PROBE: &[u8] = b"halidom probe\n";
 impl Shared {
     /// Writes, syncs, reads back and removes a file in staging, and looks whether the store's path still leads to it.
     pub(super) fn probe(&self) -> Result<(), BlobError> {
+        self.standing.require_sound()?;
         self.require_blobs()?;
         let named = std::fs::metadata(&self.root).map_err(failed("look at the store's directory"))?;
         let held = self.files.root_identity().map_err(failed("look at the store's directory"))?;

@@ -18,12 +18,15 @@ impl Receiving {
             return Err(BlobError::Internal { reason: "published under another hash than its own" });
         }
         let (shared, staged, named) = (self.shared.clone(), self.path.clone(), path::copy(key));
+        shared.standing.require_sound()?;
         let file = self.file()?;
         // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
         shared.sync_file(&staged, file)?;
         shared.fan_out.ensure(&shared, &key.hash)?;
         shared.move_to_name(&staged, &named, key, file)?;
-        if let Err(error) = shared.sync_directory(&path::leaf(&key.hash)) {
+        // A sync of another upload's may have failed meanwhile, of the same directory: then ours says nothing.
+        let synced = shared.sync_directory(&path::leaf(&key.hash)).and_then(|()| shared.standing.require_sound());
+        if let Err(error) = synced {
             shared.take_back(key, &named);
             return Err(error);
         }
@@ -63,7 +66,7 @@ impl Shared {
     /// Removes a copy whose name could not be made durable. Best effort: the caller dooms the key.
     fn take_back(&self, key: &BlobKey, named: &Path) {
         let removed = self.files.remove(named).is_ok();
-        let durable = removed && self.sync_directory(&path::leaf(&key.hash)).is_ok();
+        let durable = removed && self.sync_directory(&path::leaf(&key.hash)).is_ok() && self.standing.require_sound().is_ok();
         tracing::error!(%key, removed, durable, "the name of a copy could not be made durable, so it was taken back");
     }
 }

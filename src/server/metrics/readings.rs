@@ -18,6 +18,8 @@ pub struct Readings {
     pub site: Option<SiteReading>,
     /// The file system of the blobs.
     pub backend: Option<BackendReading>,
+    /// Syncs of blobs or their names that have failed since the store was opened.
+    pub sync_failures: u64,
     /// Bytes in the cache of renditions.
     pub rendition_cache_bytes: Option<u64>,
     /// Copies that are being written and are not named yet.
@@ -122,6 +124,7 @@ pub(super) struct Gauges {
     pins: OnceRead,
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
+    sync_failures: Gauge,
     rendition_cache_bytes: OnceRead,
     copies_in_flight: OnceRead,
     ready: Gauge,
@@ -146,6 +149,7 @@ impl Gauges {
             pins: register(own, "pins", "Promises to keep a blob until it is linked", None),
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
+            sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
             rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
             ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
@@ -187,6 +191,7 @@ impl Gauges {
             set(&self.backend_size_bytes.get_or_create(&[]), backend.size_bytes);
             set(&self.backend_free_bytes.get_or_create(&[]), backend.free_bytes);
         }
+        set(&self.sync_failures, readings.sync_failures);
         if let Some(bytes) = readings.rendition_cache_bytes {
             set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
         }

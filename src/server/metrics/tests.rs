@@ -53,6 +53,7 @@ fn page() -> String {
             EngineReading::Items { property: "background_errors", value: 0 },
         ],
         site: Some(SiteReading { photos: 4, blobs: 2, logical_bytes: 160, stored_bytes: 100, ..SiteReading::default() }),
+        sync_failures: 3,
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),
         copies_in_flight: Some(2),

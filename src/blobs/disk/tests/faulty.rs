@@ -30,6 +30,16 @@ fn settings() -> DiskSettings {
     DiskSettings { gather_bytes: 128 * 1024, ..DiskSettings::default() }
 }
 
+/// A store in which a sync has failed takes nothing more, and is opened anew.
+async fn opened_anew(place: &Place, store: DiskStore, settings: DiskSettings) -> DiskStore {
+    if store.sync_failures() == 0 {
+        return store;
+    }
+    assert!(matches!(store.probe().await, Err(BlobError::Suspect { .. })));
+    drop(store);
+    place.open_with(settings).await.unwrap()
+}
+
 fn assert_named_rightly(error: &BlobError, errno: Errno) {
     match errno {
         Errno::NOSPC | Errno::DQUOT => assert!(matches!(error, BlobError::NoSpace), "{errno}: {error}"),
@@ -47,8 +57,10 @@ async fn an_upload_may_fail_at_every_step() {
                 let place = Place::new();
                 let store = place.open_with(settings()).await.unwrap();
                 let bystander = put(&store, &bytes(2, 1000), 1).await.unwrap();
+                store.shared.files.faults().take_trace();
                 store.shared.files.faults().plan(steps, fault);
                 let done = upload(&store, &content, 1).await;
+                let called = store.shared.files.faults().take_trace();
                 if store.shared.files.faults().clear() {
                     done.unwrap();
                     break;
@@ -58,6 +70,10 @@ async fn an_upload_may_fail_at_every_step() {
                 assert_eq!(staged(&store).await, 0, "{context}");
                 assert!(matches!(store.open(&key(&content, 1)).await, Err(BlobError::NotFound)), "{context}");
                 assert_eq!(inventory(&store).await.unwrap(), [InventoryItem::Copy { key: bystander, size_bytes: 1000 }], "{context}");
+                let is_sync = matches!(called[steps].0, Call::SyncFile | Call::SyncDirectory);
+                let suspicious = is_sync && matches!(errno, Errno::IO | Errno::ROFS);
+                assert_eq!(store.sync_failures() > 0, suspicious, "{context}");
+                let store = opened_anew(&place, store, settings()).await;
                 let retried = upload(&store, &content, 1).await.expect(&context);
                 assert_eq!(get(&store, &retried).await.unwrap(), content, "{context}");
                 steps += 1;
@@ -91,6 +107,77 @@ async fn a_failed_sync_is_never_repeated_on_the_same_file() {
     assert_eq!(trace.iter().filter(|(call, _)| *call == Call::SyncFile).count(), 1, "{trace:?}");
     assert!(!trace.iter().any(|(call, _)| *call == Call::Move), "{trace:?}");
     assert_eq!(store.sync_failures(), 1);
+}
+
+/// The kernel drops what it could not write, and the next sync of the same directory says "done" of it.
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_taken_until_the_store_is_opened_anew() {
+    for (call, name) in [(Call::SyncDirectory, "directory"), (Call::SyncFile, "file")] {
+        let place = Place::new();
+        let store = place.open().await.unwrap();
+        let stored = put(&store, &bytes(2, 1000), 1).await.unwrap();
+        let under_way = {
+            let mut staged = store.stage().await.unwrap();
+            staged.write(bytes(3, 1000)).await.unwrap();
+            staged
+        };
+        let only: fn(Call) -> bool =
+            if call == Call::SyncFile { |call| call == Call::SyncFile } else { |call| call == Call::SyncDirectory };
+        store.shared.files.faults().plan_next(only, Fault::Fail(Errno::IO));
+        let content = bytes(1, 1000);
+        assert!(matches!(put(&store, &content, 1).await, Err(BlobError::Unavailable { .. })), "{name}");
+
+        let suspect = |error: BlobError| assert!(matches!(error, BlobError::Suspect { sync_failures: 1 }), "{name}: {error}");
+        store.shared.files.faults().take_trace();
+        suspect(put(&store, &content, 2).await.unwrap_err());
+        suspect(under_way.publish(&key(&bytes(3, 1000), 1)).await.unwrap_err());
+        suspect(store.delete(&stored).await.unwrap_err());
+        suspect(store.claim(None, Marker { site: SiteId::from_bytes([1; 16]), epoch: 1 }).await.unwrap_err());
+        suspect(store.probe().await.unwrap_err());
+        let trace = store.shared.files.faults().take_trace();
+        assert!(!trace.iter().any(|(call, _)| matches!(call, Call::SyncFile | Call::SyncDirectory)), "{name}: {trace:?}");
+        assert_eq!(get(&store, &stored).await.unwrap(), bytes(2, 1000), "{name}: reading goes on");
+        assert_eq!(inventory(&store).await.unwrap().len(), 1, "{name}");
+        assert_eq!(staged(&store).await, 0, "{name}");
+        drop(store);
+
+        let store = place.open().await.unwrap();
+        store.shared.files.faults().take_trace();
+        let key = put(&store, &content, 3).await.unwrap();
+        assert_eq!(get(&store, &key).await.unwrap(), content);
+        let trace = store.shared.files.faults().take_trace();
+        assert!(trace.contains(&(Call::SyncDirectory, path::BLOBS.into())), "{name}: also what was there is synced again: {trace:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_at_a_sync_is_no_suspicion() {
+    for errno in [Errno::NOSPC, Errno::DQUOT] {
+        let place = Place::new();
+        let store = place.open().await.unwrap();
+        for only in [(|call| call == Call::SyncDirectory) as fn(Call) -> bool, |call| call == Call::SyncFile] {
+            store.shared.files.faults().plan_next(only, Fault::Fail(errno));
+            assert!(matches!(put(&store, &bytes(1, 1000), 1).await, Err(BlobError::NoSpace)));
+        }
+        assert_eq!(store.sync_failures(), 0);
+        put(&store, &bytes(1, 1000), 2).await.unwrap();
+        store.probe().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_beside_it_fails_an_upload_too() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    let content = bytes(1, 1000);
+    let mut staged_copy = store.stage().await.unwrap();
+    staged_copy.write(content.clone()).await.unwrap();
+    // Its fan-out is made and synced, so what fails is the last sync, after the copy has got its name.
+    put(&store, &content, 1).await.unwrap();
+    store.shared.files.faults().plan_next(|call| call == Call::SyncDirectory, Fault::Fail(Errno::IO));
+    assert!(matches!(staged_copy.publish(&key(&content, 2)).await, Err(BlobError::Unavailable { .. })));
+    assert_eq!(inventory(&store).await.unwrap().len(), 1, "the name was taken back");
+    assert_eq!(staged(&store).await, 0);
 }
 
 #[tokio::test]
@@ -146,6 +233,7 @@ async fn a_deletion_may_fail_at_every_step() {
                     break;
                 }
                 assert_named_rightly(&done.unwrap_err(), errno);
+                let store = opened_anew(&place, store, DiskSettings::default()).await;
                 store.shared.files.faults().take_trace();
                 store.delete(&key).await.unwrap();
                 let trace = store.shared.files.faults().take_trace();
@@ -176,6 +264,7 @@ async fn a_claim_may_fail_at_every_step() {
                     }
                     assert_named_rightly(&done.unwrap_err(), errno);
                     assert_eq!(staged(&store).await, 0);
+                    let store = opened_anew(&place, store, DiskSettings::default()).await;
                     let found = store.marker().await.unwrap();
                     assert!(found == expected || found == Some(new), "{found:?}");
                     store.claim(found, marker(3)).await.unwrap();
@@ -211,9 +300,10 @@ async fn an_inventory_fails_closed() {
 #[tokio::test]
 async fn a_probe_may_fail_at_every_step() {
     let place = Place::new();
-    let store = place.open().await.unwrap();
+    let mut store = place.open().await.unwrap();
     for errno in ERRORS {
         for steps in 0.. {
+            store = opened_anew(&place, store, DiskSettings::default()).await;
             let before = staged(&store).await;
             store.shared.files.faults().plan(steps, Fault::Fail(errno));
             let done = store.probe().await;

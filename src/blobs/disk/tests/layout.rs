@@ -4,8 +4,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::blobs::contract::{bytes, get, inventory, key, put};
+use crate::blobs::disk::files::{Call, Files};
 use crate::blobs::{Damage, InventoryItem};
 use crate::model::{BlobNonce, SiteId};
+use crate::runtime::Random;
 
 fn refusal(opened: Result<DiskStore, BlobError>) -> String {
     match opened {
@@ -45,9 +47,25 @@ async fn staging_is_swept_only_by_whoever_holds_the_lock() {
     assert!(leftover.exists());
     staged.publish(&key(&bytes(1, 2_000_000), 1)).await.unwrap();
     drop(store);
-    place.open().await.unwrap();
+    let (root, pool) = (place.root(), BlockingPool::new("blobs", 4));
+    let store = DiskStore::open(&root, Runtime::system(), pool, DiskSettings::default()).await.unwrap();
+    assert!(leftover.exists(), "the store may be another site's");
+    store.sweep().await.unwrap();
     assert!(!leftover.exists());
     assert!(place.at("staging/somebody's").exists());
+}
+
+#[tokio::test]
+async fn setting_up_makes_the_directorys_own_name_durable() {
+    let place = Place::new();
+    // Made by another, who may not have synced it.
+    std::fs::create_dir(place.root()).unwrap();
+    let files = Files::new(&place.root()).unwrap();
+    let shared = Shared::open_files(place.root(), files, Random::system(), DiskSettings::default()).unwrap();
+    let trace = shared.files.faults().take_trace();
+    let synced = trace.iter().position(|(call, at)| *call == Call::SyncDirectory && at == Path::new(".."));
+    let set_up = trace.iter().position(|(call, at)| *call == Call::Move && at == Path::new(path::FORMAT));
+    assert!(synced.is_some() && synced < set_up, "{trace:?}");
 }
 
 #[tokio::test]

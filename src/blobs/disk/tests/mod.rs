@@ -37,7 +37,10 @@ impl Place {
     }
 
     async fn open_with(&self, settings: DiskSettings) -> Result<DiskStore, BlobError> {
-        DiskStore::open(&self.root(), Runtime::system(), BlockingPool::new("blobs", 4), settings).await
+        let store = DiskStore::open(&self.root(), Runtime::system(), BlockingPool::new("blobs", 4), settings).await?;
+        // As a site does that has found the store to be its own.
+        store.sweep().await?;
+        Ok(store)
     }
 }
 

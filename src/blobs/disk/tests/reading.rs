@@ -1,5 +1,6 @@
 //! Reading, staging by halves, and the verifying store over a real directory.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
