@@ -65,6 +65,8 @@ fn a_site_with_photos_does_not_claim_a_store_without_a_marker() {
     let site = was.split('"').nth(5).unwrap();
     assert!(said.contains(MARKER) && said.contains(site) && said.contains("docs/operating.md"), "{said}");
     assert!(!marker.exists(), "nothing is claimed");
+    let said = refusal(&folder.path().join("fresh"), &data.join("blobs"));
+    assert!(said.contains(MARKER) && !marker.exists(), "nor by a site that has none of its own: {said}");
 
     // As docs/operating.md says.
     let by_hand = format!(r#"{{"version":1,"site":"{site}","epoch":1}}"#);

@@ -1,6 +1,8 @@
 //! `check`: is everything there that metadata names, does it verify, and does metadata agree with itself? Changes nothing.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::api::{CheckReport, Finding};
 use crate::blobs::{BlobError, BlobStore, InventoryItem};
@@ -81,14 +83,26 @@ impl From<Gone> for CheckError {
     }
 }
 
+/// Says to work on another thread that nobody waits for it any more: set when this is dropped.
+#[derive(Debug, Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Checks a site. `blobs` is the backend itself, past any cache. Uploads may go on meanwhile: what they write is never reported.
+/// Where the answer is dropped before it is there, the check ends soon.
 ///
 /// # Errors
 /// Where metadata or the backend's listing cannot be read at all: then the check says nothing.
 pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, read_data: bool) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
-    let own = metadata.clone();
-    let (checked, findings) = pool.run(move || check_metadata(&own)).await??;
+    let given_up = GivenUp::default();
+    let (own, stop) = (metadata.clone(), given_up.0.clone());
+    let (checked, findings) = pool.run(move || check_metadata(&own, &|| !stop.load(Ordering::Relaxed))).await??;
     report.rows = checked.rows;
     // More than are listed are counted.
     report.problems = checked.findings - findings.len() as u64;
@@ -120,9 +134,9 @@ async fn check_marker(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut C
 }
 
 /// Metadata checked against itself: what was looked at, and what is wrong. Damage marks are not reported here: the blobs' walk does.
-fn check_metadata(metadata: &Metadata) -> Result<(Checked, Vec<metadata::check::Finding>), MetadataError> {
+fn check_metadata(metadata: &Metadata, goes_on: &dyn Fn() -> bool) -> Result<(Checked, Vec<metadata::check::Finding>), MetadataError> {
     let mut findings = vec![];
-    let checked = metadata::check::check(&metadata.read(), &mut |finding| {
+    let checked = metadata::check::check_while(&metadata.read(), goes_on, &mut |finding| {
         if findings.len() < MAX_LISTED {
             findings.push(finding);
         }
@@ -305,5 +319,42 @@ impl Rows {
     fn next(&mut self) -> Result<Option<BlobRow>, MetadataError> {
         self.peek()?;
         Ok(self.page.pop_front())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::poll;
+
+    use super::*;
+    use crate::blobs::MemoryStore;
+    use crate::metadata::MetadataSettings;
+    use crate::metadata::memory::MemoryEngine;
+    use crate::runtime::Runtime;
+
+    #[tokio::test]
+    async fn a_check_that_nobody_waits_for_ends() {
+        let runtime = Runtime::simulated(1, 1_800_000_000_000);
+        let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
+        let given_up = GivenUp::default();
+        let stop = given_up.0.clone();
+        let goes_on = || !stop.load(Ordering::Relaxed);
+        check_metadata(&metadata, &goes_on).unwrap();
+        drop(given_up);
+        assert!(matches!(check_metadata(&metadata, &goes_on), Err(MetadataError::Unavailable { .. })));
+
+        // Begun on the pool's thread only after its client has gone.
+        let (pool, store) = (BlockingPool::new("check", 1), MemoryStore::new());
+        let (release, held) = mpsc::channel::<()>();
+        let mut holding = Box::pin(pool.run(move || held.recv().is_ok()));
+        assert!(poll!(&mut holding).is_pending());
+        let mut checking = Box::pin(check(&metadata, &store, &pool, true));
+        assert!(poll!(&mut checking).is_pending());
+        drop(checking);
+        release.send(()).unwrap();
+        assert!(holding.await.unwrap());
+        assert_eq!(check(&metadata, &store, &pool, true).await.unwrap().problems, 1, "nobody has claimed the store");
     }
 }

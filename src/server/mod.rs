@@ -4,6 +4,7 @@ mod admin_token;
 mod background;
 mod connection;
 mod logging;
+mod maintenance;
 mod metrics;
 mod observation;
 mod offline;
@@ -149,7 +150,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let observer = Arc::new(site.observation(shutdown.clone()));
     let app = App::new(AppParts {
         services: site.services.clone(),
-        maintenance: Arc::new(site.maintenance()),
+        maintenance: Arc::new(site.maintenance(shutdown.clone())),
         runtime: runtime.clone(),
         shutdown,
         observer,

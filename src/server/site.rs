@@ -3,18 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
+use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
 use super::observation::Observation;
 use super::{ServerError, admin_token};
-use crate::api::{CheckReport, CheckRequest};
 use crate::blobs::{
     BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably, path as blob_path,
 };
 use crate::config::Config;
-use crate::http::Maintenance;
-use crate::maintenance::{self, CheckError};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{BlockingPool, Runtime, Shutdown, cores};
@@ -83,9 +79,9 @@ impl Site {
         }
     }
 
-    /// The long work that HTTP may start.
-    pub(super) fn maintenance(&self) -> SiteMaintenance {
-        SiteMaintenance { metadata: self.metadata.clone(), backend: self.backend.clone(), pool: self.pool.clone() }
+    /// The long work that HTTP may start, until the stop begins.
+    pub(super) fn maintenance(&self, shutdown: Shutdown) -> SiteMaintenance {
+        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), shutdown)
     }
 
     /// Closes metadata; nothing may write any more.
@@ -140,10 +136,10 @@ async fn open_backend(
             )));
         }
         // Claimed before its first blob: so somebody took the marker away, or this is another directory than it was.
-        None if blobs > 0 => {
+        None if blobs > 0 || store.was_used().await? => {
             return Err(ServerError::NotOurs(format!(
-                "{} has no {}, though this site ({site}) has {blobs} blobs: it may be another site's, or a copy in part. See \
-                 \"A missing marker\" in docs/operating.md",
+                "{} has no {}, though blobs were put there, or this site ({site}, {blobs} blobs) has put some somewhere: it may be another \
+                 site's, or a copy in part. See \"A missing marker\" in docs/operating.md",
                 root.display(),
                 blob_path::MARKER
             )));
@@ -172,26 +168,6 @@ pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, Server
 
 fn make_private_dir(path: &Path) -> Result<(), ServerError> {
     make_directory_durably(path).map_err(ServerError::io(path.display().to_string()))
-}
-
-/// Runs the check for HTTP.
-#[derive(Debug)]
-pub(super) struct SiteMaintenance {
-    metadata: Metadata,
-    backend: Arc<dyn BlobStore>,
-    pool: BlockingPool,
-}
-
-#[async_trait]
-impl Maintenance for SiteMaintenance {
-    async fn check(&self, request: CheckRequest) -> Result<CheckReport, ServiceError> {
-        let checked = maintenance::check(&self.metadata, &*self.backend, &self.pool, request.read_data).await;
-        checked.map_err(|error| match error {
-            CheckError::Metadata(error) => error.into(),
-            CheckError::Blobs(error) => error.into(),
-            CheckError::Interrupted => ServiceError::Busy("shutting down"),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -111,6 +111,14 @@ impl DiskStore {
         self.run(Shared::sweep).await
     }
 
+    /// Whether anything was ever put there.
+    ///
+    /// # Errors
+    /// What the backend meets.
+    pub async fn was_used(&self) -> Result<bool, BlobError> {
+        self.run(Shared::was_used).await
+    }
+
     /// The store's directory.
     pub fn root(&self) -> &Path {
         &self.shared.root

@@ -85,7 +85,7 @@ impl Shared {
 
     fn create(&self, has_blobs: bool) -> Result<(), BlobError> {
         // An empty directory is what a set-up that was cut short leaves.
-        if has_blobs && !self.files.list(path::BLOBS.as_ref(), SWEEP_LIMIT).map_err(failed("list the store"))?.is_empty() {
+        if has_blobs && self.was_used()? {
             let reason = format!("there are blobs but no {}: a store that was copied in part?", path::FORMAT);
             return Err(BlobError::Refused { reason });
         }
@@ -95,6 +95,11 @@ impl Shared {
         self.sync_directory(Path::new(""))?;
         self.sync_own_name()?;
         self.write_small(path::FORMAT.as_ref(), FORMAT, true)
+    }
+
+    /// Whether there is anything where copies lie; fan-out directories are never removed.
+    pub(super) fn was_used(&self) -> Result<bool, BlobError> {
+        Ok(!self.files.list(path::BLOBS.as_ref(), SWEEP_LIMIT).map_err(failed("list the store"))?.is_empty())
     }
 
     /// Makes the root's own name durable: whoever made it may not have done so.

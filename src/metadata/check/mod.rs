@@ -104,8 +104,17 @@ pub struct Checked {
 /// # Errors
 /// Where the engine cannot be read; a row that cannot be decoded is a finding, not an error.
 pub fn check(snapshot: &Snapshot, each: &mut dyn FnMut(Finding)) -> Result<Checked, MetadataError> {
+    check_while(snapshot, &|| true, each)
+}
+
+/// The same for as long as `goes_on` says so, which is asked at every row.
+///
+/// # Errors
+/// As [`check`]; [`MetadataError::Unavailable`] where it was given up.
+pub fn check_while(snapshot: &Snapshot, goes_on: &dyn Fn() -> bool, each: &mut dyn FnMut(Finding)) -> Result<Checked, MetadataError> {
     let mut checker = Checker {
         snapshot,
+        goes_on,
         each,
         checked: Checked::default(),
         vector: VersionVector::default(),
@@ -144,6 +153,7 @@ pub fn list_readable_blobs(
 
 struct Checker<'a> {
     snapshot: &'a Snapshot,
+    goes_on: &'a dyn Fn() -> bool,
     each: &'a mut dyn FnMut(Finding),
     checked: Checked,
     /// What of the version vector can be read.
@@ -187,8 +197,14 @@ impl Checker<'_> {
         mut each: impl FnMut(&mut Self, C::Key, C::Value) -> Result<(), MetadataError>,
     ) -> Result<(), MetadataError> {
         let snapshot = self.snapshot;
-        let mut outcome = Ok(());
+        let mut outcome = self.require_going();
         snapshot.source().scan(C::ID, bounds, &mut |key, value| {
+            if outcome.is_ok() {
+                outcome = self.require_going();
+            }
+            if outcome.is_err() {
+                return ControlFlow::Break(());
+            }
             let row = C::key(key).and_then(|key| Ok((key, C::Value::from_value(value)?)));
             outcome = match row {
                 Ok((key, value)) => each(self, key, value),
@@ -200,6 +216,10 @@ impl Checker<'_> {
             if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         outcome
+    }
+
+    fn require_going(&self) -> Result<(), MetadataError> {
+        if (self.goes_on)() { Ok(()) } else { Err(MetadataError::Unavailable { detail: "the check was given up".to_owned() }) }
     }
 
     /// Whether any row's key begins with `prefix`; the row itself may be unreadable.
@@ -227,9 +247,9 @@ impl Checker<'_> {
         let mut count = 0;
         self.source().scan(column, &Bounds::all(), &mut |_, _| {
             count += 1;
-            ControlFlow::Continue(())
+            if (self.goes_on)() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(count)
+        self.require_going().map(|()| count)
     }
 
     /// A row that must be there with this value.

@@ -1,6 +1,6 @@
 //! `check` finds every damage, and says which.
 
-use super::super::check::{Fault, Finding, check};
+use super::super::check::{Fault, Finding, check, check_while};
 use super::super::column::ColumnId;
 use super::super::engine::{Batch, Bounds, Source};
 use super::*;
@@ -42,6 +42,26 @@ async fn full() -> MemoryEngine {
     metadata.close();
     assert_eq!(findings(&engine), []);
     engine
+}
+
+#[tokio::test]
+async fn it_can_be_given_up_at_every_row() {
+    let engine = full().await;
+    let snapshot = Snapshot::new(engine.snapshot());
+    for rows in 0.. {
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || asked.replace(asked.get() + 1) < rows;
+        match check_while(&snapshot, &goes_on, &mut |finding| panic!("{finding}")) {
+            Ok(checked) => {
+                assert!(rows > 40, "{rows}");
+                return assert_eq!(checked, check(&snapshot, &mut |_| {}).unwrap());
+            }
+            Err(error) => {
+                assert_eq!(error, MetadataError::Unavailable { detail: "the check was given up".to_owned() });
+                assert!(asked.get() <= rows + 2, "and stops there: {} of {rows}", asked.get());
+            }
+        }
+    }
 }
 
 fn rows(engine: &MemoryEngine, column: ColumnId) -> Vec<(Vec<u8>, Vec<u8>)> {

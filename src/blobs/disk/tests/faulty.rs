@@ -166,7 +166,7 @@ async fn a_full_disk_at_a_sync_is_no_suspicion() {
 }
 
 #[tokio::test]
-async fn a_sync_that_fails_beside_it_fails_an_upload_too() {
+async fn a_name_that_could_not_be_made_durable_is_taken_back() {
     let place = Place::new();
     let store = place.open().await.unwrap();
     let content = bytes(1, 1000);

@@ -1,0 +1,91 @@
+//! The long work that HTTP may start: one at a time, on a thread of its own, so that it takes nothing from requests but the disk's time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::api::{CheckReport, CheckRequest};
+use crate::blobs::BlobStore;
+use crate::http::Maintenance;
+use crate::maintenance::{self, CheckError};
+use crate::metadata::Metadata;
+use crate::runtime::{BlockingPool, Shutdown};
+use crate::service::ServiceError;
+
+/// Runs the check for HTTP. It ends with the client who asked for it, and when the server begins to stop.
+#[derive(Debug)]
+pub(super) struct SiteMaintenance {
+    metadata: Metadata,
+    backend: Arc<dyn BlobStore>,
+    pool: BlockingPool,
+    turn: Semaphore,
+    shutdown: Shutdown,
+}
+
+impl SiteMaintenance {
+    pub(super) fn new(metadata: Metadata, backend: Arc<dyn BlobStore>, shutdown: Shutdown) -> Self {
+        Self { metadata, backend, pool: BlockingPool::new("check", 1), turn: Semaphore::new(1), shutdown }
+    }
+}
+
+#[async_trait]
+impl Maintenance for SiteMaintenance {
+    async fn check(&self, request: CheckRequest) -> Result<CheckReport, ServiceError> {
+        let Ok(_turn) = self.turn.try_acquire() else { return Err(ServiceError::Busy("a check is running already")) };
+        let mut shutdown = self.shutdown.clone();
+        let checked = tokio::select! {
+            checked = maintenance::check(&self.metadata, &*self.backend, &self.pool, request.read_data) => checked,
+            () = shutdown.stopping() => return Err(ServiceError::Busy("shutting down")),
+        };
+        checked.map_err(|error| match error {
+            CheckError::Metadata(error) => error.into(),
+            CheckError::Blobs(error) => error.into(),
+            CheckError::Interrupted => ServiceError::Busy("shutting down"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::poll;
+
+    use super::*;
+    use crate::blobs::MemoryStore;
+    use crate::metadata::MetadataSettings;
+    use crate::metadata::memory::MemoryEngine;
+    use crate::runtime::{Runtime, shutdown_channel};
+
+    #[tokio::test]
+    async fn one_check_at_a_time_which_ends_with_its_client_and_with_the_server() {
+        let runtime = Runtime::simulated(1, 1_800_000_000_000);
+        let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
+        let (trigger, shutdown) = shutdown_channel();
+        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), shutdown);
+        let check = || site.check(CheckRequest::default());
+        let busy = |checked, why| assert_eq!(checked, Err(ServiceError::Busy(why)));
+        check().await.unwrap();
+
+        let (release, held) = mpsc::channel::<()>();
+        let mut holding = Box::pin(site.pool.run(move || held.recv().is_ok()));
+        assert!(poll!(&mut holding).is_pending());
+        let mut first = check();
+        assert!(poll!(&mut first).is_pending());
+        busy(check().await, "a check is running already");
+        drop(first);
+        let mut second = check();
+        assert!(poll!(&mut second).is_pending(), "the first one's client has gone");
+        release.send(()).unwrap();
+        second.await.unwrap();
+        assert!(holding.await.unwrap());
+
+        trigger.stop();
+        let (release, held) = mpsc::channel::<()>();
+        let mut holding = Box::pin(site.pool.run(move || held.recv().is_ok()));
+        assert!(poll!(&mut holding).is_pending());
+        busy(check().await, "shutting down");
+        release.send(()).unwrap();
+    }
+}
