@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use super::store::{BlobRead, BlobStore, Deletion, FileVersion, InventoryItem, Marker, Staged, Usage};
 use super::{BlobError, Digests, Operation};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
@@ -153,6 +153,10 @@ struct ObservedRead {
 impl BlobRead for ObservedRead {
     fn size_bytes(&self) -> u64 {
         self.read.size_bytes()
+    }
+
+    fn version(&self) -> Option<FileVersion> {
+        self.read.version()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

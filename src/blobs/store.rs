@@ -95,6 +95,12 @@ pub trait BlobRead: Send + Sync + Debug {
     /// Length of the copy in bytes.
     fn size_bytes(&self) -> u64;
 
+    /// Which file this is and when it was last changed, for stores of files: the same twice means that nobody wrote to it in between, as
+    /// far as the file system tells.
+    fn version(&self) -> Option<FileVersion> {
+        None
+    }
+
     /// Exactly `length` bytes from `offset`.
     ///
     /// # Errors
@@ -129,6 +135,18 @@ pub trait BlobRead: Send + Sync + Debug {
         }
         Ok(hasher.finalize().into())
     }
+}
+
+/// A file as it was when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The file system.
+    pub device: u64,
+    /// The file in it.
+    pub inode: u64,
+    /// When its bytes or its attributes were last changed (`st_ctime`): seconds and nanoseconds. Not trusted to say that all is well, only that
+    /// something has happened.
+    pub changed: (i64, i64),
 }
 
 /// What [`BlobStore::delete`] found.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use super::store::{BlobRead, BlobStore, Deletion, FileVersion, InventoryItem, Marker, Staged, Usage};
 use super::{BlobError, Damage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
@@ -47,6 +47,14 @@ struct Verified {
     /// By the clock's monotonic time, before the first byte was read.
     at: Duration,
     size_bytes: u64,
+    version: Option<FileVersion>,
+}
+
+impl Verified {
+    /// Whether this copy, as it was opened, is the one that was read.
+    fn is_of(&self, read: &dyn BlobRead) -> bool {
+        self.size_bytes == read.size_bytes() && self.version == read.version()
+    }
 }
 
 impl<S: BlobStore> VerifyStore<S> {
@@ -87,7 +95,7 @@ impl<S: BlobStore> VerifyStore<S> {
         if found != key.hash {
             return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
         }
-        Ok(Verified { at, size_bytes: read.size_bytes() })
+        Ok(Verified { at, size_bytes: read.size_bytes(), version: read.version() })
     }
 }
 
@@ -100,14 +108,14 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         let read = self.inner.open(key).await?;
         let remembered = self.verified.get(key).await;
-        if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.size_bytes == read.size_bytes()) {
+        if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.is_of(&*read)) {
             if remembered.is_some() {
                 self.verified.invalidate(key).await;
             }
             // One of those who ask at once reads; an error is given to all of them and not remembered.
             let checked =
                 self.verified.try_get_with(*key, self.check(key, &*read)).await.map_err(|error: Arc<BlobError>| (*error).clone())?;
-            if checked.size_bytes != read.size_bytes() {
+            if !checked.is_of(&*read) {
                 self.verify(key).await?;
             }
         }
@@ -165,6 +173,10 @@ impl VerifiedRead {
 impl BlobRead for VerifiedRead {
     fn size_bytes(&self) -> u64 {
         self.read.size_bytes()
+    }
+
+    fn version(&self) -> Option<FileVersion> {
+        self.read.version()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

@@ -1,10 +1,12 @@
 //! Downloads: an original, received into a file, resumable and verified.
 
 use std::fs::TryLockError;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use http::{Method, StatusCode, header};
 use reqwest::Response;
+use rustix::fs::OFlags;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -173,8 +175,15 @@ impl Partial {
     /// Opens or makes the file, locks it, and hashes what stands in it; what is longer than `size_bytes` cannot be right and is cut away.
     async fn open(path: &Path, size_bytes: u64) -> Result<Self, ClientError> {
         let mut options = tokio::fs::OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(path).await.map_err(ClientError::Target)?;
-        let file = file.into_std().await;
+        // Whoever may write into the directory must not send the bytes elsewhere by a link, or hold this up by a pipe.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.read(true).write(true).create(true).truncate(false).custom_flags(flags.bits().cast_signed());
+        let file = options.open(path).await.map_err(ClientError::Target)?.into_std().await;
+        let found = file.metadata().map_err(ClientError::Target)?;
+        if !found.is_file() || found.nlink() != 1 {
+            let reason = format!("{} is no file of its own: take it away", path.display());
+            return Err(ClientError::Target(std::io::Error::other(reason)));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ClientError::Busy),
@@ -219,5 +228,30 @@ impl Partial {
     async fn sync(&mut self) -> Result<(), ClientError> {
         self.file.flush().await.map_err(ClientError::Target)?;
         self.file.sync_all().await.map_err(ClientError::Target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_received_through_a_link_or_into_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let [diary, part] = ["diary", ".halidom-part"].map(|name| directory.path().join(name));
+        std::fs::write(&diary, "kept").unwrap();
+        std::os::unix::fs::symlink(&diary, &part).unwrap();
+        assert!(matches!(Partial::open(&part, 100).await, Err(ClientError::Target(_))), "a symbolic link");
+        std::fs::remove_file(&part).unwrap();
+        std::fs::hard_link(&diary, &part).unwrap();
+        assert!(matches!(Partial::open(&part, 2).await, Err(ClientError::Target(_))), "a hard link");
+        assert_eq!(std::fs::read(&diary).unwrap(), b"kept");
+        std::fs::remove_file(&part).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &part, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0)
+            .unwrap();
+        assert!(matches!(Partial::open(&part, 100).await, Err(ClientError::Target(_))), "a pipe");
+        std::fs::remove_file(&part).unwrap();
+        std::fs::write(&part, "begun").unwrap();
+        assert_eq!(Partial::open(&part, 100).await.unwrap().length, 5);
     }
 }

@@ -55,8 +55,15 @@ struct Inner {
 }
 
 impl Drop for Inner {
+    /// What waits is still written. The writer's thread ends before this answers: it must not outlive the program's static data, which
+    /// RocksDB takes down as it closes.
     fn drop(&mut self) {
         self.queue.close();
+        let thread = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // A request may hold the last handle: the writer cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
     }
 }
 

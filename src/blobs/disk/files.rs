@@ -13,6 +13,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 #[cfg(test)]
 use super::faults::Faults;
+use crate::blobs::FileVersion;
 
 /// A call, as faults and traces name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub(super) struct Status {
     pub(super) identity: Identity,
     pub(super) is_file: bool,
     pub(super) size_bytes: u64,
+    pub(super) version: FileVersion,
 }
 
 impl From<rustix::fs::Stat> for Status {
@@ -58,6 +60,7 @@ impl From<rustix::fs::Stat> for Status {
             identity: Identity::new(stat.st_dev, stat.st_ino),
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
             size_bytes: stat.st_size.try_into().unwrap_or(0),
+            version: FileVersion { device: stat.st_dev, inode: stat.st_ino, changed: (stat.st_ctime, stat.st_ctime_nsec.cast_signed()) },
         }
     }
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::Shared;
 use crate::blobs::error::failed;
-use crate::blobs::{BlobError, BlobRead, Damage, path};
+use crate::blobs::{BlobError, BlobRead, Damage, FileVersion, path};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
@@ -30,6 +30,7 @@ pub(super) struct Opened {
     path: PathBuf,
     file: File,
     size_bytes: u64,
+    version: FileVersion,
 }
 
 /// An open copy and the pool to read it on.
@@ -57,7 +58,7 @@ pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobErr
     if !status.is_file {
         return Err(BlobError::Damaged { key: *key, damage: Damage::NotAFile });
     }
-    Ok(Opened { shared, key: *key, path, file, size_bytes: status.size_bytes })
+    Ok(Opened { shared, key: *key, path, file, size_bytes: status.size_bytes, version: status.version })
 }
 
 impl Opened {
@@ -152,6 +153,10 @@ impl DiskRead {
 impl BlobRead for DiskRead {
     fn size_bytes(&self) -> u64 {
         self.opened.size_bytes
+    }
+
+    fn version(&self) -> Option<FileVersion> {
+        Some(self.opened.version)
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
