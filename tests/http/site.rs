@@ -64,7 +64,14 @@ impl Site {
         let running = server::start(&config, runtime).await.expect("the site opens");
         let base = format!("http://{}", running.http);
         // Without TLS no certificates are needed, and a machine may have none.
-        let http = reqwest::Client::builder().timeout(PATIENCE).retry(reqwest::retry::never()).tls_certs_only([]).build().unwrap();
+        // No connection lies idle: these tests move the clock on, and the server cuts what has been idle for long by it.
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .retry(reqwest::retry::never())
+            .tls_certs_only([])
+            .build()
+            .unwrap();
         let token = std::fs::read_to_string(config.storage.data.join("admin.token")).unwrap().trim().to_owned();
         let admin = Caller { http: http.clone(), base: base.clone(), token: Some(token) };
         Self { running, config, folder, clock, base, http, admin }
