@@ -120,7 +120,7 @@ impl Services {
     }
 
     /// Sets or clears the mark, where the row still names the copy.
-    async fn set_damaged(&self, key: BlobKey, damaged: bool) -> Result<(), ServiceError> {
+    pub(super) async fn set_damaged(&self, key: BlobKey, damaged: bool) -> Result<(), ServiceError> {
         if self.blob_row(&key.hash)?.is_none_or(|row| row.key != key || row.damaged == damaged) {
             return Ok(());
         }

@@ -291,12 +291,7 @@ impl Services {
             Ok(_) => Ok(true),
             Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
                 tracing::error!(%key, "a stored copy is damaged or gone");
-                self.metadata
-                    .write("damaged", move |tx| -> Result<(), ServiceError> {
-                        tx.mark_damaged(key)?;
-                        Ok(())
-                    })
-                    .await?;
+                self.set_damaged(key, true).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
