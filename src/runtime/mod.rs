@@ -2,12 +2,14 @@
 //! Everything else is handed a [`Runtime`]; `clippy.toml` bans the bare functions elsewhere.
 
 mod clock;
+mod process;
 mod random;
 mod shutdown;
 mod spawn;
 mod timer;
 
 pub use clock::Clock;
+pub use process::cpu_time;
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{BlockingPool, Gone, PoolLoad, cores, sleep, spawn, spawn_joined, spawn_thread, timeout};

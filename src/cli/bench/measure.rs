@@ -47,7 +47,7 @@ where
     Fut: Future<Output = Result<u64, ClientError>> + Send,
 {
     let (work, next, failed) = (Arc::new(work), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let (begun, cpu) = (clock.monotonic(), cpu_time());
+    let (begun, cpu) = (clock.monotonic(), runtime::cpu_time());
     let (sender, mut results) = mpsc::channel(plan.concurrency * 4);
     for _ in 0..plan.concurrency {
         let (work, next, failed, clock, sender) = (work.clone(), next.clone(), failed.clone(), clock.clone(), sender.clone());
@@ -84,20 +84,9 @@ where
         }
     }
     measured.elapsed = clock.monotonic().saturating_sub(begun);
-    measured.cpu = cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
+    measured.cpu = runtime::cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
     measured.latencies.sort_unstable();
     measured
-}
-
-/// CPU time of this process so far (proc(5)), to a hundredth of a second.
-fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name, which may hold anything; the rest are numbers.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    // USER_HZ is 100 on every architecture that this is built for.
-    Some(Duration::from_millis(ticks * 10))
 }
 
 #[cfg(test)]

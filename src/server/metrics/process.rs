@@ -8,8 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Clock ticks a second: USER_HZ is 100 on every architecture that this is built for.
-const TICKS_A_SECOND: f64 = 100.0;
+use crate::runtime;
 
 /// The process. What the system does not say is left out.
 #[derive(Debug)]
@@ -17,8 +16,8 @@ pub(super) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        if let Some(seconds) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
-            let counter = ConstCounter::new(seconds);
+        if let Some(used) = runtime::cpu_time() {
+            let counter = ConstCounter::new(used.as_secs_f64());
             let help = "CPU time in user and system mode";
             counter.encode(encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), counter.metric_type())?)?;
         }
@@ -45,15 +44,6 @@ impl Collector for Process {
     }
 }
 
-/// User and system time of `/proc/self/stat`.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    // The second field is the program's name, which may hold anything; the rest are numbers.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_ascii_whitespace().skip(11).map(|field| field.parse::<u32>().ok());
-    let (user, system) = (times.next()??, times.next()??);
-    Some((f64::from(user) + f64::from(system)) / TICKS_A_SECOND)
-}
-
 /// `VmRSS` of `/proc/self/status`, which is in kB.
 fn resident_bytes(status: &str) -> Option<i64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -66,9 +56,6 @@ mod tests {
 
     #[test]
     fn what_proc_says_is_read() {
-        let stat = "12 (hali) dom)) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0";
-        assert_eq!(cpu_seconds(stat), Some(3.0));
-        assert_eq!(cpu_seconds("12 (halidom) S 1"), None);
         assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t  2048 kB\n"), Some(2 << 20));
         assert_eq!(resident_bytes("Name:\tx\n"), None);
     }
