@@ -86,8 +86,9 @@ impl ServerError {
 /// # Errors
 /// See [`ServerError`].
 pub async fn run(config: Config) -> Result<(), ServerError> {
-    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let running = start(&config, Runtime::system()).await?;
+    // Not before: a start that hangs can be ended by any signal.
+    let mut signals = Signals::install().map_err(ServerError::io("signal handlers"))?;
     let admin_name = running.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     announce(&format!("listening http={} admin={admin_name}", running.http));
     signals.next().await;
