@@ -11,8 +11,8 @@ use super::resize::resize;
 use super::structure::outline;
 use crate::model::format::Format;
 
-/// Pixels a side that ThumbHash is taken of. It takes up to 100, but keeps at most seven waves a side: more pixels than these cost ten
-/// times the time and change nothing that is kept.
+/// Pixels a side that ThumbHash is taken of. It takes up to 100, at a cost that grows with their number, but keeps at most seven waves a
+/// side, which these are enough for.
 const SIDE: u32 = 32;
 
 /// How large a decoder should deliver the picture where it has a choice: resizing from less than twice the size blurs.

@@ -1,4 +1,4 @@
-//! Large buffers that are used again: a fresh one costs a page fault every 4 KiB, which is more than reading into it.
+//! Large buffers that are used again: a fresh one costs a page fault, and a page cleared, every 4 KiB.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -48,7 +48,6 @@ impl Identity {
 /// What [`Files::stat`] tells.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Status {
-    pub(super) identity: Identity,
     pub(super) is_file: bool,
     pub(super) size_bytes: u64,
     pub(super) version: FileVersion,
@@ -57,11 +56,16 @@ pub(super) struct Status {
 impl From<rustix::fs::Stat> for Status {
     fn from(stat: rustix::fs::Stat) -> Self {
         Self {
-            identity: Identity::new(stat.st_dev, stat.st_ino),
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
             size_bytes: stat.st_size.try_into().unwrap_or(0),
             version: FileVersion { device: stat.st_dev, inode: stat.st_ino, changed: (stat.st_ctime, stat.st_ctime_nsec.cast_signed()) },
         }
+    }
+}
+
+impl Status {
+    pub(super) fn identity(&self) -> Identity {
+        Identity::new(self.version.device, self.version.inode)
     }
 }
 
@@ -214,7 +218,7 @@ impl Files {
 
     /// Looks at the root itself.
     pub(super) fn root_identity(&self) -> io::Result<Identity> {
-        Ok(Status::from(rustix::fs::fstat(&self.root)?).identity)
+        Ok(Status::from(rustix::fs::fstat(&self.root)?).identity())
     }
 
     /// Room on the file system: size and what is free, in bytes.
@@ -242,7 +246,7 @@ impl Files {
                 }
             }
             let (held, named) = (rustix::fs::fstat(&directory)?, rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW)?);
-            if Status::from(held).identity != Status::from(named).identity {
+            if Status::from(held).identity() != Status::from(named).identity() {
                 return Err(io::Error::other("the directory was replaced while it was read"));
             }
             names.sort_unstable();

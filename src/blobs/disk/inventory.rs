@@ -127,7 +127,7 @@ impl Shared {
 
     fn blobs_identity(&self) -> Result<Identity, BlobError> {
         match self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))? {
-            Some(status) => Ok(status.identity),
+            Some(status) => Ok(status.identity()),
             None => Err(failed("find the store's directory")(io::ErrorKind::NotFound.into())),
         }
     }

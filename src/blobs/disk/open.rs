@@ -147,7 +147,7 @@ fn lock(files: &Files, root: &Path) -> Result<File, BlobError> {
         // Someone may have removed the file between opening and locking: then the lock excludes nobody.
         let held = files.stat_file(name, &file).map_err(failed("look at the store's lock"))?;
         let named = files.stat(name).map_err(failed("look at the store's lock"))?;
-        if named.is_some_and(|named| named.identity == held.identity) {
+        if named.is_some_and(|named| named.identity() == held.identity()) {
             // For whoever is refused; on a full disk the lock holds without it.
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
             return Ok(file);

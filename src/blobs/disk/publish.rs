@@ -40,9 +40,9 @@ impl Shared {
     fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<(), BlobError> {
         let Err(error) = self.files.move_new(staged, named) else { return Ok(()) };
         // The answer, not the work, may have failed: then our own file stands there.
-        let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity;
+        let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity();
         let found = self.files.stat(named).map_err(failed("look at a copy's name"))?;
-        let stands = found.is_some_and(|found| found.identity == ours);
+        let stands = found.is_some_and(|found| found.identity() == ours);
         match error.kind() {
             // How a repeated link or rename answers where the first one's reply got lost.
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound if stands => {
