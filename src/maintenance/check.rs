@@ -273,15 +273,19 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
         let own = metadata.clone();
         let page = pool.run(move || list_readable_blobs(&own.read(), after, PAGE)).await??;
         for row in page.items.iter().filter(|row| !row.damaged) {
-            // What is missing or of the wrong size was reported by the walk.
-            let Ok(reader) = blobs.open(&row.key).await else { continue };
-            if reader.size_bytes() != row.stored_bytes {
-                continue;
-            }
-            match reader.content_hash().await {
-                Ok(hash) if hash == row.key.hash => {}
-                Ok(hash) => add(report, Problem::BlobDamaged, row.key, format!("its bytes hash to {hash}")),
-                Err(BlobError::Damaged { .. } | BlobError::NotFound) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
+            let read = async {
+                let reader = blobs.open(&row.key).await?;
+                // The walk has reported a wrong size.
+                if reader.size_bytes() == row.stored_bytes { reader.content_hash().await.map(Some) } else { Ok(None) }
+            };
+            match read.await {
+                Ok(None) => continue,
+                Ok(Some(hash)) if hash == row.key.hash => {}
+                Ok(Some(hash)) => add(report, Problem::BlobDamaged, row.key, format!("its bytes hash to {hash}")),
+                // The walk has reported what is missing; or the row has moved on since.
+                Err(BlobError::NotFound) => continue,
+                Err(BlobError::Damaged { .. }) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
+                // What could not be looked at is no finding, and must not pass for sound.
                 Err(error) => return Err(error.into()),
             }
             report.bytes_read += row.stored_bytes;
@@ -329,9 +333,9 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
-    use crate::blobs::MemoryStore;
-    use crate::metadata::MetadataSettings;
+    use crate::blobs::{Damage, Digests, Marker, MemoryStore, Operation, contract};
     use crate::metadata::memory::MemoryEngine;
+    use crate::metadata::{MetadataSettings, NewBlob};
     use crate::runtime::Runtime;
 
     #[tokio::test]
@@ -356,5 +360,33 @@ mod tests {
         release.send(()).unwrap();
         assert!(holding.await.unwrap());
         assert_eq!(check(&metadata, &store, &pool, true).await.unwrap().problems, 1, "nobody has claimed the store");
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_cannot_be_looked_at_does_not_pass_for_sound() {
+        let runtime = Runtime::simulated(1, 1_800_000_000_000);
+        let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
+        let (pool, store) = (BlockingPool::new("check", 1), MemoryStore::new());
+        store.claim(None, Marker { site: metadata.site(), epoch: 1 }).await.unwrap();
+        let bytes = contract::bytes(1, 1_000);
+        let digests = Digests::of(&bytes);
+        let in_flight = metadata.begin_copy(digests.hash);
+        let key = in_flight.key();
+        let mut staged = store.stage().await.unwrap();
+        staged.write(bytes).await.unwrap();
+        staged.publish(&key).await.unwrap();
+        let blob = NewBlob::raw(key, digests.size_bytes, digests.sha256, digests.crc32);
+        metadata.write("place", move |tx| tx.replace_blob(&in_flight, blob)).await.unwrap();
+        let read_all = || check(&metadata, &store, &pool, true);
+        let sound = read_all().await.unwrap();
+        assert_eq!((sound.problems, sound.bytes_read), (0, 1_000), "{sound:?}");
+
+        let gone = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        store.faults().fail_always(Operation::Open, BlobError::Unavailable { doing: "open a copy", source: Arc::new(gone) });
+        assert!(matches!(read_all().await, Err(CheckError::Blobs(BlobError::Unavailable { .. }))));
+        store.faults().clear();
+        store.faults().fail_always(Operation::Open, BlobError::Damaged { key, damage: Damage::NotAFile });
+        let found = read_all().await.unwrap();
+        assert_eq!((found.problems, found.findings[0].code.as_str()), (1, "blob_damaged"), "{found:?}");
     }
 }
