@@ -85,6 +85,9 @@ struct Limits {
     uploads: Arc<Semaphore>,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
+    /// One permit an upload that is read whole to be inspected: one more than can be inspected at
+    /// once, so that the next is read meanwhile and the rest wait on disk.
+    inspecting: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
     /// How long a promise of `missing` holds.
@@ -102,6 +105,7 @@ impl Services {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
+            inspecting: Arc::new(Semaphore::new(pools.imaging.load().limit + 1)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,

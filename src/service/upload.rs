@@ -201,6 +201,7 @@ impl Services {
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
+        let _turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
         let memory = self.decode_permit(size).await?;
         let bytes = staged.contents().await?;
         let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());

@@ -22,11 +22,11 @@ use crate::runtime::Random;
 const FORMAT: &[u8] = b"halidom blobs 1\n";
 /// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
-/// Buffers that are kept for the next uploads: together some 50 MB.
+/// Buffers that are kept for the next uploads: as many as were in use at once, up to these.
 const SPARE_GATHERS: usize = 32;
 /// Most photos are smaller than that; whoever needs more gets a buffer of its own.
 const WHOLE_BYTES: usize = 5 << 20;
-const SPARE_WHOLES: usize = 4;
+const SPARE_WHOLES: usize = 16;
 /// Read and hashed at once: stays in the processor's cache.
 const PIECE_BYTES: usize = 128 << 10;
 const SPARE_PIECES: usize = 16;
