@@ -1,5 +1,5 @@
-//! `/metrics` of a real server: every family that docs/metrics.md names is there and moves when it should, none is there that is not
-//! named, and promtool has nothing to complain of.
+//! `/metrics` of a real server: every family that docs/metrics.md names is exposed, none is that is not named, the counters and
+//! histograms that a request moves move, and promtool has nothing to complain of.
 
 #![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
 
