@@ -47,6 +47,11 @@ impl RunningDigests {
         self.size_bytes += bytes.len() as u64;
     }
 
+    /// How many bytes were taken so far.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     /// The digests of everything taken so far.
     pub(super) fn finish(&self) -> Digests {
         Digests {

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::exit::Outcome;
 use crate::config::{self, Config, LoadOptions};
-use crate::server;
+use crate::{runtime, server};
 
 /// Run the server
 ///
@@ -44,6 +44,9 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
         environment: environment.clone(),
     })?;
     server::init_logging(&settings.log, &environment)?;
+    if !runtime::use_small_pages() {
+        tracing::warn!("the system may back memory by huge pages: the server takes up to twice as much of it");
+    }
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
     threads.block_on(server::run(settings))?;
     Ok(Outcome::Done)

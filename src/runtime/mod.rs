@@ -9,7 +9,7 @@ mod spawn;
 mod timer;
 
 pub use clock::Clock;
-pub use process::cpu_time;
+pub use process::{cpu_time, use_small_pages};
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{BlockingPool, Gone, PoolLoad, cores, sleep, spawn, spawn_joined, spawn_thread, timeout};

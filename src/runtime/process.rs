@@ -11,6 +11,12 @@ pub fn cpu_time() -> Option<Duration> {
     parse_cpu_time(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
+/// Has the system back memory by small pages only (PR_SET_THP_DISABLE, prctl(2)). The allocator keeps a heap a thread; with huge pages, 2 MiB
+/// each, a server of many threads that hold little each takes twice the memory, and more with every thread. Answers whether it is so now.
+pub fn use_small_pages() -> bool {
+    rustix::thread::disable_transparent_huge_pages(true).is_ok()
+}
+
 /// User and system time of `/proc/PID/stat`.
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
     // The second field is the program's name, which may hold anything; the rest are numbers.
@@ -23,6 +29,12 @@ fn parse_cpu_time(stat: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_pages_can_be_had() {
+        assert!(use_small_pages());
+        assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
+    }
 
     #[test]
     fn what_proc_says_is_read() {

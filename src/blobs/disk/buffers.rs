@@ -52,6 +52,11 @@ impl Buffers {
         fill(&mut lent.bytes[..length])?;
         Ok(Bytes::from_owner(lent))
     }
+
+    /// These bytes, in a buffer that comes back here when the last clone of them goes.
+    pub(super) fn lent(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { length: bytes.len(), bytes, home: self.clone() })
+    }
 }
 
 /// A buffer that is away.

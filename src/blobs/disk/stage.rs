@@ -26,6 +26,8 @@ pub(super) struct DiskStaged {
     gathers: Arc<Buffers>,
     /// Chunks that wait for the next hop; always fewer than a buffer holds.
     gathered: Vec<u8>,
+    /// All that was received, where it came in one hop: for the decoder, who need not read it back. Else empty.
+    whole: Vec<u8>,
     /// Away during a hop; gone after a failure, so that nothing can be added to half a copy.
     receiving: Option<Receiving>,
 }
@@ -46,7 +48,7 @@ impl DiskStaged {
     pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
         let (path, gathers) = (shared.staging_path(), shared.gathers.clone());
         let receiving = Receiving { shared, path, digests: RunningDigests::default(), file: None, begun: false, pool: pool.clone() };
-        Self { pool, gathers, gathered: Vec::new(), receiving: Some(receiving) }
+        Self { pool, gathers, gathered: Vec::new(), whole: Vec::new(), receiving: Some(receiving) }
     }
 
     /// Takes what was gathered, then does `work`, in one hop. A failure removes the copy within the same hop.
@@ -55,21 +57,24 @@ impl DiskStaged {
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
         let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
-        let mut gathered = std::mem::take(&mut self.gathered);
+        let gathered = std::mem::take(&mut self.gathered);
         // Should the caller go away during the hop, then what it returns is dropped, and with it the file.
         let done = self.pool.run(move || match receiving.take(&gathered).and_then(|()| work(&mut receiving)) {
-            Ok(value) => {
-                gathered.clear();
-                Ok((value, receiving, gathered))
-            }
+            Ok(value) => Ok((value, receiving, gathered)),
             Err(error) => {
                 receiving.remove();
                 Err(error)
             }
         });
-        let (value, receiving, gathered) = done.await??;
+        let (value, receiving, mut gathered) = done.await??;
+        let received = receiving.digests.size_bytes();
         self.receiving = Some(receiving);
-        self.gathered = gathered;
+        if received == gathered.len() as u64 {
+            self.whole = gathered;
+        } else {
+            gathered.clear();
+            self.gathered = gathered;
+        }
         Ok(value)
     }
 
@@ -89,6 +94,7 @@ impl DiskStaged {
 impl Drop for DiskStaged {
     fn drop(&mut self) {
         self.gathers.give_back(std::mem::take(&mut self.gathered));
+        self.gathers.give_back(std::mem::take(&mut self.whole));
     }
 }
 
@@ -98,6 +104,7 @@ impl Staged for DiskStaged {
         if self.receiving.is_none() {
             return Err(GIVEN_UP);
         }
+        self.gathers.give_back(std::mem::take(&mut self.whole));
         if self.gathered.len() + chunk.len() < self.gathers.size_bytes() {
             self.gather(&chunk);
             return Ok(());
@@ -114,6 +121,9 @@ impl Staged for DiskStaged {
     }
 
     async fn contents(&mut self) -> Result<Bytes, BlobError> {
+        if self.receiving.is_some() && self.gathered.is_empty() && !self.whole.is_empty() {
+            return Ok(self.gathers.lent(std::mem::take(&mut self.whole)));
+        }
         self.hop(|receiving| receiving.contents()).await
     }
 
@@ -165,7 +175,7 @@ impl Receiving {
     }
 
     fn contents(&mut self) -> Result<Bytes, BlobError> {
-        let size = usize::try_from(self.digests.finish().size_bytes).map_err(|_| BlobError::Internal { reason: "larger than memory" })?;
+        let size = usize::try_from(self.digests.size_bytes()).map_err(|_| BlobError::Internal { reason: "larger than memory" })?;
         let (shared, path) = (self.shared.clone(), self.path.clone());
         let file = self.file()?;
         shared
@@ -227,5 +237,24 @@ mod tests {
             assert!(staged.gathered.capacity() <= 100_000, "{}", staged.gathered.capacity());
         }
         assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
+    }
+
+    #[tokio::test]
+    async fn what_came_in_one_hop_is_not_read_back_and_stays_right_when_more_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
+        let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
+        let mut staged = DiskStaged::new(store.shared.clone(), pool);
+        let mut all = vec![];
+        // Below the gathering buffer, up to it, past it, and nothing more.
+        for (value, length) in [(1, 40_000), (2, 30_000), (3, 99_999), (4, 0)] {
+            all.extend(std::iter::repeat_n(value, length));
+            staged.write(Bytes::from(vec![value; length])).await.unwrap();
+            assert_eq!(staged.digests().await.unwrap(), Digests::of(&all));
+            assert_eq!(staged.whole.len(), if value == 1 { 40_000 } else { 0 }, "{value}");
+            for _ in 0..2 {
+                assert_eq!(staged.contents().await.unwrap(), all, "{value}");
+            }
+        }
     }
 }
