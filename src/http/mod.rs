@@ -3,6 +3,7 @@
 mod accept;
 mod admin;
 mod albums;
+mod client_end;
 pub mod conditional;
 pub mod content_disposition;
 mod cursor;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use crate::runtime::{Runtime, Shutdown};
 use crate::service::Services;
 
+pub use client_end::ClientEnd;
 pub use error::ErrorCode;
 pub use openapi::document as openapi_document;
 pub use routes::{admin_router, router};

@@ -138,3 +138,26 @@ async fn a_site_stops_in_good_order_and_says_so_before() {
     assert_eq!(site.admin.get(&photo.urls.original).await.bytes(200), small(1));
     assert_eq!(site.check().await.problems, 0);
 }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_close_its_side_and_wait_for_the_answer() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let bytes = small_with(1, 4 << 20);
+    let mut stream = half_sent(&site.admin, &album, &bytes).await;
+    stream.write_all(&bytes[bytes.len() / 2..]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(status_line(&mut stream).await, "HTTP/1.1 201");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_during_an_upload_is_noticed() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let stream = half_sent(&site.admin, &album, &small_with(1, 8 << 20)).await;
+    until("it is being received", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 1.0 }).await;
+    drop(stream);
+    until("its place is free", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 0.0 }).await;
+    until("nothing is left", || async { site.staged().is_empty() }).await;
+    assert_eq!((site.stats().await.photos, site.copies().len()), (0, 0));
+}
+
