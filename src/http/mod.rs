@@ -146,6 +146,8 @@ pub struct HttpLimits {
     pub request_timeout: Duration,
     /// How long a body may make no progress.
     pub stall_timeout: Duration,
+    /// The rate that a photo has to come with on average; 0: any.
+    pub min_upload_bytes_per_second: u64,
     /// Items of a page where none are named.
     pub default_page: usize,
     /// Items of a page at most.

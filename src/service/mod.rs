@@ -15,6 +15,7 @@ mod readiness;
 mod rendition;
 mod rendition_url;
 mod sending;
+mod shares;
 mod stats;
 mod tenants;
 #[cfg(test)]
@@ -83,6 +84,8 @@ struct Limits {
     imaging: imaging::Limits,
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
+    /// And one of its user's share, so that nobody takes all the permits.
+    shares: shares::Shares,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
@@ -104,6 +107,7 @@ impl Services {
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
+            shares: shares::Shares::new(limits.uploads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             inspecting: Arc::new(Semaphore::new(pools.imaging.load().limit + 1)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),

@@ -105,11 +105,11 @@ impl Services {
     /// Where it fails, or the caller goes away before the last byte, nothing is left.
     ///
     /// # Errors
-    /// See [`ServiceError`]; `Interrupted` where `body` fails.
-    pub async fn upload<E>(
+    /// See [`ServiceError`]; those of `body` as they are.
+    pub async fn upload(
         self: &Arc<Self>,
         request: UploadRequest,
-        body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
     ) -> Result<Uploaded, ServiceError> {
         let UploadRequest { caller, album, name, id, expected, size_bytes } = request;
         caller.require(Scope::User)?;
@@ -124,6 +124,7 @@ impl Services {
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
+        let share = self.limits.shares.take(owner)?;
         let (id, own_id) = match id {
             PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),
             PhotoName::Own(id) => (id, true),
@@ -142,7 +143,7 @@ impl Services {
                 let services = self.clone();
                 let kept = runtime::spawn_joined(async move {
                     let kept = services.keep(staged, arrival).await;
-                    drop((keeping, permit));
+                    drop((keeping, permit, share));
                     kept
                 });
                 kept.await?
@@ -168,17 +169,17 @@ impl Services {
     }
 
     /// Streams the body into staging, checks it against what was promised, and looks what it is.
-    async fn receive<E>(
+    async fn receive(
         &self,
         staged: &mut dyn Staged,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        mut body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
         expected: ExpectedDigests,
     ) -> Result<(Digests, Inspection), ServiceError> {
         let max = self.limits.config.max_upload_bytes.as_u64();
         let mut head = Vec::with_capacity(SNIFF_LENGTH);
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|_| ServiceError::Interrupted)?;
+            let chunk = chunk?;
             size += chunk.len() as u64;
             if size > max {
                 return Err(self.too_many_bytes());
@@ -434,7 +435,7 @@ mod tests {
             expected: ExpectedDigests::default(),
             size_bytes: None,
         };
-        let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(photo())]);
+        let body = futures_util::stream::iter([Ok(photo())]);
         match select(pin!(services.upload(request, body)), is_reached).await {
             Either::Left((ended, _)) => panic!("{ended:?}"),
             Either::Right((reached, _)) => reached.unwrap(),

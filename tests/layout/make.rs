@@ -1,6 +1,5 @@
 //! Makes a small store that has something in every column that this version writes, through the same parts as a server.
 
-use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -115,7 +114,7 @@ impl Site {
             expected: ExpectedDigests::default(),
             size_bytes: Some(bytes.len() as u64),
         };
-        self.services.upload(request, stream::iter([Ok::<_, Infallible>(bytes)])).await.unwrap()
+        self.services.upload(request, stream::iter([Ok(bytes)])).await.unwrap()
     }
 
     /// Everyday life: two albums, a caption, a move, the trash.

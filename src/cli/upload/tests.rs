@@ -103,7 +103,9 @@ async fn a_server_without_space_ends_it_and_every_file_is_accounted_for() {
 async fn lost_answers_and_busy_moments_leave_each_photo_once() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     photos(folder.path(), 6);
-    for fault in [Fault::Cut, Fault::Status(503, "0"), Fault::Cut] {
+    for fault in
+        [Fault::Cut, Fault::Status(503, "0"), Fault::Cut, Fault::Problem(429, "too_many_uploads"), Fault::Problem(408, "request_timeout")]
+    {
         fake.fault("PUT", fault);
     }
     fake.fault("missing", Fault::Cut);

@@ -3,7 +3,6 @@
 mod reading;
 mod upload;
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -70,7 +69,7 @@ impl Site {
             expected: ExpectedDigests::default(),
             size_bytes: Some(bytes.len() as u64),
         };
-        self.services.upload(request, stream::iter([Ok::<_, Infallible>(bytes.clone())])).await
+        self.services.upload(request, stream::iter([Ok(bytes.clone())])).await
     }
 
     /// The calls of the backend since the last look.
