@@ -25,7 +25,7 @@ impl FromRequestParts<App> for Auth {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let secret = bearer(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
         let act_for = act_for(&parts.headers)?;
-        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current())?))
+        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?))
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn get(
     if uri.query().is_some() {
         return Err(refused(ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
     }
-    let request = app.services.resolve_rendition(uri.path(), preferred(&headers)).map_err(|error| refused(error.into()))?;
+    let request = app.services.resolve_rendition(uri.path(), preferred(&headers)).await.map_err(|error| refused(error.into()))?;
     let tag = EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))?;
     match conditional::evaluate(&method, &headers, Some(&tag)) {
         Verdict::Proceed => {}

@@ -94,7 +94,7 @@ async fn receive(
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
     // Made before the photo is: what is acknowledged must not end as an error because its URLs cannot be signed.
-    let writer = PhotoWriter::new(&app.services, &caller)?;
+    let writer = PhotoWriter::new(&app.services, &caller).await?;
     let pace = Pace { stall: app.limits.stall_timeout, min_bytes_per_second: app.limits.min_upload_bytes_per_second };
     let body = Paced::new(body.into_data_stream(), pace, app.runtime.clock.clone()).map_err(ServiceError::from);
     match app.services.upload(request, body).await {

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Snapshot};
 use crate::runtime::{BlockingPool, Runtime};
 
 pub use crate::metadata::Page;
@@ -71,6 +71,8 @@ pub struct Services {
 /// Where blocking work runs, one pool a kind of work.
 #[derive(Debug, Clone)]
 pub struct Pools {
+    /// Single rows of metadata, which may have to come from the disk. Apart from scans, which must not hold them up.
+    pub lookup: BlockingPool,
     /// Scans of metadata.
     pub metadata: BlockingPool,
     /// Inspecting, decoding, encoding.
@@ -134,10 +136,19 @@ impl Services {
     /// Runs a read that may take a while off the async threads.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&crate::metadata::Snapshot) -> Result<T, ServiceError> + Send + 'static,
+        read: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
         let metadata = self.metadata.clone();
         self.pools.metadata.run(move || read(&metadata.read())).await?
+    }
+
+    /// Looks up a few rows off the async threads: what is not in memory waits for the disk.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let metadata = self.metadata.clone();
+        self.pools.lookup.run(move || look(&metadata.read())).await?
     }
 }
 

@@ -118,7 +118,7 @@ impl Services {
         if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
         }
-        if self.metadata.read().album(owner, album)?.is_none() {
+        if !self.look_up(move |at| Ok(at.album(owner, album)?.is_some())).await? {
             return Err(ServiceError::NotFound("album"));
         }
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
@@ -241,9 +241,17 @@ impl Services {
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
     async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
         let hash = arrival.digests.hash;
-        let owned = self.metadata.read().owns(arrival.owner, &hash)?;
-        let standing = if owned { self.verified_copy(hash).await? } else { None };
-        if let Some(verified) = standing {
+        let owner = arrival.owner;
+        let looking = self.look_up(move |at| {
+            let owned = at.owns(owner, &hash)?;
+            // Of what others have not even the row is looked at.
+            Ok((owned, if owned { at.blob(&hash)? } else { None }))
+        });
+        let (owned, standing) = looking.await?;
+        if let Some(row) = standing.filter(|row| !row.damaged)
+            && self.verify_or_mark(row.key).await?
+        {
+            let verified = row.key;
             match self.commit_reference(arrival.clone(), verified).await {
                 Ok(Some(uploaded)) => {
                     staged.discard().await;
@@ -281,13 +289,7 @@ impl Services {
         Err(ServiceError::Busy("the blob's row kept changing"))
     }
 
-    /// The row's key, where a row stands undamaged and its object was read and verified (now, or within the remembered time).
-    async fn verified_copy(&self, hash: BlobHash) -> Result<Option<BlobKey>, ServiceError> {
-        let Some(row) = self.metadata.read().blob(&hash)?.filter(|row| !row.damaged) else { return Ok(None) };
-        Ok(self.verify_or_mark(row.key).await?.then_some(row.key))
-    }
-
-    /// Reads and verifies an object that a row names; where it is bad or gone, the row is marked damaged.
+    /// Reads and verifies an object that a row names (now, or within the remembered time); where it is bad or gone, the row is marked damaged.
     pub(super) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
         match self.blobs.open(&key).await {
             Ok(_) => Ok(true),
