@@ -15,6 +15,7 @@ fn wrong_usage_ends_with_2() {
         &["frobnicate"][..],
         &["upload"],
         &["upload", "x"],
+        &["--server", "http://127.0.0.1:1", "--token", "t", "upload", "missing", ".", "--album", "A"],
         &["url", "nonsense", "--width", "1"],
         &["--server", "ftp://x", "album", "list"],
         &["--profile", "none", "--profiles", "none.toml", "album", "list"],

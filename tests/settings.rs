@@ -127,7 +127,7 @@ fn a_body_that_stands_still_is_given_up() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&[0xff, 0xd8, 0xff, 0xe0]).unwrap();
     let answer = wire::answer(stream);
-    assert_eq!((answer.status, answer.code().as_str()), (400, "interrupted"), "{answer:?}");
+    assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"), "{answer:?}");
     while !site.server.metrics().contains("halidom_queue_running{queue=\"uploads\"} 0\n") {}
 }
 

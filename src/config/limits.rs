@@ -18,6 +18,10 @@ pub struct LimitsConfig {
     pub max_json_bytes: ByteSize,
     /// Uploads at once; more are told to come again.
     pub max_concurrent_uploads: u32,
+    /// Of these at most so many of one user's; 0: a quarter.
+    pub max_concurrent_uploads_per_user: u32,
+    /// An upload that comes more slowly than this many bytes a second is broken off; 0: never.
+    pub min_upload_bytes_per_second: ByteSize,
     /// Width times height of a photo.
     pub max_pixels: u64,
     /// Width or height of a photo.
@@ -53,6 +57,8 @@ impl Default for LimitsConfig {
             max_upload_bytes: ByteSize::mib(256),
             max_json_bytes: ByteSize::mib(2),
             max_concurrent_uploads: 256,
+            max_concurrent_uploads_per_user: 0,
+            min_upload_bytes_per_second: ByteSize::kib(1),
             max_pixels: 100_000_000,
             max_side: 65_500,
             max_scans: 500,
@@ -76,7 +82,7 @@ impl LimitsConfig {
         Self {
             max_upload_bytes: ByteSize::mib(16),
             max_json_bytes: ByteSize::kib(64),
-            max_concurrent_uploads: 16,
+            max_concurrent_uploads: 64,
             max_pixels: 25_000_000,
             max_decoded_bytes: ByteSize::mib(128),
             decode_memory_bytes: ByteSize::mib(256),
@@ -88,10 +94,24 @@ impl LimitsConfig {
         }
     }
 
+    /// How many uploads one user may have under way.
+    pub fn uploads_per_user(&self) -> u32 {
+        match self.max_concurrent_uploads_per_user {
+            0 => (self.max_concurrent_uploads / 4).max(1),
+            some => some,
+        }
+    }
+
     pub(super) fn check(&self, findings: &mut Findings) {
         findings.size_within("limits.max_upload_bytes", self.max_upload_bytes, ByteSize::kib(1)..=ByteSize::gib(4));
         findings.size_within("limits.max_json_bytes", self.max_json_bytes, ByteSize::kib(4)..=ByteSize::mib(64));
         findings.within("limits.max_concurrent_uploads", u64::from(self.max_concurrent_uploads), 1..=100_000);
+        findings.within(
+            "limits.max_concurrent_uploads_per_user",
+            u64::from(self.max_concurrent_uploads_per_user),
+            0..=u64::from(self.max_concurrent_uploads),
+        );
+        findings.size_within("limits.min_upload_bytes_per_second", self.min_upload_bytes_per_second, ByteSize::bytes(0)..=ByteSize::mib(1));
         findings.within("limits.max_pixels", self.max_pixels, 1..=4_000_000_000);
         findings.within("limits.max_side", u64::from(self.max_side), 1..=65_535);
         findings.within("limits.max_scans", u64::from(self.max_scans), 1..=100_000);

@@ -21,7 +21,7 @@ pub struct MetadataConfig {
     pub group_limit: u32,
     /// Requests that may wait for the writer; more are told to come again.
     pub queue_limit: u32,
-    /// Threads that scan.
+    /// Threads that scan, and as many others that look up single rows.
     pub read_threads: u32,
 }
 

@@ -147,6 +147,10 @@ fn what_is_out_of_bounds_names_key_and_source() {
     for (text, expected) in [
         ("[limits]\nmax_page = 50", "limits.default_page: 100 is not within 1 and 50 (from the default)"),
         ("[limits]\nmax_page = 0", "limits.default_page: "),
+        (
+            "[limits]\nmax_concurrent_uploads = 8\nmax_concurrent_uploads_per_user = 9",
+            "limits.max_concurrent_uploads_per_user: 9 is not within 0 and 8",
+        ),
         ("[limits]\ndecode_memory_bytes = '1MiB'", "limits.decode_memory_bytes: 1MiB holds not even one photo"),
         ("[limits]\nmax_json_bytes = '4KiB'", "limits.max_json_bytes: 4KiB is less than the 68064B"),
         ("[server]\nadmin_listen = '127.0.0.1:8420'", "server.admin_listen: 127.0.0.1:8420 is already taken by server.listen"),
@@ -163,6 +167,14 @@ fn what_is_out_of_bounds_names_key_and_source() {
     ] {
         let found = findings(text, &[]);
         assert!(found.iter().any(|line| line.starts_with(expected)), "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_user_has_a_quarter_of_the_uploads_where_nothing_else_is_said() {
+    for (all, of_one, expected) in [(256, 0, 64), (3, 0, 1), (256, 256, 256), (256, 5, 5)] {
+        let limits = LimitsConfig { max_concurrent_uploads: all, max_concurrent_uploads_per_user: of_one, ..LimitsConfig::default() };
+        assert_eq!(limits.uploads_per_user(), expected);
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/v1/albums/{album}", operation_id = "show_album", tag = "albums", security(("token" = [])), params(("album" = uuid::Uuid, Path)),
     responses((status = 200, body = Album), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<AlbumId>) -> Result<Json<Album>, ApiError> {
-    Ok(Json(views::album(app.services.album(&caller, id)?)))
+    Ok(Json(views::album(app.services.album(&caller, id).await?)))
 }
 
 /// Edits an album.

@@ -9,6 +9,8 @@ use crate::service::ServiceError;
 
 /// Seconds after which a refused client may come again.
 const RETRY_AFTER_SECONDS: u64 = 2;
+/// The code of a body that did not come in time.
+const REQUEST_TIMEOUT: &str = "request_timeout";
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ fn service_parts(error: &ServiceError) -> (StatusCode, &'static str, Option<Stri
         ServiceError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", said),
         ServiceError::DigestMismatch => (StatusCode::BAD_REQUEST, "digest_mismatch", said),
         ServiceError::Interrupted => (StatusCode::BAD_REQUEST, "interrupted", said),
+        ServiceError::TooSlow => (StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT, said),
+        ServiceError::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", said),
         ServiceError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy", said),
         ServiceError::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "no_space", said),
         ServiceError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", said),

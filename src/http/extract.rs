@@ -1,7 +1,7 @@
 //! Extractors: whom the request speaks for, and JSON, paths and queries whose errors are problems like all others.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::{App, request_id};
 use crate::api::ACT_FOR;
 use crate::model::Owner;
+use crate::runtime;
 use crate::service::{Caller, Secret, ServiceError};
 
 /// The authenticated caller. A handler that takes none serves everyone.
@@ -24,7 +25,7 @@ impl FromRequestParts<App> for Auth {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let secret = bearer(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
         let act_for = act_for(&parts.headers)?;
-        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current())?))
+        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?))
     }
 }
 
@@ -55,10 +56,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let limited = axum::body::Body::new(http_body_util::Limited::new(body, app.limits.max_json_bytes));
-        match Json::<T>::from_request(Request::from_parts(parts, limited), app).await {
+        // Of most calls `layers::deadline` gives up on the body; a check has none.
+        let reading = Json::<T>::from_request(Request::from_parts(parts, limited), app);
+        let Some(read) = runtime::timeout(app.limits.request_timeout, reading).await else {
+            return Err(ServiceError::TooSlow.into());
+        };
+        match read {
             Ok(Json(value)) => Ok(Self(value)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::NotJson),
-            Err(JsonRejection::BytesRejection(_)) => Err(ApiError::BodyTooLarge),
+            Err(JsonRejection::BytesRejection(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+                Err(ApiError::BodyTooLarge)
+            }
+            Err(JsonRejection::BytesRejection(_)) => Err(ServiceError::Interrupted.into()),
             Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
         }
     }

@@ -1,10 +1,19 @@
 //! What every request passes: id and log, the rest of refused bodies, measurement, panics caught, deadlines.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
@@ -25,11 +34,44 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
         .layer(from_fn_with_state(app, request_id::layer))
 }
 
-/// Gives up on a call that takes longer than the server's limit.
+/// Gives up on a call that takes longer than the server's limit. Where its body is still awaited then, that is the client's doing, and
+/// nothing was begun.
 pub(super) async fn deadline(State(app): State<App>, request: Request, next: Next) -> Response {
-    match runtime::timeout(app.limits.request_timeout, next.run(request)).await {
+    answered_within(app.limits.request_timeout, request, |request| next.run(request)).await
+}
+
+async fn answered_within<F: Future<Output = Response>>(limit: Duration, request: Request, answer: impl FnOnce(Request) -> F) -> Response {
+    let is_awaited = Arc::<AtomicBool>::default();
+    let request = request.map(|body| Body::new(AwaitedBody { body, is_awaited: is_awaited.clone() }));
+    match runtime::timeout(limit, answer(request)).await {
         Some(response) => response,
+        None if is_awaited.load(Ordering::Relaxed) => ApiError::Service(ServiceError::TooSlow).into_response(),
         None => ApiError::Timeout.into_response(),
+    }
+}
+
+/// A request's body that says whether somebody waits for its next piece.
+struct AwaitedBody {
+    body: Body,
+    is_awaited: Arc<AtomicBool>,
+}
+
+impl HttpBody for AwaitedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.is_awaited.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -49,4 +91,37 @@ async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::body::to_bytes;
+    use axum::http::StatusCode;
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Reads the whole body, and then never answers.
+    async fn reads_and_hangs(request: Request) -> Response {
+        to_bytes(request.into_body(), 100).await.unwrap();
+        pending().await
+    }
+
+    #[tokio::test]
+    async fn a_call_that_takes_too_long_is_not_said_to_be_undone() {
+        for body in [Body::empty(), Body::from("all"), Body::from_stream(stream::iter([Ok::<_, axum::Error>("all")]))] {
+            // 503 would say that it was not begun.
+            assert_eq!(answered_within(MOMENT, Request::new(body), reads_and_hangs).await.status(), StatusCode::GATEWAY_TIMEOUT);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_whose_body_did_not_come_was_not_begun() {
+        let half = Body::from_stream(stream::iter([Ok::<_, axum::Error>("half")]).chain(stream::pending()));
+        assert_eq!(answered_within(MOMENT, Request::new(half), reads_and_hangs).await.status(), StatusCode::REQUEST_TIMEOUT);
+    }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod admin;
 mod albums;
+mod client_end;
 pub mod conditional;
 pub mod content_disposition;
 mod cursor;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use crate::runtime::{Runtime, Shutdown};
 use crate::service::Services;
 
+pub use client_end::ClientEnd;
 pub use error::ErrorCode;
 pub use openapi::document as openapi_document;
 pub use routes::{admin_router, router};
@@ -144,6 +146,8 @@ pub struct HttpLimits {
     pub request_timeout: Duration,
     /// How long a body may make no progress.
     pub stall_timeout: Duration,
+    /// The rate that a photo has to come with on average; 0: any.
+    pub min_upload_bytes_per_second: u64,
     /// Items of a page where none are named.
     pub default_page: usize,
     /// Items of a page at most.

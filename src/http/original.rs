@@ -38,7 +38,7 @@ pub(super) async fn get(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (method, headers) = (request.method(), request.headers());
-    let photo = app.services.original(&caller, id)?.photo;
+    let photo = app.services.original(&caller, id).await?.photo;
     let tag = EntityTag::of_blob(&photo.hash);
     match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}

@@ -26,7 +26,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let limit = paging.limit(&app);
     let photos = app.services.list_photos(&caller, album, paging.after()?, limit).await?;
-    let writer = PhotoWriter::new(&app.services, &caller)?;
+    let writer = PhotoWriter::new(&app.services, &caller).await?;
     Ok(cursor::page(photos, &uri, |photo| writer.photo(photo)))
 }
 
@@ -35,8 +35,8 @@ pub(super) async fn list(
     responses((status = 200, body = Photo), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 410, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<PhotoId>) -> Result<Json<Photo>, ApiError> {
-    let photo = app.services.photo(&caller, id)?;
-    Ok(Json(PhotoWriter::new(&app.services, &caller)?.photo(photo)))
+    let photo = app.services.photo(&caller, id).await?;
+    Ok(Json(PhotoWriter::new(&app.services, &caller).await?.photo(photo)))
 }
 
 /// Edits a photo, or moves it to another album.
@@ -49,7 +49,7 @@ pub(super) async fn edit(
     Body(patch): Body<PatchPhoto>,
 ) -> Result<Json<Photo>, ApiError> {
     let edit = PhotoEdit { name: patch.name, caption: patch.caption, album: patch.album };
-    let writer = PhotoWriter::new(&app.services, &caller)?;
+    let writer = PhotoWriter::new(&app.services, &caller).await?;
     Ok(Json(writer.photo(app.services.edit_photo(&caller, id, edit).await?)))
 }
 

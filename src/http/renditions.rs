@@ -19,7 +19,7 @@ const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 /// Fetches a rendition.
 #[utoipa::path(get, path = "/i/{rendition}", operation_id = "get_rendition", tag = "renditions",
     params(("rendition" = String, Path, description = "`{signature}/{options}/plain/{hash}@{ext}`; options: `rs:fit:{w}:{h}`, `w:`, `h:`, `q:`, `exp:`, `cb:`")),
-    responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 403, body = Problem, content_type = "application/problem+json"),
+    responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
@@ -29,12 +29,15 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
-    let refused = |error: ServiceError| {
-        let error = ApiError::from(error);
+    let refused = |error: ApiError| {
         app.observer.rendition(RenditionOutcome::Refused(error.code()));
         error
     };
-    let request = app.services.resolve_rendition(uri.path(), preferred(&headers)).map_err(refused)?;
+    // A query is not signed: with it one rendition would have any number of URLs, each of them an entry in every cache on the way.
+    if uri.query().is_some() {
+        return Err(refused(ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
+    }
+    let request = app.services.resolve_rendition(uri.path(), preferred(&headers)).await.map_err(|error| refused(error.into()))?;
     let tag = EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))?;
     match conditional::evaluate(&method, &headers, Some(&tag)) {
         Verdict::Proceed => {}
@@ -45,7 +48,7 @@ pub(super) async fn get(
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
-    let rendition = app.services.rendition(&request).await.map_err(refused)?;
+    let rendition = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
     app.observer.rendition(match rendition.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
         ServedFrom::Joined => RenditionOutcome::Joined,

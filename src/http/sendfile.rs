@@ -120,6 +120,15 @@ impl SendfileStream {
     pub fn new(socket: TcpStream, outgoing: Outgoing) -> Self {
         Self { socket, outgoing }
     }
+
+    /// Ready once the client sends nothing more, or has gone. Where it has sent something that nobody has read yet, that cannot be told.
+    pub fn poll_client_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0; 1];
+        match ready!(self.socket.poll_peek(context, &mut ReadBuf::new(&mut byte))) {
+            Ok(1..) => Poll::Pending,
+            Ok(0) | Err(_) => Poll::Ready(()),
+        }
+    }
 }
 
 impl AsyncRead for SendfileStream {

@@ -33,7 +33,7 @@ pub(super) async fn link(
     Body(request): Body<LinkRequest>,
 ) -> Result<Json<Linked>, ApiError> {
     let items = request.photos.into_iter().map(|photo| LinkItem { id: photo.id, hash: photo.hash, name: photo.name }).collect();
-    let writer = PhotoWriter::new(&app.services, &caller)?;
+    let writer = PhotoWriter::new(&app.services, &caller).await?;
     let outcomes = app.services.link(&caller, album, items).await?;
     let mut linked = Linked { items: vec![], missing: vec![] };
     for outcome in outcomes {

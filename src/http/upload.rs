@@ -5,16 +5,17 @@ use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 
 use super::error::ApiError;
 use super::extract::{Auth, Params, PathId};
-use super::idle::IdleTimeout;
+use super::idle::{Pace, Paced};
 use super::views::PhotoWriter;
 use super::{App, UploadOutcome, digest_header, routes};
 use crate::api::{Photo, Problem};
 use crate::model::{AlbumId, PhotoId};
-use crate::service::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
+use crate::service::{ExpectedDigests, PhotoName, ServiceError, UploadRequest, Uploaded};
 
 /// The header that makes a retry safe.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -35,8 +36,10 @@ pub(super) struct Named {
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "image/*"),
     responses((status = 201, body = Photo), (status = 200, body = Photo, description = "These bytes stood in the album already"),
-        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 408, body = Problem, description = "It came too slowly", content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, description = "Too many uploads of this user at once", content_type = "application/problem+json"),
         (status = 507, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(app): State<App>,
@@ -91,8 +94,9 @@ async fn receive(
         size_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
     // Made before the photo is: what is acknowledged must not end as an error because its URLs cannot be signed.
-    let writer = PhotoWriter::new(&app.services, &caller)?;
-    let body = IdleTimeout::new(body.into_data_stream(), app.limits.stall_timeout);
+    let writer = PhotoWriter::new(&app.services, &caller).await?;
+    let pace = Pace { stall: app.limits.stall_timeout, min_bytes_per_second: app.limits.min_upload_bytes_per_second };
+    let body = Paced::new(body.into_data_stream(), pace, app.runtime.clock.clone()).map_err(ServiceError::from);
     match app.services.upload(request, body).await {
         Ok(uploaded) => {
             app.observer.upload(outcome(&uploaded));

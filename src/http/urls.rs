@@ -20,5 +20,5 @@ pub(super) async fn sign(State(app): State<App>, Auth(caller): Auth, Body(reques
         format: request.format,
         expires: request.expires,
     };
-    Ok(Json(SignedUrl { url: app.services.sign_rendition(&caller, request.hash, &options)? }))
+    Ok(Json(SignedUrl { url: app.services.sign_rendition(&caller, request.hash, &options).await? }))
 }

@@ -32,8 +32,8 @@ pub(super) fn album(row: AlbumRow) -> api::Album {
 pub(super) struct PhotoWriter(PhotoUrlSigner);
 
 impl PhotoWriter {
-    pub(super) fn new(services: &Services, caller: &Caller) -> Result<Self, ApiError> {
-        Ok(Self(services.photo_urls(caller)?))
+    pub(super) async fn new(services: &Services, caller: &Caller) -> Result<Self, ApiError> {
+        Ok(Self(services.photo_urls(caller).await?))
     }
 
     /// A photo.

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
-use crate::http::{Outgoing, SendfileStream};
+use crate::http::{ClientEnd, Outgoing, SendfileStream};
 use crate::runtime::{self, Clock};
 
 /// How long a connection waits for what.
@@ -161,12 +161,15 @@ pub(super) async fn serve(
     // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
     let _ = stream.set_nodelay(true);
     let activity = Activity::new(clock);
-    let outgoing = Outgoing::default();
+    let (outgoing, client_end) = (Outgoing::default(), ClientEnd::default());
     let service = hyper::service::service_fn({
         let activity = activity.clone();
-        let outgoing = outgoing.clone();
+        let (outgoing, client_end) = (outgoing.clone(), client_end.clone());
         move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(outgoing.clone());
+            if request.version() <= Version::HTTP_11 {
+                request.extensions_mut().insert(client_end.clone());
+            }
             let open = activity.begin(request.version());
             let answering = router.clone().oneshot(request);
             async move {
@@ -175,7 +178,7 @@ pub(super) async fn serve(
             }
         }
     });
-    let stream = Watched { stream: SendfileStream::new(stream, outgoing), activity: activity.clone() };
+    let stream = Watched { stream: SendfileStream::new(stream, outgoing), client_end, activity: activity.clone() };
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     tokio::select! {
         ended = watcher.watch(connection) => if let Err(error) = ended {
@@ -186,12 +189,13 @@ pub(super) async fn serve(
 }
 
 /// A stream whose reads and writes are noticed.
-struct Watched<S> {
-    stream: S,
+struct Watched {
+    stream: SendfileStream,
+    client_end: ClientEnd,
     activity: Arc<Activity>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, into);
@@ -202,7 +206,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.activity.wrote(polled.is_pending());
@@ -220,6 +224,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes whenever it is woken, and does not read while a request is answered.
+        if self.client_end.is_awaited() && self.stream.poll_client_end(context).is_ready() {
+            self.client_end.came();
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

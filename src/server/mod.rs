@@ -160,6 +160,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             max_header_bytes: config.server.max_header_bytes.as_usize(),
             request_timeout: config.server.request_timeout,
             stall_timeout: config.server.stall_timeout,
+            min_upload_bytes_per_second: config.limits.min_upload_bytes_per_second.as_u64(),
             default_page: config.limits.default_page as usize,
             max_page: config.limits.max_page as usize,
         },

@@ -127,6 +127,8 @@ impl Server {
         builder
             .http1()
             .timer(TokioTimer::new())
+            // A client may close its side once its request is sent, and wait for the answer.
+            .half_close(true)
             // Hyper's counts from the end of the last request: `connection` has the patience instead.
             .header_read_timeout(None)
             // The head's own limit is kept by `http`. Also the read buffer of bodies, so not smaller than a useful piece.
@@ -138,5 +140,67 @@ impl Server {
             .max_header_list_size(u32::try_from(self.limits.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(Some(Duration::from_secs(20)));
         builder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::http::ClientEnd;
+    use crate::runtime::shutdown_channel;
+
+    /// Serves these routes, and connects to them with a request that is sent already.
+    async fn asked(router: Router, request: &str) -> TcpStream {
+        let bound = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = bound.address();
+        let limits = Limits::new(&ServerConfig::for_testing(), Clock::manual(0));
+        let (trigger, shutdown) = shutdown_channel();
+        runtime::spawn(async move {
+            let _trigger = trigger;
+            Server::new(bound, router, limits, shutdown).run().await;
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_its_side_gets_its_answer() {
+        let (entered, mut is_entered) = mpsc::channel(1);
+        let (release, released) = mpsc::channel::<()>(1);
+        let released = Arc::new(tokio::sync::Mutex::new(released));
+        let answer = async move |body: String| {
+            entered.send(()).await.unwrap();
+            released.lock().await.recv().await.unwrap();
+            format!("{body} came")
+        };
+        let router = Router::new().route("/", post(answer));
+        let mut client = asked(router, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nall").await;
+        client.shutdown().await.unwrap();
+        is_entered.recv().await.unwrap();
+        release.send(()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("all came"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn work_that_asks_for_it_ends_with_its_client() {
+        let (told, mut is_told) = mpsc::channel(2);
+        let work = async move |client: ClientEnd| {
+            told.send("begun").await.unwrap();
+            client.awaited().await;
+            told.send("ended").await.unwrap();
+        };
+        let client = asked(Router::new().route("/", get(work)), "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(is_told.recv().await, Some("begun"));
+        assert!(is_told.try_recv().is_err(), "the client is there");
+        drop(client);
+        assert_eq!(is_told.recv().await, Some("ended"));
     }
 }

@@ -43,6 +43,7 @@ impl Site {
         // Both names: RocksDB syncs what lies in its directory, not the directory's own name.
         make_private_dir(&data.join(METADATA_DIR))?;
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
+        let lookup_pool = BlockingPool::new("lookup", config.metadata.read_threads as usize);
         let metrics = Metrics::new(runtime.clock.unix_ms());
         let metadata = open_metadata(config, runtime, &metadata_pool).await?;
         metadata.observe(Arc::new(metrics.clone()));
@@ -53,10 +54,10 @@ impl Site {
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
-        let pools = Pools { metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
+        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
-        let pools = vec![metadata_pool.clone(), blobs_pool, imaging_pool];
+        let pools = vec![lookup_pool, metadata_pool.clone(), blobs_pool, imaging_pool];
         Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, metrics })
     }
 

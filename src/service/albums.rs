@@ -76,9 +76,10 @@ impl Services {
     ///
     /// # Errors
     /// `NotFound`, also for another user's.
-    pub fn album(&self, caller: &Caller, id: AlbumId) -> Result<AlbumRow, ServiceError> {
+    pub async fn album(&self, caller: &Caller, id: AlbumId) -> Result<AlbumRow, ServiceError> {
         caller.require(Scope::Read)?;
-        find(&self.metadata.read(), caller.owner, id)?.ok_or(ServiceError::NotFound("album"))
+        let owner = caller.owner;
+        self.look_up(move |at| find(at, owner, id)?.ok_or(ServiceError::NotFound("album"))).await
     }
 
     /// The caller's albums after `after`, in the order of their ids, at most `limit`.

@@ -75,21 +75,25 @@ impl Services {
     ///
     /// # Errors
     /// `Unauthenticated` for a token that is unknown, revoked, expired, or of a disabled user; `Forbidden` for `act_for` without the scope.
-    pub fn authenticate(&self, secret: &Secret, act_for: Option<Owner>, request_id: Option<String>) -> Result<Caller, ServiceError> {
-        let at = self.metadata.read();
-        let token = at.token_by_secret(&secret.hash())?.ok_or(ServiceError::Unauthenticated)?;
-        let now = WallMs(self.runtime.clock.unix_ms());
-        if token.expires.is_some_and(|expires| expires <= now) {
-            return Err(ServiceError::Unauthenticated);
-        }
-        if at.user(token.owner)?.is_none_or(|user| user.disabled) {
-            return Err(ServiceError::Unauthenticated);
-        }
+    pub async fn authenticate(&self, secret: &Secret, act_for: Option<Owner>, request_id: Option<String>) -> Result<Caller, ServiceError> {
+        let (hash, now) = (secret.hash(), WallMs(self.runtime.clock.unix_ms()));
+        let looking = self.look_up(move |at| {
+            let token = at.token_by_secret(&hash)?.ok_or(ServiceError::Unauthenticated)?;
+            if token.expires.is_some_and(|expires| expires <= now) {
+                return Err(ServiceError::Unauthenticated);
+            }
+            if at.user(token.owner)?.is_none_or(|user| user.disabled) {
+                return Err(ServiceError::Unauthenticated);
+            }
+            let is_there = act_for.map(|owner| at.user(owner)).transpose()?.is_none_or(|user| user.is_some());
+            Ok((token, is_there))
+        });
+        let (token, is_there) = looking.await?;
         self.token_uses.note(token.id, now);
         let mut caller = Caller { owner: token.owner, token: token.id, scopes: token.scopes, request_id };
         if let Some(owner) = act_for {
             caller.require(Scope::Admin)?;
-            if at.user(owner)?.is_none() {
+            if !is_there {
                 return Err(ServiceError::NotFound("user"));
             }
             caller.owner = owner;

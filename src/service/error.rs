@@ -59,6 +59,15 @@ pub enum ServiceError {
     /// The body ended early: send it again.
     #[error("the request body was cut off")]
     Interrupted,
+    /// The body came too slowly or stood still: send it again, over a better line.
+    #[error("the request body came too slowly")]
+    TooSlow,
+    /// This user has as many uploads under way as one may: come again once some have ended.
+    #[error("at most {limit} uploads of one user at once")]
+    TooManyUploads {
+        /// How many.
+        limit: usize,
+    },
     /// Too many at once, or shutting down: come again.
     #[error("busy: {0}")]
     Busy(&'static str),

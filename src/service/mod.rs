@@ -15,6 +15,7 @@ mod readiness;
 mod rendition;
 mod rendition_url;
 mod sending;
+mod shares;
 mod stats;
 mod tenants;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use tokio::sync::Semaphore;
 use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Snapshot};
 use crate::runtime::{BlockingPool, Runtime};
 
 pub use crate::metadata::Page;
@@ -70,6 +71,8 @@ pub struct Services {
 /// Where blocking work runs, one pool a kind of work.
 #[derive(Debug, Clone)]
 pub struct Pools {
+    /// Single rows of metadata, which may have to come from the disk. Apart from scans, which must not hold them up.
+    pub lookup: BlockingPool,
     /// Scans of metadata.
     pub metadata: BlockingPool,
     /// Inspecting, decoding, encoding.
@@ -83,6 +86,8 @@ struct Limits {
     imaging: imaging::Limits,
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
+    /// And one of its user's share, so that nobody takes all the permits.
+    shares: shares::Shares,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
@@ -104,6 +109,7 @@ impl Services {
         let limits = Limits {
             imaging: imaging_limits(limits),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
+            shares: shares::Shares::new(limits.uploads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             inspecting: Arc::new(Semaphore::new(pools.imaging.load().limit + 1)),
             decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
@@ -130,10 +136,19 @@ impl Services {
     /// Runs a read that may take a while off the async threads.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&crate::metadata::Snapshot) -> Result<T, ServiceError> + Send + 'static,
+        read: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
         let metadata = self.metadata.clone();
         self.pools.metadata.run(move || read(&metadata.read())).await?
+    }
+
+    /// Looks up a few rows off the async threads: what is not in memory waits for the disk.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let metadata = self.metadata.clone();
+        self.pools.lookup.run(move || look(&metadata.read())).await?
     }
 }
 

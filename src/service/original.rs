@@ -62,9 +62,9 @@ impl Services {
     ///
     /// # Errors
     /// `NotFound`, also for another user's.
-    pub fn original(&self, caller: &Caller, id: PhotoId) -> Result<Original, ServiceError> {
+    pub async fn original(&self, caller: &Caller, id: PhotoId) -> Result<Original, ServiceError> {
         caller.require(Scope::Read)?;
-        Ok(Original { photo: self.photo(caller, id)? })
+        Ok(Original { photo: self.photo(caller, id).await? })
     }
 
     /// Opens a blob's bytes, verified against the hash: the row's copy, or any other under the hash that is good.
@@ -78,7 +78,7 @@ impl Services {
         let mut failed: Option<BlobRow> = None;
         // The row may move on between the look and the read: once more then.
         for _ in 0..2 {
-            let Some(row) = self.blob_row(&hash)?.filter(|row| failed.is_none_or(|failed| failed.key != row.key)) else { break };
+            let Some(row) = self.blob_row(hash).await?.filter(|row| failed.is_none_or(|failed| failed.key != row.key)) else { break };
             match self.open_named(&row).await {
                 Ok(reader) => return Ok(BlobReader::new(reader)),
                 Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
@@ -91,7 +91,7 @@ impl Services {
         match failed {
             Some(row) => self.set_damaged(row.key, true).await?,
             // Its row is still to come, as it may be for a photo of another site's; what no photo refers to is not given out.
-            None if self.metadata.read().is_referenced(&hash)? => {}
+            None if self.look_up(move |at| Ok(at.is_referenced(&hash)?)).await? => {}
             None => return Err(ServiceError::NotFound("blob")),
         }
         for copy in self.blobs.copies(&hash).await? {
@@ -121,7 +121,7 @@ impl Services {
 
     /// Sets or clears the mark, where the row still names the copy.
     pub(super) async fn set_damaged(&self, key: BlobKey, damaged: bool) -> Result<(), ServiceError> {
-        if self.blob_row(&key.hash)?.is_none_or(|row| row.key != key || row.damaged == damaged) {
+        if self.blob_row(key.hash).await?.is_none_or(|row| row.key != key || row.damaged == damaged) {
             return Ok(());
         }
         let label = if damaged { "damaged" } else { "undamaged" };
@@ -136,7 +136,7 @@ impl Services {
         Ok(marked.await?)
     }
 
-    fn blob_row(&self, hash: &BlobHash) -> Result<Option<BlobRow>, ServiceError> {
-        Ok(self.metadata.read().blob(hash)?)
+    async fn blob_row(&self, hash: BlobHash) -> Result<Option<BlobRow>, ServiceError> {
+        self.look_up(move |at| Ok(at.blob(&hash)?)).await
     }
 }

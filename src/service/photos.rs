@@ -23,14 +23,15 @@ impl Services {
     ///
     /// # Errors
     /// `NotFound`, also for another user's.
-    pub fn photo(&self, caller: &Caller, id: PhotoId) -> Result<PhotoView, ServiceError> {
+    pub async fn photo(&self, caller: &Caller, id: PhotoId) -> Result<PhotoView, ServiceError> {
         caller.require(Scope::Read)?;
-        let at = self.metadata.read();
-        match at.photo(caller.owner, id)? {
+        let owner = caller.owner;
+        self.look_up(move |at| match at.photo(owner, id)? {
             Some(photo) => Ok(photo),
-            None if at.is_erased(&RowKey::photo(caller.owner, id))? => Err(ServiceError::Erased("photo")),
+            None if at.is_erased(&RowKey::photo(owner, id))? => Err(ServiceError::Erased("photo")),
             None => Err(ServiceError::NotFound("photo")),
-        }
+        })
+        .await
     }
 
     /// The photos of an album after `after`, oldest upload first, at most `limit`.

@@ -131,7 +131,11 @@ pub(super) mod tests {
         let store = MemoryStore::new();
         let backend: Arc<dyn BlobStore> = decorate(store.clone());
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
-        let pools = Pools { metadata: BlockingPool::new("metadata", 1), imaging: BlockingPool::new("imaging", 1) };
+        let pools = Pools {
+            lookup: BlockingPool::new("lookup", 1),
+            metadata: BlockingPool::new("metadata", 1),
+            imaging: BlockingPool::new("imaging", 1),
+        };
         let config = Config::for_testing("/nowhere");
         let services = Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config);
         (store, metadata, runtime, Arc::new(services))

@@ -76,15 +76,20 @@ impl Services {
     /// commit asks again for the row; the look at the backend only keeps a link from building on a copy that was lost unseen.
     async fn sound_copies(&self, owner: Owner, hashes: impl Iterator<Item = BlobHash>) -> Result<HashSet<BlobHash>, ServiceError> {
         let hashes: HashSet<BlobHash> = hashes.collect();
-        let mut sound = HashSet::with_capacity(hashes.len());
-        for hash in hashes {
-            let at = self.metadata.read();
-            if !at.owns(owner, &hash)? {
-                continue;
+        let looking = self.read(move |at| {
+            let mut rows = Vec::with_capacity(hashes.len());
+            for hash in hashes {
+                if at.owns(owner, &hash)? {
+                    rows.extend(at.blob(&hash)?.filter(|row| !row.damaged));
+                }
             }
-            let Some(row) = at.blob(&hash)?.filter(|row| !row.damaged) else { continue };
+            Ok(rows)
+        });
+        let rows = looking.await?;
+        let mut sound = HashSet::with_capacity(rows.len());
+        for row in rows {
             if self.has_copy(row.key, row.stored_bytes).await? {
-                sound.insert(hash);
+                sound.insert(row.key.hash);
             }
         }
         Ok(sound)

@@ -34,9 +34,9 @@ impl Services {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub fn tenant(&self, caller: &Caller, id: TenantId) -> Result<TenantView, ServiceError> {
+    pub async fn tenant(&self, caller: &Caller, id: TenantId) -> Result<TenantView, ServiceError> {
         caller.require_tenant(id)?;
-        self.metadata.read().tenant(id)?.ok_or(ServiceError::NotFound("tenant"))
+        self.look_up(move |at| at.tenant(id)?.ok_or(ServiceError::NotFound("tenant"))).await
     }
 
     /// All tenants after `after`, at most `limit`.

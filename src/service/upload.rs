@@ -105,11 +105,11 @@ impl Services {
     /// Where it fails, or the caller goes away before the last byte, nothing is left.
     ///
     /// # Errors
-    /// See [`ServiceError`]; `Interrupted` where `body` fails.
-    pub async fn upload<E>(
+    /// See [`ServiceError`]; those of `body` as they are.
+    pub async fn upload(
         self: &Arc<Self>,
         request: UploadRequest,
-        body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
     ) -> Result<Uploaded, ServiceError> {
         let UploadRequest { caller, album, name, id, expected, size_bytes } = request;
         caller.require(Scope::User)?;
@@ -118,12 +118,13 @@ impl Services {
         if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
         }
-        if self.metadata.read().album(owner, album)?.is_none() {
+        if !self.look_up(move |at| Ok(at.album(owner, album)?.is_some())).await? {
             return Err(ServiceError::NotFound("album"));
         }
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
+        let share = self.limits.shares.take(owner)?;
         let (id, own_id) = match id {
             PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),
             PhotoName::Own(id) => (id, true),
@@ -142,7 +143,7 @@ impl Services {
                 let services = self.clone();
                 let kept = runtime::spawn_joined(async move {
                     let kept = services.keep(staged, arrival).await;
-                    drop((keeping, permit));
+                    drop((keeping, permit, share));
                     kept
                 });
                 kept.await?
@@ -168,17 +169,17 @@ impl Services {
     }
 
     /// Streams the body into staging, checks it against what was promised, and looks what it is.
-    async fn receive<E>(
+    async fn receive(
         &self,
         staged: &mut dyn Staged,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        mut body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
         expected: ExpectedDigests,
     ) -> Result<(Digests, Inspection), ServiceError> {
         let max = self.limits.config.max_upload_bytes.as_u64();
         let mut head = Vec::with_capacity(SNIFF_LENGTH);
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|_| ServiceError::Interrupted)?;
+            let chunk = chunk?;
             size += chunk.len() as u64;
             if size > max {
                 return Err(self.too_many_bytes());
@@ -240,9 +241,17 @@ impl Services {
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
     async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
         let hash = arrival.digests.hash;
-        let owned = self.metadata.read().owns(arrival.owner, &hash)?;
-        let standing = if owned { self.verified_copy(hash).await? } else { None };
-        if let Some(verified) = standing {
+        let owner = arrival.owner;
+        let looking = self.look_up(move |at| {
+            let owned = at.owns(owner, &hash)?;
+            // Of what others have not even the row is looked at.
+            Ok((owned, if owned { at.blob(&hash)? } else { None }))
+        });
+        let (owned, standing) = looking.await?;
+        if let Some(row) = standing.filter(|row| !row.damaged)
+            && self.verify_or_mark(row.key).await?
+        {
+            let verified = row.key;
             match self.commit_reference(arrival.clone(), verified).await {
                 Ok(Some(uploaded)) => {
                     staged.discard().await;
@@ -280,13 +289,7 @@ impl Services {
         Err(ServiceError::Busy("the blob's row kept changing"))
     }
 
-    /// The row's key, where a row stands undamaged and its object was read and verified (now, or within the remembered time).
-    async fn verified_copy(&self, hash: BlobHash) -> Result<Option<BlobKey>, ServiceError> {
-        let Some(row) = self.metadata.read().blob(&hash)?.filter(|row| !row.damaged) else { return Ok(None) };
-        Ok(self.verify_or_mark(row.key).await?.then_some(row.key))
-    }
-
-    /// Reads and verifies an object that a row names; where it is bad or gone, the row is marked damaged.
+    /// Reads and verifies an object that a row names (now, or within the remembered time); where it is bad or gone, the row is marked damaged.
     pub(super) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
         match self.blobs.open(&key).await {
             Ok(_) => Ok(true),
@@ -434,7 +437,7 @@ mod tests {
             expected: ExpectedDigests::default(),
             size_bytes: None,
         };
-        let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(photo())]);
+        let body = futures_util::stream::iter([Ok(photo())]);
         match select(pin!(services.upload(request, body)), is_reached).await {
             Either::Left((ended, _)) => panic!("{ended:?}"),
             Either::Right((reached, _)) => reached.unwrap(),

@@ -36,9 +36,9 @@ impl Services {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub fn user(&self, caller: &Caller, owner: Owner) -> Result<UserView, ServiceError> {
+    pub async fn user(&self, caller: &Caller, owner: Owner) -> Result<UserView, ServiceError> {
         caller.require_tenant(owner.tenant)?;
-        self.metadata.read().user(owner)?.ok_or(ServiceError::NotFound("user"))
+        self.look_up(move |at| at.user(owner)?.ok_or(ServiceError::NotFound("user"))).await
     }
 
     /// A tenant's users after `after`, at most `limit`.

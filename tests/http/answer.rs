@@ -83,6 +83,7 @@ impl Answer {
         assert!(!problem.code.is_empty() && problem.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{problem:?}");
         assert_eq!(problem.request_id.as_deref(), Some(self.field("x-request-id")));
         assert_eq!(self.fields.contains_key("www-authenticate"), status == StatusCode::UNAUTHORIZED);
-        assert_eq!(self.fields.contains_key("retry-after"), status == StatusCode::SERVICE_UNAVAILABLE);
+        let comes_again = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(self.fields.contains_key("retry-after"), comes_again);
     }
 }

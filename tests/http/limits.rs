@@ -82,28 +82,86 @@ async fn uploads_past_the_number_are_told_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_takes_all_the_uploads_that_there_are() {
+    let site = Site::start_with(|config| {
+        config.limits.max_concurrent_uploads = 4;
+        config.limits.max_concurrent_uploads_per_user = 1;
+    })
+    .await;
+    let (ann, bob) = (site.user("ann").await, site.user("bob").await);
+    let (anns, bobs) = (ann.album("Album").await, bob.album("Album").await);
+    let bytes = small_with(1, 8 << 20);
+    let mut slow = half_sent(&ann, &anns, &bytes).await;
+    until("it is being received", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 1.0 }).await;
+    let refused = ann.upload(&anns, "second.jpg", &small(2)).await;
+    refused.refused(429, "too_many_uploads");
+    assert_eq!(refused.field("retry-after"), "2");
+    bob.upload(&bobs, "bobs.jpg", &small(3)).await.value(201);
+    // Her share is hers again when the first has ended.
+    slow.write_all(&bytes[bytes.len() / 2..]).await.unwrap();
+    assert_eq!(status_line(&mut slow).await, "HTTP/1.1 201");
+    ann.upload(&anns, "second.jpg", &small(2)).await.value(201);
+    assert_eq!(site.check().await.problems, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stands_still_is_given_up() {
     let site = Site::start_with(|config| config.server.stall_timeout = Duration::from_millis(200)).await;
     let album = site.admin.album("Album").await;
     let mut stalled = half_sent(&site.admin, &album, &small_with(1, 8 << 20)).await;
-    assert_eq!(status_line(&mut stalled).await, "HTTP/1.1 400");
+    assert_eq!(status_line(&mut stalled).await, "HTTP/1.1 408");
     assert!(site.staged().is_empty());
     assert_eq!((site.stats().await.photos, site.copies().len()), (0, 0));
-    assert_eq!(site.metric("halidom_uploads_refused_total{reason=\"interrupted\"}").await, 1.0);
+    assert_eq!(site.metric("halidom_uploads_refused_total{reason=\"request_timeout\"}").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_takes_too_long_is_not_said_to_be_undone() {
+async fn a_body_that_trickles_is_broken_off() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let mut trickling = half_sent(&site.admin, &album, &small_with(1, 1 << 20)).await;
+    until("it is broken off", || async {
+        site.clock.advance(Duration::from_secs(3_600));
+        // One byte an hour keeps it from standing still.
+        trickling.try_write(&[0]).unwrap();
+        site.metric("halidom_uploads_refused_total{reason=\"request_timeout\"}").await == 1.0
+    })
+    .await;
+    // Nothing more to read on for.
+    trickling.shutdown().await.unwrap();
+    assert_eq!(status_line(&mut trickling).await, "HTTP/1.1 408");
+    assert_eq!((site.stats().await.photos, site.copies().len(), site.staged().len()), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_body_does_not_come_was_not_begun() {
     let site = Site::start_with(|config| config.server.request_timeout = Duration::from_millis(200)).await;
-    let mut slow = TcpStream::connect(site.base.strip_prefix("http://").unwrap()).await.unwrap();
-    let token = site.admin.token.as_ref().unwrap();
+    for path in ["/v1/albums", "/v1/admin/check"] {
+        let mut slow = half_posted(&site.admin, path).await;
+        assert_eq!(status_line(&mut slow).await, "HTTP/1.1 408", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_body_breaks_off_is_told_so() {
+    let site = Site::start().await;
+    for path in ["/v1/albums", "/v1/admin/check"] {
+        let mut broken = half_posted(&site.admin, path).await;
+        broken.shutdown().await.unwrap();
+        assert_eq!(status_line(&mut broken).await, "HTTP/1.1 400", "{path}");
+    }
+}
+
+/// Begins a call with a JSON body and sends half of that.
+async fn half_posted(caller: &Caller, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(caller.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let token = caller.token.as_ref().unwrap();
     let head = format!(
-        "POST /v1/albums HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
          Content-Length: 90\r\n\r\n{{\"name\":"
     );
-    slow.write_all(head.as_bytes()).await.unwrap();
-    // 503 would say that it was not begun.
-    assert_eq!(status_line(&mut slow).await, "HTTP/1.1 504");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,6 +183,29 @@ async fn the_same_over_http_2() {
     h2.upload(&album, "text.jpg", &b"no photo".repeat(500_000)).await.refused(415, "not_an_image");
     h2.get("/v1/nothing").await.refused(404, "no_route");
     assert_eq!(site.stats().await.blobs, 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_close_its_side_and_wait_for_the_answer() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let bytes = small_with(1, 4 << 20);
+    let mut stream = half_sent(&site.admin, &album, &bytes).await;
+    stream.write_all(&bytes[bytes.len() / 2..]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(status_line(&mut stream).await, "HTTP/1.1 201");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_during_an_upload_is_noticed() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let stream = half_sent(&site.admin, &album, &small_with(1, 8 << 20)).await;
+    until("it is being received", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 1.0 }).await;
+    drop(stream);
+    until("its place is free", || async { site.metric("halidom_queue_running{queue=\"uploads\"}").await == 0.0 }).await;
+    until("nothing is left", || async { site.staged().is_empty() }).await;
+    assert_eq!((site.stats().await.photos, site.copies().len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,10 @@ pub enum Step {
     MoveCopy { blob: usize, to: String },
     /// The directory that holds a blob's copy was replaced by a link that leads nowhere.
     ReplaceDirectoryByLink { blob: usize },
+    /// The directory that holds a blob's copy was replaced by a file.
+    ReplaceDirectoryByFile { blob: usize },
+    /// The directory that holds the directory of a blob's copy was replaced by a file.
+    ReplaceParentByFile { blob: usize },
     /// A file has this text; it is made where there is none.
     WriteFile { path: String, text: String },
     /// A file is gone.
@@ -121,6 +125,8 @@ impl Step {
                 fs::remove_dir_all(&leaf).unwrap();
                 std::os::unix::fs::symlink("nowhere", leaf).unwrap();
             }
+            Self::ReplaceDirectoryByFile { blob } => replace_by_file(copy_path(data, *blob).parent().unwrap()),
+            Self::ReplaceParentByFile { blob } => replace_by_file(copy_path(data, *blob).parent().unwrap().parent().unwrap()),
             Self::WriteFile { path, text } => {
                 let path = data.join(path);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -130,6 +136,11 @@ impl Step {
             Self::FlipTable { table, byte } => edit(&data.join("metadata").join(table), |bytes| bytes[*byte] ^= 1),
         }
     }
+}
+
+fn replace_by_file(directory: &Path) {
+    fs::remove_dir_all(directory).unwrap();
+    fs::write(directory, "not a directory").unwrap();
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {

@@ -1,6 +1,5 @@
 //! Makes a small store that has something in every column that this version writes, through the same parts as a server.
 
-use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +42,11 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
     let remember = VerifySettings { remember: Duration::ZERO, capacity: 16 };
     let backend: Arc<dyn BlobStore> = Arc::new(store.clone());
     let verified = VerifyStore::new(backend, runtime.clock.clone(), remember);
-    let pools = Pools { metadata: BlockingPool::new("metadata", 2), imaging: BlockingPool::new("imaging", 2) };
+    let pools = Pools {
+        lookup: BlockingPool::new("lookup", 2),
+        metadata: BlockingPool::new("metadata", 2),
+        imaging: BlockingPool::new("imaging", 2),
+    };
     let mut config = Config::for_testing("unused");
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);
     let services = Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, &config);
@@ -84,7 +87,7 @@ pub async fn make(data: &Path) {
 
 impl Site {
     async fn users(&self, secret: &Secret) -> [Caller; 2] {
-        let admin = self.services.authenticate(secret, None, Some("request-1".to_owned())).unwrap();
+        let admin = self.services.authenticate(secret, None, Some("request-1".to_owned())).await.unwrap();
         let mut callers = vec![];
         for name in ["anna", "bernd"] {
             let user = self.services.create_user(&admin, TenantId::DEFAULT, name).await.unwrap();
@@ -95,7 +98,7 @@ impl Site {
                 expires_in_seconds: (name == "bernd").then_some(365 * 24 * 3600),
             };
             let (_, secret) = self.services.create_token(&admin, request).await.unwrap();
-            callers.push(self.services.authenticate(&secret, None, None).unwrap());
+            callers.push(self.services.authenticate(&secret, None, None).await.unwrap());
         }
         callers.try_into().unwrap()
     }
@@ -115,7 +118,7 @@ impl Site {
             expected: ExpectedDigests::default(),
             size_bytes: Some(bytes.len() as u64),
         };
-        self.services.upload(request, stream::iter([Ok::<_, Infallible>(bytes)])).await.unwrap()
+        self.services.upload(request, stream::iter([Ok(bytes)])).await.unwrap()
     }
 
     /// Everyday life: two albums, a caption, a move, the trash.

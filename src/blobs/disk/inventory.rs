@@ -77,7 +77,7 @@ impl Shared {
                 let keys = names.iter().filter_map(|name| path::parse_copy(first, second, name));
                 Ok(keys.filter(|key| key.hash == *hash).collect())
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 self.require_blobs()?;
                 Ok(Vec::new())
             }

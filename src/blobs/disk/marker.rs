@@ -94,6 +94,7 @@ impl Shared {
     /// Called where something was not found: fails where that is so because the store itself has gone.
     pub(super) fn require_blobs(&self) -> Result<(), BlobError> {
         match self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))? {
+            Some(status) if status.is_file => Err(failed("find the store's directory")(std::io::ErrorKind::NotADirectory.into())),
             Some(_) => Ok(()),
             None => Err(failed("find the store's directory")(std::io::ErrorKind::NotFound.into())),
         }

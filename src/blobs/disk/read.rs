@@ -45,7 +45,8 @@ pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobErr
     let path = path::copy(key);
     let file = match shared.files.open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // A directory that was put there as something else holds no copies.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             shared.require_blobs()?;
             return Err(BlobError::NotFound);
         }

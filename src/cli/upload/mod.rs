@@ -19,8 +19,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use self::send::Sender;
-use self::summary::{Summary, Tally};
-use super::exit::{Hinted, Outcome};
+use self::summary::{Failure, Summary, Tally};
+use super::exit::{Hinted, Outcome, UsageError};
 use super::global::Session;
 use super::meter::Meter;
 use super::resolve;
@@ -78,9 +78,12 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let rules = walk::Rules { hidden: options.hidden, follow_links: options.follow_links };
     let paths = options.paths.clone();
     let walked = pool.run(move || walk::walk(&paths, rules)).await?;
-    if walked.files.is_empty() && walked.failures.is_empty() {
-        let hint = "name photos, or folders that hold some (`--hidden` and `--follow-links` take more)".to_owned();
-        return Err(Hinted { what: "found no files to upload".into(), hint }.into());
+    if !walked.missing.is_empty() {
+        let named: Vec<_> = walked.missing.iter().map(|path| format!("`{}`", path.display())).collect();
+        return Err(UsageError(format!("not there: {}", named.join(", "))).into());
+    }
+    if walked.files.is_empty() {
+        return Err(nothing_found(&walked.failures).into());
     }
     tally.passed_over = walked.passed_over;
     walked.failures.into_iter().for_each(|failure| tally.refuse(failure));
@@ -89,6 +92,9 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let meter = Meter::start(output, "Hashing", walked.files.iter().map(|file| file.size_bytes).sum(), walked.files.len() as u64);
     let (hashed, failures) = hash::hash_all(walked.files, &pool, cores, &meter).await?;
     meter.finish();
+    if hashed.is_empty() {
+        return Err(nothing_found(&failures).into());
+    }
     failures.into_iter().for_each(|failure| tally.refuse(failure));
 
     let album = find_or_create(client, &me, &options.album).await.with_context(|| format!("could not open album `{}`", options.album))?;
@@ -96,6 +102,15 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let sender = Sender::new(session, &me, album.id, pool, usize::from(options.concurrency.get()));
     let stopped = sender.run(&album, groups, options.repair, &mut tally).await;
     Ok((tally.summary(album.id), stopped))
+}
+
+/// Nothing to make an album for.
+fn nothing_found(failures: &[Failure]) -> Hinted {
+    let what = match failures.first() {
+        Some(Failure { path, detail, .. }) => format!("found no file that can be read; `{path}`: {detail}"),
+        None => "found no files to upload".to_owned(),
+    };
+    Hinted { what, hint: "name photos, or folders that hold some (`--hidden` and `--follow-links` take more)".to_owned() }
 }
 
 /// The oldest album of this exact name, else a new one. Two runs that make it at the same time give it the same id, so that it is one.

@@ -75,13 +75,13 @@ async fn refused_files_do_not_hold_up_the_rest() {
     photos(folder.path(), 3);
     std::fs::write(folder.path().join("a.txt"), "text").unwrap();
     std::fs::write(folder.path().join("b.txt"), "text").unwrap();
-    let missing = folder.path().join("missing.jpg");
-    let (summary, stopped) = upload(&options(&[folder.path(), &missing]), &session(&fake)).await.unwrap();
+    let device = Path::new("/dev/null");
+    let (summary, stopped) = upload(&options(&[folder.path(), device]), &session(&fake)).await.unwrap();
     assert!(stopped.is_none());
     assert_eq!(counts(&summary), (3, 0, 3));
     let mut codes: Vec<_> = summary.failures.iter().map(|failure| failure.code.as_str()).collect();
     codes.sort_unstable();
-    assert_eq!(codes, ["not_an_image", "not_an_image", "unreadable"]);
+    assert_eq!(codes, ["not_a_file", "not_an_image", "not_an_image"]);
 }
 
 #[tokio::test]
@@ -103,7 +103,9 @@ async fn a_server_without_space_ends_it_and_every_file_is_accounted_for() {
 async fn lost_answers_and_busy_moments_leave_each_photo_once() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     photos(folder.path(), 6);
-    for fault in [Fault::Cut, Fault::Status(503, "0"), Fault::Cut] {
+    for fault in
+        [Fault::Cut, Fault::Status(503, "0"), Fault::Cut, Fault::Problem(429, "too_many_uploads"), Fault::Problem(408, "request_timeout")]
+    {
         fake.fault("PUT", fault);
     }
     fake.fault("missing", Fault::Cut);
@@ -186,6 +188,13 @@ async fn a_name_whose_id_is_taken_gets_another_album() {
 #[tokio::test]
 async fn a_mistyped_path_leaves_nothing_behind() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
-    assert!(upload(&options(&[folder.path()]), &session(&fake)).await.unwrap_err().is::<Hinted>());
+    let error_of = async |paths: &[&Path]| upload(&options(paths), &session(&fake)).await.unwrap_err();
+    assert!(error_of(&[folder.path()]).await.is::<Hinted>(), "an empty folder");
+    assert!(error_of(&[Path::new("/dev/null")]).await.is::<Hinted>(), "nothing that can be sent");
+    let missing = folder.path().join("missing");
+    assert!(error_of(&[&missing]).await.is::<UsageError>());
+    photos(folder.path(), 1);
+    let error = error_of(&[folder.path(), &missing]).await;
+    assert!(error.is::<UsageError>() && error.to_string() == format!("not there: `{}`", missing.display()), "{error}");
     assert!(fake.site().asked.is_empty());
 }

@@ -1,3 +1,4 @@
+use std::io;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
@@ -21,6 +22,8 @@ pub(super) struct Found {
 /// What stands under some paths.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
+    /// Paths that were named and are not there; where there are some, nothing else was looked for.
+    pub(super) missing: Vec<PathBuf>,
     pub(super) files: Vec<Found>,
     pub(super) failures: Vec<Failure>,
     /// Hidden files, links and the like, that nobody asked for by name.
@@ -33,7 +36,10 @@ const LITTER: [&str; 2] = ["Thumbs.db", "desktop.ini"];
 /// Finds the files, folder by folder in the order of names. What is named itself is always taken, also a link; what cannot be read is
 /// reported, and the rest goes on.
 pub(super) fn walk(paths: &[PathBuf], rules: Rules) -> Walked {
-    let mut walked = Walked::default();
+    let mut walked = Walked { missing: paths.iter().filter(|path| is_missing(path)).cloned().collect(), ..Walked::default() };
+    if !walked.missing.is_empty() {
+        return walked;
+    }
     for path in paths {
         let mut entries = WalkDir::new(path).follow_links(rules.follow_links).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
@@ -53,6 +59,11 @@ pub(super) fn walk(paths: &[PathBuf], rules: Rules) -> Walked {
         }
     }
     walked
+}
+
+fn is_missing(path: &Path) -> bool {
+    let looked = std::fs::metadata(path);
+    looked.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
 fn take(entry: &DirEntry, walked: &mut Walked) {
@@ -122,13 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_reported_and_the_rest_goes_on() {
+    fn where_something_is_not_there_nothing_is_looked_for() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.jpg");
         std::fs::write(&file, "a").unwrap();
-        let walked = walk(&[folder.path().join("missing"), file], PLAIN);
-        assert_eq!(names(&walked), ["a.jpg"]);
-        assert_eq!(walked.failures.len(), 1);
-        assert_eq!(walked.failures[0].code, "unreadable");
+        let (below, dangling) = (file.join("below"), folder.path().join("dangling"));
+        symlink("nowhere", &dangling).unwrap();
+        let missing = [folder.path().join("missing"), below, dangling];
+        let walked = walk(&[&[file][..], &missing].concat(), PLAIN);
+        assert_eq!(walked.missing, missing);
+        assert!(walked.files.is_empty() && walked.failures.is_empty());
     }
 }

@@ -112,7 +112,7 @@ async fn an_upload_without_an_id_is_repeated_only_where_it_was_not_begun() {
         (Fault::Problem(504, "timeout"), 1),
         (Fault::Cut, 1),
         (Fault::Problem(503, "busy"), 2),
-        (Fault::Problem(429, "busy"), 2),
+        (Fault::Problem(429, "too_many_uploads"), 2),
     ] {
         let asked = fake.asked("POST");
         fake.fault("POST", fault.clone());

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::api::{CheckReport, CheckRequest, Problem};
-use crate::http::App;
 use crate::http::error::ApiError;
 use crate::http::extract::{Auth, Body};
+use crate::http::{App, ClientEnd};
 use crate::service::Scope;
 
 /// Checks metadata and blobs. Takes as long as it takes; changes nothing.
@@ -15,8 +15,12 @@ use crate::service::Scope;
 pub(in crate::http) async fn run(
     State(app): State<App>,
     Auth(caller): Auth,
+    client: ClientEnd,
     Body(request): Body<CheckRequest>,
 ) -> Result<Json<CheckReport>, ApiError> {
     caller.require(Scope::Admin)?;
-    Ok(Json(app.maintenance.check(request).await?))
+    tokio::select! {
+        report = app.maintenance.check(request) => Ok(Json(report?)),
+        () = client.awaited() => Err(ApiError::Malformed { detail: "a check ends once its client closes the connection, also by half".into() }),
+    }
 }

@@ -36,7 +36,7 @@ pub(in crate::http) async fn show(
     Auth(caller): Auth,
     PathId(id): PathId<TenantId>,
 ) -> Result<Json<Tenant>, ApiError> {
-    Ok(Json(tenant(app.services.tenant(&caller, id)?)))
+    Ok(Json(tenant(app.services.tenant(&caller, id).await?)))
 }
 
 /// Hands out the keys that sign a tenant's rendition URLs.

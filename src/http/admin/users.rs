@@ -46,7 +46,7 @@ pub(in crate::http) async fn show(
     Params(whose): Params<Whose>,
 ) -> Result<Json<User>, ApiError> {
     let owner = Owner { tenant: whose.tenant(&caller), user: id };
-    Ok(Json(user(app.services.user(&caller, owner)?)))
+    Ok(Json(user(app.services.user(&caller, owner).await?)))
 }
 
 /// Renames, disables or enables a user.

@@ -20,30 +20,29 @@ pub(super) type Keys = Arc<[(TenantId, SigningKey)]>;
 pub(super) struct TenantKeys(Mutex<Option<(Duration, Keys)>>);
 
 impl TenantKeys {
-    /// All keys as they were at most [`REMEMBER`] ago. `now` is monotonic.
-    pub(super) fn recent(&self, metadata: &impl Read, now: Duration) -> Result<Keys, MetadataError> {
+    /// All keys as they were at most [`REMEMBER`] ago, where they are remembered. `now` is monotonic.
+    pub(super) fn recent(&self, now: Duration) -> Option<Keys> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some((at, keys)) if now.saturating_sub(at) < REMEMBER => Ok(keys),
-            _ => self.current(metadata, now),
-        }
+        known.filter(|(at, _)| now.saturating_sub(*at) < REMEMBER).map(|(_, keys)| keys)
     }
 
-    /// All keys as they are now.
-    pub(super) fn current(&self, metadata: &impl Read, now: Duration) -> Result<Keys, MetadataError> {
-        let (mut keys, mut after) = (Vec::new(), None);
-        loop {
-            let page = metadata.list_tenants(after, PAGE)?;
-            for tenant in page.items {
-                keys.extend(tenant.signing_keys.into_iter().map(|key| (tenant.id, SigningKey::new(key.key, key.salt))));
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+    /// Remembers all keys as they were at `now`.
+    pub(super) fn remember(&self, now: Duration, keys: Keys) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, keys));
+    }
+}
+
+/// All keys that there are.
+pub(super) fn read(metadata: &impl Read) -> Result<Keys, MetadataError> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = metadata.list_tenants(after, PAGE)?;
+        for tenant in page.items {
+            keys.extend(tenant.signing_keys.into_iter().map(|key| (tenant.id, SigningKey::new(key.key, key.salt))));
         }
-        let keys = Keys::from(keys);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, keys.clone()));
-        Ok(keys)
+        after = page.next;
+        if after.is_none() {
+            return Ok(Keys::from(keys));
+        }
     }
 }

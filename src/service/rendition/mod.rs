@@ -119,22 +119,34 @@ impl Services {
     /// # Errors
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
-    pub fn resolve_rendition(&self, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
-        let (at, now) = (self.metadata.read(), self.runtime.clock.monotonic());
+    pub async fn resolve_rendition(&self, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
         let open = |keys: Keys| RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)));
-        let (tenant, url) = match open(self.renditions.keys.recent(&at, now)?) {
+        let recent = match self.renditions.keys.recent(self.runtime.clock.monotonic()) {
+            Some(keys) => keys,
+            None => self.current_keys().await?,
+        };
+        let (tenant, url) = match open(recent) {
             // Signed by a key that is newer than what is remembered?
-            Err(UrlError::Signature) => open(self.renditions.keys.current(&at, now)?)?,
+            Err(UrlError::Signature) => open(self.current_keys().await?)?,
             opened => opened?,
         };
         if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
         let recipe = url.recipe.settle(fallback, self.renditions.quality, self.renditions.max_side)?;
-        if !at.tenant_owns(tenant, &url.hash)? {
+        let hash = url.hash;
+        if !self.look_up(move |at| Ok(at.tenant_owns(tenant, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(RenditionRequest(CacheKey { hash: url.hash, recipe }))
+        Ok(RenditionRequest(CacheKey { hash, recipe }))
+    }
+
+    /// All signing keys as they are now, remembered for the next requests.
+    async fn current_keys(&self) -> Result<Keys, ServiceError> {
+        let now = self.runtime.clock.monotonic();
+        let keys = self.read(|at| Ok(keys::read(at)?)).await?;
+        self.renditions.keys.remember(now, keys.clone());
+        Ok(keys)
     }
 
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render.
@@ -181,9 +193,10 @@ impl Services {
     ///
     /// # Errors
     /// `NotFound` for a blob that is not the caller's; `Invalid` for the sizes.
-    pub fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
+    pub async fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
         caller.require(Scope::Read)?;
-        if !self.metadata.read().owns(caller.owner, &hash)? {
+        let owner = caller.owner;
+        if !self.look_up(move |at| Ok(at.owns(owner, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
         let format = match options.format.as_deref() {
@@ -197,19 +210,19 @@ impl Services {
         let UrlOptions { width, height, quality, expires, .. } = *options;
         let recipe = RecipeRequest { width, height, enlarge: false, quality, format: Some(format) };
         recipe.settle(format, self.renditions.quality, self.renditions.max_side)?;
-        Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant)?))
+        Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant).await?))
     }
 
     /// What signs the rendition URLs that come with every photo of a caller's.
     ///
     /// # Errors
     /// Where the tenant has no signing key.
-    pub fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
-        Ok(PhotoUrlSigner(self.signer(caller.owner.tenant)?))
+    pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
+        Ok(PhotoUrlSigner(self.signer(caller.owner.tenant).await?))
     }
 
-    fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
-        let view = self.metadata.read().tenant(tenant)?.ok_or(ServiceError::NotFound("tenant"))?;
+    async fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
+        let view = self.look_up(move |at| Ok(at.tenant(tenant)?)).await?.ok_or(ServiceError::NotFound("tenant"))?;
         let key = view.signing_keys.into_iter().next().ok_or(ServiceError::NotFound("signing key"))?;
         Ok(SigningKey::new(key.key, key.salt))
     }

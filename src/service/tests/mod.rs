@@ -1,9 +1,9 @@
 //! The service over stores in memory, where every call of the backend can be seen and made to fail.
 
+mod lookups;
 mod reading;
 mod upload;
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -44,7 +44,11 @@ impl Site {
         let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
-        let pools = Pools { metadata: BlockingPool::new("metadata", 1), imaging: BlockingPool::new("imaging", 1) };
+        let pools = Pools {
+            lookup: BlockingPool::new("lookup", 1),
+            metadata: BlockingPool::new("metadata", 1),
+            imaging: BlockingPool::new("imaging", 1),
+        };
         let config = Config::for_testing("/nowhere");
         let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
         Self { store, calls, metadata, runtime, services }
@@ -70,7 +74,7 @@ impl Site {
             expected: ExpectedDigests::default(),
             size_bytes: Some(bytes.len() as u64),
         };
-        self.services.upload(request, stream::iter([Ok::<_, Infallible>(bytes.clone())])).await
+        self.services.upload(request, stream::iter([Ok(bytes.clone())])).await
     }
 
     /// The calls of the backend since the last look.

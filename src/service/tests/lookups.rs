@@ -1,0 +1,54 @@
+use std::pin::Pin;
+use std::sync::mpsc;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+
+use super::*;
+
+#[tokio::test]
+async fn rows_are_looked_up_off_the_async_threads() {
+    let site = Site::new(6);
+    let ann = site.user("ann").await;
+    let bytes = photo(1);
+    let sent = site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap().photo;
+    site.calls();
+
+    // No row can be had: the only thread of each pool waits, as for a disk.
+    let Pools { lookup, metadata, .. } = &site.services.pools;
+    let (releases, mut held): (Vec<_>, Vec<_>) = [lookup, metadata]
+        .map(|pool| {
+            let (release, held) = mpsc::channel::<()>();
+            (release, Box::pin(pool.run(move || held.recv().is_ok())))
+        })
+        .into_iter()
+        .unzip();
+    for pool in &mut held {
+        assert!(poll!(pool).is_pending());
+    }
+
+    let (services, caller) = (&site.services, &ann.0);
+    let (secret, options) = (Secret::from_random([7; 32]), UrlOptions { width: 50, ..UrlOptions::default() });
+    let path = format!("/i/unsigned/rs:fit:50:50/plain/{}@jpg", sent.hash);
+    let other = photo(2);
+    let mut asked: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+        Box::pin(async { drop(services.authenticate(&secret, None, None).await) }),
+        Box::pin(async { drop(services.photo(caller, sent.id).await.unwrap()) }),
+        Box::pin(async { drop(services.original(caller, sent.id).await.unwrap()) }),
+        Box::pin(async { drop(services.open_blob(sent.hash).await.unwrap()) }),
+        Box::pin(async { drop(services.album(caller, ann.1).await.unwrap()) }),
+        Box::pin(async { drop(services.photo_urls(caller).await) }),
+        Box::pin(async { drop(services.sign_rendition(caller, sent.hash, &options).await) }),
+        Box::pin(async { drop(services.resolve_rendition(&path, RenditionFormat::Jpeg).await) }),
+        Box::pin(async { drop(site.send(&ann, PhotoName::Fresh, &other).await.unwrap()) }),
+    ];
+    for call in &mut asked {
+        assert!(poll!(call).is_pending());
+    }
+    assert!(site.calls().is_empty(), "nothing was begun for who may not be there");
+    for release in releases {
+        release.send(()).unwrap();
+    }
+    join_all(held).await;
+    join_all(asked).await;
+}
