@@ -7,8 +7,8 @@ mod harness;
 use std::io::Write as _;
 use std::path::Path;
 
-use harness::{Server, wire};
-use serde_json::json;
+use harness::wait::until;
+use harness::{Server, wait, wire};
 
 fn photo() -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos");
@@ -39,15 +39,15 @@ fn a_stop_says_so_first_and_lets_an_upload_end() {
     let head = wire::head("POST", &format!("/v1/albums/{album}/photos?name=last.jpg"), &[auth, ("content-length", &length)]);
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&photo[..1_000]).unwrap();
-    while !server.metrics().contains("halidom_queue_running{queue=\"uploads\"} 1\n") {}
+    until("the upload runs", || server.metrics(), |page| page.contains("halidom_queue_running{queue=\"uploads\"} 1\n"));
 
     let (url, admin_url) = (server.url.clone(), server.admin_url.clone());
     server.terminate();
-    while ready(&admin_url).0 != 503 {}
+    until("not ready while it stops", || ready(&admin_url), |(status, _)| *status == 503);
     // The public listener is still open, and says the same, until the delay has passed.
     let (status, text) = ready(&url);
     assert!(status == 503 && text.contains("shutting down"), "{status} {text}");
-    while wire::is_open(&url) {}
+    until("the public listener closes", || wire::is_open(&url), |is_open| !is_open);
     let (status, text) = ready(&admin_url);
     assert!(status == 503 && text.contains("shutting down"), "also while it drains: {status} {text}");
     assert!(wire::get(&admin_url, "/metrics", &[]).text().contains("halidom_ready 0\n"));
@@ -72,13 +72,13 @@ fn a_store_that_is_gone_makes_it_unready_and_comes_back() {
     assert_eq!(ready(&server.url).0, 200);
     // As when another disk was mounted over it.
     std::fs::rename(data.join("blobs"), data.join("elsewhere")).unwrap();
-    while ready(&server.url).0 != 503 {}
+    until("not ready without its store", || ready(&server.url), |(status, _)| *status == 503);
     let answer = wire::get(&server.url, "/readyz", &[]);
     assert_eq!((answer.status, answer.code()), (503, "unavailable".to_owned()));
     assert!(answer.header("retry-after").is_some());
     assert_eq!(wire::get(&server.url, "/livez", &[]).status, 200, "restarting it would not help");
     std::fs::rename(data.join("elsewhere"), data.join("blobs")).unwrap();
-    while ready(&server.url).0 != 200 {}
+    until("ready again", || ready(&server.url), |(status, _)| *status == 200);
 }
 
 #[test]
@@ -102,12 +102,12 @@ fn a_second_site_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut command = harness::command();
-    let output = command.args(["serve", "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0", "--data"]).arg(&data).output().unwrap();
+    let output = wait::output(command.args(["serve", "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0", "--data"]).arg(&data));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("peer_listen"), "{said}");
     assert!(!data.exists());
     // Settings that are read, but cannot be, say where they come from.
-    let output = harness::command().env("HALIDOM_LIMITS__MAX_PAGE", "many").args(["serve", "--data"]).arg(&data).output().unwrap();
+    let output = wait::output(harness::command().env("HALIDOM_LIMITS__MAX_PAGE", "many").args(["serve", "--data"]).arg(&data));
     assert!(String::from_utf8_lossy(&output.stderr).contains("HALIDOM_LIMITS__MAX_PAGE"), "{output:?}");
-    assert_eq!(json!(data.exists()), json!(false));
+    assert!(output.status.code() == Some(1) && !data.exists(), "{output:?}");
 }
