@@ -6,6 +6,14 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 export RUST_BACKTRACE ?= 1
 
+# What scripts/setup installs for tests (promtool) and this user can use (loop devices): a test that does not find it fails. Elsewhere
+# tests say what they leave out. Where CI is set, nothing may be missing.
+ifneq ($(CI),)
+export HALIDOM_TEST_REQUIRES ?= promtool loop
+else ifneq ($(shell command -v apt-get),)
+export HALIDOM_TEST_REQUIRES ?= promtool $(shell [ "$$(id -u)" -eq 0 ] && [ -e /dev/loop-control ] && echo loop)
+endif
+
 # A collection of image files of every class, kept beside a checkout; tests that read it say so and pass without it.
 ifneq ($(wildcard ../shared/corpus/MANIFEST.tsv),)
 export HALIDOM_CORPUS ?= $(abspath ../shared/corpus)

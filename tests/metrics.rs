@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use harness::wait::until;
-use harness::{Server, wire};
+use harness::{Server, needs, wire};
 use serde_json::json;
 
 /// A page of metrics: samples with their labels, and families with their types.
@@ -268,15 +268,20 @@ fn a_request_under_way_is_seen() {
     none_runs();
 }
 
-#[allow(clippy::print_stderr)] // A test that is left out says so.
+#[test]
+fn what_is_required_is_listed_or_everything_in_ci() {
+    let required = |list, in_ci| needs::is_required("loop", list, in_ci);
+    assert!(required(Some("promtool,loop"), false) && required(Some("promtool loop"), false) && required(None, true));
+    assert!(!required(Some("promtool"), true) && !required(Some(""), true) && !required(None, false));
+}
+
 fn promtool(page: &str) {
     let spawned =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut promtool = match spawned {
         Ok(promtool) => promtool,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            eprintln!("left out: promtool is not installed (Debian package prometheus)");
-            return;
+            return needs::missing("promtool", "what promtool says of /metrics", "it is not installed (Debian package prometheus)");
         }
         Err(error) => panic!("promtool: {error}"),
     };
