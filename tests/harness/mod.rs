@@ -80,8 +80,12 @@ impl Server {
 
     /// Asks it to stop, as systemd would.
     pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process has an id");
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("our own child can be signalled");
+        rustix::process::kill_process(id, signal).expect("our own child can be signalled");
     }
 
     /// Waits until it has ended by itself.
