@@ -39,9 +39,11 @@ test-long: ## the tests that take machines and patience: power cuts in QEMU, lon
 	@scripts/setup build test test-long
 	HALIDOM_TEST_LONG=1 cargo test --locked
 
-lint: setup ## formatting and clippy, warnings denied
+lint: setup ## formatting and clippy, warnings denied; cargo deny where it is installed
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	else echo "left out: cargo deny check (cargo-deny is not installed); 'make test' looks at licences without it"; fi
 
 fmt: ## format the code
 	cargo fmt --all
