@@ -6,6 +6,12 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 export RUST_BACKTRACE ?= 1
 
+# What scripts/setup installs for tests (promtool) and this user can use (loop devices): a test that does not find it fails. Elsewhere
+# tests say what they leave out.
+ifneq ($(shell command -v apt-get),)
+export HALIDOM_TEST_REQUIRES ?= promtool $(shell [ "$$(id -u)" -eq 0 ] && losetup -f >/dev/null 2>&1 && echo loop)
+endif
+
 # A collection of image files of every class, kept beside a checkout; tests that read it say so and pass without it.
 ifneq ($(wildcard ../shared/corpus/MANIFEST.tsv),)
 export HALIDOM_CORPUS ?= $(abspath ../shared/corpus)
@@ -31,9 +37,11 @@ test-long: ## the tests that take machines and patience: power cuts in QEMU, lon
 	@scripts/setup build test test-long
 	HALIDOM_TEST_LONG=1 cargo test --locked
 
-lint: setup ## formatting and clippy, warnings denied
+lint: setup ## formatting and clippy, warnings denied; cargo deny where it is installed
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	else echo "left out: cargo deny check (cargo-deny is not installed); 'make test' looks at licences without it"; fi
 
 fmt: ## format the code
 	cargo fmt --all

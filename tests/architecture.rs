@@ -9,6 +9,8 @@ mod documents;
 mod habits;
 #[path = "architecture/layers.rs"]
 mod layers;
+#[path = "architecture/licences.rs"]
+mod licences;
 #[path = "architecture/one_file.rs"]
 mod one_file;
 #[path = "architecture/source.rs"]
@@ -98,12 +100,7 @@ fn the_document_names_the_one_files() {
 #[test]
 fn the_storage_layout_describes_every_column_and_field() {
     let tree = Tree::read(root(), &["src"]);
-    let columns = documents::columns(&tree);
-    if columns.is_empty() {
-        // Nothing is stored yet.
-        return;
-    }
-    let layout = document("storage-layout.md").expect("storage-layout.md stands at the root once src/metadata/column.rs does");
+    let layout = document("storage-layout.md").expect("storage-layout.md stands at the root");
     nothing_found("storage-layout.md has drifted from the code", &documents::missing_in_layout(&tree, &layout));
 }
 
@@ -117,8 +114,23 @@ fn the_root_module_only_declares_layers() {
 #[test]
 fn the_habits_of_the_house_are_kept() {
     let tree = Tree::read(root(), &["src", "tests", "benches"]);
+    for folder in ["src/", "tests/", "benches/"] {
+        assert!(tree.sources.iter().any(|source| source.path.starts_with(folder)), "no file under {folder}");
+    }
     let findings: Vec<Finding> = tree.sources.iter().flat_map(habits::broken).collect();
     nothing_found("a habit of the house is broken", &findings);
+}
+
+#[test]
+fn what_comes_in_is_under_a_licence_that_deny_toml_allows() {
+    let (packages, allowed) = (licences::packages(), licences::allowed());
+    assert!(packages.len() > 100, "only {} packages: cargo was asked for something else", packages.len());
+    let wrong: Vec<String> = packages
+        .iter()
+        .filter(|(_, licence)| licence.as_deref().and_then(|licence| licences::is_met(licence, &allowed)) != Some(true))
+        .map(|(name, licence)| format!("{name}: {}", licence.as_deref().unwrap_or("none")))
+        .collect();
+    assert!(wrong.is_empty(), "licences that deny.toml does not allow, or that cannot be read:\n{}", wrong.join("\n"));
 }
 
 #[test]

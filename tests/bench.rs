@@ -12,6 +12,7 @@ fn it_measures_uploads_downloads_and_thumbnails() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
     let admin = server.admin();
+    let mut server_cpu_seconds = 0.0;
     for what in ["upload", "download", "thumbnail"] {
         let arguments =
             ["bench", what, "--count", "24", "--objects", "6", "--concurrency", "4", "--size", "50KB", "--metrics", &server.admin_url];
@@ -21,12 +22,17 @@ fn it_measures_uploads_downloads_and_thumbnails() {
         assert!(number("/seconds") > 0.0 && number("/requests_per_second") > 0.0 && number("/bytes_per_second") > 0.0, "{report}");
         let percentiles = ["p50", "p90", "p99", "max"].map(|name| number(&format!("/latency_seconds/{name}")));
         assert!(percentiles[0] > 0.0 && percentiles.is_sorted(), "{report}");
-        assert!(number("/client_cpu_seconds") >= 0.0 && number("/server_cpu_seconds") >= 0.0, "{report}");
+        assert!(report["client_cpu_seconds"].is_number(), "{report}");
+        server_cpu_seconds += number("/server_cpu_seconds");
         match what {
             "thumbnail" => assert!(number("/bytes") > 0.0),
             _ => assert_eq!(number("/bytes"), 24.0 * number("/object_bytes")),
         }
     }
+    // Of each run alone: together no more than the server ever took.
+    let page = server.metrics();
+    let all = page.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total ")).unwrap().parse::<f64>().unwrap();
+    assert!(server_cpu_seconds > 0.0 && server_cpu_seconds <= all + 1e-6, "{server_cpu_seconds} of {all}");
     assert_eq!(admin.json(["album", "list"])["items"], Value::Array(Vec::new()), "its albums are in the trash");
     assert_eq!(admin.json(["check", "--read-data"])["problems"], 0);
 }

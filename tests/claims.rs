@@ -6,7 +6,7 @@ mod harness;
 
 use std::path::Path;
 
-use harness::{Server, command};
+use harness::{Server, command, wait};
 use serde_json::json;
 
 const MARKER: &str = "blobs-marker.json";
@@ -15,7 +15,7 @@ const MARKER: &str = "blobs-marker.json";
 fn refusal(data: &Path, blobs: &Path) -> String {
     let mut serve = command();
     serve.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data"]).arg(data);
-    let output = serve.arg("--blobs").arg(format!("file://{}", blobs.display())).output().unwrap();
+    let output = wait::output(serve.arg("--blobs").arg(format!("file://{}", blobs.display())));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
     said

@@ -6,7 +6,7 @@ mod harness;
 
 use std::net::TcpListener;
 
-use harness::command;
+use harness::{command, wait};
 
 #[test]
 fn wrong_usage_ends_with_2() {
@@ -21,7 +21,7 @@ fn wrong_usage_ends_with_2() {
         &["--profile", "none", "--profiles", "none.toml", "album", "list"],
         &["--profiles", "none.toml", "url", &"0".repeat(64)],
     ] {
-        let output = command().current_dir(folder.path()).args(arguments).output().unwrap();
+        let output = wait::output(command().current_dir(folder.path()).args(arguments));
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}: {output:?}");
     }
@@ -38,7 +38,7 @@ fn a_failure_ends_with_1_and_says_what_to_do() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
     });
     let folder = tempfile::tempdir().unwrap();
-    let output = command().current_dir(folder.path()).args(["--server", &url, "album", "list"]).output().unwrap();
+    let output = wait::output(command().current_dir(folder.path()).args(["--server", &url, "album", "list"]));
     answering.unwrap().join().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -51,7 +51,7 @@ fn completions_and_manual_need_no_server() {
     for arguments in
         [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"], &["--help"], &["--version"]]
     {
-        let output = command().args(arguments).output().unwrap();
+        let output = wait::output(command().args(arguments));
         assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
         assert!(!output.stdout.is_empty(), "{arguments:?}");
         assert!(!output.stdout.contains(&0x1b), "no colours where nobody sees them");

@@ -1,8 +1,10 @@
 //! A full disk, a real one: uploads get 507 and leave nothing, reads go on, and once there is room again so do uploads, without a restart.
 //!
-//! Needs root, for a small file system on a loop device; without it the test says that it was skipped.
+//! Needs root, for a small file system on a loop device; without it the test says that it was skipped, or fails where that may not be.
 
 mod durability;
+#[path = "harness/needs.rs"]
+mod needs;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -29,7 +31,7 @@ async fn a_full_disk_is_refused_clearly_and_survived() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = match Disk::mount(dir.path()) {
         Ok(disk) => disk,
-        Err(why) => return say(&format!("SKIPPED: a full disk: {why}")),
+        Err(why) => return needs::missing("loop", "a server on a full disk", &why),
     };
     let seed = settings::seed("HALIDOM_DISK_FULL_SEED");
     let (data, log) = (disk.mounted.join("data"), dir.path().join("serve.log"));

@@ -2,12 +2,15 @@
 //! orientation and date, and renditions the right way up.
 //!
 //! The corpus is no part of the project. It is looked for where `HALIDOM_CORPUS` says, else at `../shared/corpus` beside the sources;
-//! where there is none, the test says so and passes.
+//! where there is none, the tests say so and pass.
 //!
 //! Every file is made two pictures of, the smaller in formats that take turns; with `HALIDOM_TEST_LONG` set, one in every size and format.
 
-// A test may look where its files are, say that it found none, and stop at what it did not expect.
+// A test may look where its files are, say what it saw, and stop at what it did not expect.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "harness/needs.rs"]
+mod needs;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,10 +38,17 @@ impl File {
     }
 }
 
-fn corpus() -> Option<PathBuf> {
+/// The corpus; says what is left out without one. One that is named has to be there.
+fn corpus(what: &str) -> Option<PathBuf> {
     let named = std::env::var_os("HALIDOM_CORPUS").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let is_named = named.is_some();
     let directory = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"));
-    directory.join("MANIFEST.tsv").is_file().then_some(directory)
+    let is_there = directory.join("MANIFEST.tsv").is_file();
+    assert!(is_there || !is_named, "HALIDOM_CORPUS: there is no MANIFEST.tsv in {}", directory.display());
+    if !is_there {
+        needs::skipped(what, "there is no corpus (HALIDOM_CORPUS)");
+    }
+    is_there.then_some(directory)
 }
 
 fn files(directory: &Path) -> Vec<File> {
@@ -172,11 +182,9 @@ fn judged(file: &File, limits: &Limits) -> Vec<String> {
 
 #[test]
 fn every_file_gets_its_verdict() {
-    let Some(directory) = corpus() else {
-        println!("no corpus here: skipped");
-        return;
-    };
+    let Some(directory) = corpus("real and hostile image files") else { return };
     let (files, limits) = (files(&directory), Limits::default());
+    assert!(files.len() > 100, "only {} files: is this the corpus?", files.len());
     let next = AtomicUsize::new(0);
     let work = || {
         let mut wrong = vec![];
@@ -234,10 +242,7 @@ const SAME_PICTURE: [(&str, &[&str]); 3] = [
 
 #[test]
 fn the_same_picture_looks_the_same() {
-    let Some(directory) = corpus() else {
-        println!("no corpus here: skipped");
-        return;
-    };
+    let Some(directory) = corpus("pictures that are the same") else { return };
     let picture = |name: &str| {
         let bytes = std::fs::read(directory.join(name)).unwrap();
         let rendered = render(&bytes, &Recipe::fit(96, 96, OutputFormat::Png), &Limits::default()).unwrap();
@@ -259,10 +264,7 @@ fn the_same_picture_looks_the_same() {
 
 #[test]
 fn a_profile_that_swaps_colours_is_honoured() {
-    let Some(directory) = corpus() else {
-        println!("no corpus here: skipped");
-        return;
-    };
+    let Some(directory) = corpus("a profile that swaps colours") else { return };
     let mean = |name: &str| {
         let bytes = std::fs::read(directory.join(name)).unwrap();
         let rendered = render(&bytes, &Recipe::fit(32, 32, OutputFormat::Png), &Limits::default()).unwrap();

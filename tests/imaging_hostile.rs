@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use halidom::imaging::{Extent, Format, ImagingError, Limits, OutputFormat, Recipe, inspect, placeholder, render};
-use imaging_samples::{Seeded, corners, encoded, jpeg_of, jpeg_with_segment, one_of_each, png_chunk, png_with_chunk};
+use imaging_samples::{Seeded, corners, encoded, exif_block, jpeg_of, jpeg_with_segment, one_of_each, png_chunk, png_with_chunk};
 use turbojpeg::Subsamp;
 
 const SEED: u64 = 0x4841_4C49_444F_4D02;
@@ -227,13 +227,18 @@ fn metadata_bombs_are_left_out() {
     let png = png_with_chunk(&encoded(&corners(8, 8), Format::Png), b"iCCP", &packer.finish().unwrap());
     assert!(inspect(&png, &Limits::default()).is_ok());
 
-    let mut packer = flate2::write::ZlibEncoder::new(b"Raw profile type exif\0\0".to_vec(), flate2::Compression::best());
-    packer.write_all(b"\nexif\n 33554432\n").unwrap();
-    for _ in 0..64 {
-        packer.write_all(&vec![b'0'; 1 << 20]).unwrap();
+    // EXIF that says orientation 6, with so many MiB of zeros after it: read where it is small, left out where it is not.
+    for (padding_mib, orientation) in [(0, 6), (32, 1)] {
+        let block = [b"Exif\0\0".as_slice(), &exif_block(6)].concat();
+        let digits: String = block.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut packer = flate2::write::ZlibEncoder::new(b"Raw profile type exif\0\0".to_vec(), flate2::Compression::best());
+        write!(packer, "\nexif\n{:8}\n{digits}", block.len() + (padding_mib << 20)).unwrap();
+        for _ in 0..2 * padding_mib {
+            packer.write_all(&vec![b'0'; 1 << 20]).unwrap();
+        }
+        let png = png_with_chunk(&encoded(&corners(8, 8), Format::Png), b"zTXt", &packer.finish().unwrap());
+        assert_eq!(inspect(&png, &Limits::default()).unwrap().orientation, orientation, "{padding_mib} MiB");
     }
-    let png = png_with_chunk(&encoded(&corners(8, 8), Format::Png), b"zTXt", &packer.finish().unwrap());
-    assert_eq!(inspect(&png, &Limits::default()).unwrap().orientation, 1);
 }
 
 #[test]

@@ -8,11 +8,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use harness::wait::until;
 use harness::{Server, wire};
 use serde_json::Value;
-
-/// How often the log is looked at for a line.
-const LOOKS: usize = 10_000;
 
 struct Log(std::path::PathBuf);
 
@@ -26,17 +24,12 @@ impl Log {
     }
 
     /// The one line that says how the request ended, once it is there. It is written when the answer has gone out, so it may lag a
-    /// little; where it does not come, the test fails with what the log holds.
+    /// little.
     fn end_of(&self, id: &str) -> Value {
-        for _ in 0..LOOKS {
-            let ends: Vec<_> = self.of(id).into_iter().filter(|line| line.get("elapsed_us").is_some()).collect();
-            if let [end] = &ends[..] {
-                return end.clone();
-            }
-            assert!(ends.is_empty(), "{ends:?}");
-            std::thread::yield_now();
-        }
-        panic!("the log does not say how {id} ended:\n{}", std::fs::read_to_string(&self.0).unwrap());
+        let ends = || self.of(id).into_iter().filter(|line| line.get("elapsed_us").is_some()).collect();
+        let mut ends: Vec<Value> = until(&format!("the log says how {id} ended"), ends, |ends: &Vec<Value>| !ends.is_empty());
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        ends.remove(0)
     }
 }
 

@@ -10,7 +10,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::{Server, wire};
+use harness::wait::until;
+use harness::{Server, needs, wire};
 use serde_json::json;
 
 /// A page of metrics: samples with their labels, and families with their types.
@@ -248,32 +249,39 @@ fn a_request_under_way_is_seen() {
     let headers = [("authorization", site.auth.as_str()), ("content-length", &length)];
     stream.write_all(wire::head("POST", &format!("/v1/albums/{album}/photos?name=a.jpg"), &headers).as_bytes()).unwrap();
     stream.write_all(&photo[..100]).unwrap();
-    let uploading = |page: &Page| {
-        let route = ["route=\"/v1/albums/{album}/photos\"", "method=\"POST\""];
+    let uploading = || {
+        let (page, route) = (Page::of(&site.server), ["route=\"/v1/albums/{album}/photos\"", "method=\"POST\""]);
         (page.sum("halidom_http_requests_running", &route), page.sum("halidom_queue_running", &["queue=\"uploads\""]))
     };
-    while uploading(&Page::of(&site.server)) != (1.0, 1.0) {}
+    let one_runs = || until("one upload runs", uploading, |running| *running == (1.0, 1.0));
+    let none_runs = || until("no upload runs", uploading, |running| *running == (0.0, 0.0));
+    one_runs();
     stream.write_all(&photo[100..]).unwrap();
     assert_eq!(wire::answer(stream).status, 201);
-    while uploading(&Page::of(&site.server)) != (0.0, 0.0) {}
+    none_runs();
 
     // A client that goes away leaves nothing running.
     let mut stream = wire::connect(&site.server.url);
     stream.write_all(wire::head("POST", &format!("/v1/albums/{album}/photos?name=b.jpg"), &headers).as_bytes()).unwrap();
-    while uploading(&Page::of(&site.server)) != (1.0, 1.0) {}
+    one_runs();
     drop(stream);
-    while uploading(&Page::of(&site.server)) != (0.0, 0.0) {}
+    none_runs();
 }
 
-#[allow(clippy::print_stderr)] // A test that is left out says so.
+#[test]
+fn what_is_required_is_listed_or_everything_in_ci() {
+    let required = |list, in_ci| needs::is_required("loop", list, in_ci);
+    assert!(required(Some("promtool,loop"), false) && required(Some("promtool loop"), false) && required(None, true));
+    assert!(!required(Some("promtool"), true) && !required(Some(""), true) && !required(None, false));
+}
+
 fn promtool(page: &str) {
     let spawned =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut promtool = match spawned {
         Ok(promtool) => promtool,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            eprintln!("left out: promtool is not installed (Debian package prometheus)");
-            return;
+            return needs::missing("promtool", "what promtool says of /metrics", "it is not installed (Debian package prometheus)");
         }
         Err(error) => panic!("promtool: {error}"),
     };

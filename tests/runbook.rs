@@ -6,7 +6,7 @@ mod harness;
 
 use std::path::{Path, PathBuf};
 
-use harness::Server;
+use harness::{Server, wait};
 
 /// The one stored copy of a blob.
 fn copy_of(folder: &Path, hash: &str) -> Option<PathBuf> {
@@ -101,7 +101,7 @@ fn a_mount_that_is_missing_is_no_empty_store() {
             std::fs::create_dir(data.join("blobs")).unwrap();
         }
         let mut command = harness::command();
-        let output = command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data"]).arg(&data).output().unwrap();
+        let output = wait::output(command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data"]).arg(&data));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
     }
     std::fs::remove_dir(data.join("blobs")).unwrap();

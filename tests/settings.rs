@@ -6,6 +6,7 @@ mod harness;
 
 use std::io::{Read as _, Write as _};
 
+use harness::wait::until;
 use harness::{Server, wire};
 use serde_json::{Value, json};
 
@@ -128,7 +129,7 @@ fn a_body_that_stands_still_is_given_up() {
     stream.write_all(&[0xff, 0xd8, 0xff, 0xe0]).unwrap();
     let answer = wire::answer(stream);
     assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"), "{answer:?}");
-    while !site.server.metrics().contains("halidom_queue_running{queue=\"uploads\"} 0\n") {}
+    until("the upload is over", || site.server.metrics(), |page| page.contains("halidom_queue_running{queue=\"uploads\"} 0\n"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl LogConfig {
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {
-        // `EnvFilter` takes any word for a target's name, so that a misspelt level would silence the log: name levels here.
+        // `Targets` takes any word for a target's name, so that a misspelt level would silence the log: name levels here.
         let known = |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
         let directive = |text: &str| match text.rsplit_once('=') {
             Some((target, level)) => !target.trim().is_empty() && known(level.trim()),

@@ -1,6 +1,7 @@
 //! What a file may cost.
 
 use super::error::{Extent, ImagingError};
+use crate::config::LimitsConfig;
 
 /// Bounds on everything that a hostile file could make large. Checked on what the headers say, before memory or time is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,18 +27,26 @@ pub struct Limits {
     pub inspect_decodes_pixels: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl From<&LimitsConfig> for Limits {
+    /// What the settings say; the rest is not for setting.
+    fn from(config: &LimitsConfig) -> Self {
         Self {
-            max_pixels: 100_000_000,
-            max_side: 65_500,
-            max_scans: 500,
+            max_pixels: config.max_pixels,
+            max_side: config.max_side,
+            max_scans: config.max_scans,
             max_scan_blocks: 13_000_000,
-            max_decoded_bytes: 768 << 20,
-            max_metadata_bytes: 4 << 20,
-            max_frames: 20_000,
+            max_decoded_bytes: config.max_decoded_bytes.as_u64(),
+            max_metadata_bytes: config.max_embedded_bytes.as_usize(),
+            max_frames: config.max_frames,
             inspect_decodes_pixels: 4_000_000,
         }
+    }
+}
+
+impl Default for Limits {
+    /// Those of the default settings.
+    fn default() -> Self {
+        Self::from(&LimitsConfig::default())
     }
 }
 

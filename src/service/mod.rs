@@ -107,7 +107,7 @@ impl Services {
         let limits = &config.limits;
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
         let limits = Limits {
-            imaging: imaging_limits(limits),
+            imaging: limits.into(),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             shares: shares::Shares::new(limits.uploads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
@@ -149,18 +149,6 @@ impl Services {
     ) -> Result<T, ServiceError> {
         let metadata = self.metadata.clone();
         self.pools.lookup.run(move || look(&metadata.read())).await?
-    }
-}
-
-fn imaging_limits(limits: &LimitsConfig) -> imaging::Limits {
-    imaging::Limits {
-        max_pixels: limits.max_pixels,
-        max_side: limits.max_side,
-        max_scans: limits.max_scans,
-        max_frames: limits.max_frames,
-        max_metadata_bytes: limits.max_embedded_bytes.as_usize(),
-        max_decoded_bytes: limits.max_decoded_bytes.as_u64(),
-        ..imaging::Limits::default()
     }
 }
 

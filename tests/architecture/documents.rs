@@ -26,9 +26,9 @@ pub fn import_table(text: &str) -> Result<BTreeMap<String, BTreeSet<String>>, St
 }
 
 /// The names of the column families, as `src/metadata/column.rs` spells them: text constants, and text behind a type's name in a table
-/// such as `Rows "rows" (replicated): …`. None while that file does not stand.
+/// such as `Rows "rows" (replicated): …`.
 pub fn columns(tree: &Tree) -> BTreeSet<String> {
-    let Some(source) = tree.get("src/metadata/column.rs") else { return BTreeSet::new() };
+    let source = tree.require("src/metadata/column.rs");
     let constants = source.places_of(&["const", "_", ":", "&", "str", "=", "_"]).map(|at| at + 6);
     let rows = source.places_of(&["_", "_", "("]).filter(|at| source.tokens[*at].is_word()).map(|at| at + 1);
     let tokens = constants.chain(rows).map(|at| &source.tokens[at]).filter(|token| !token.is_test);
@@ -45,10 +45,9 @@ pub fn columns(tree: &Tree) -> BTreeSet<String> {
 pub fn missing_in_layout(tree: &Tree, layout: &str) -> Vec<Finding> {
     let words = code_words(layout);
     let mut found = Vec::new();
-    if let Some(source) = tree.get("src/metadata/column.rs") {
-        let missing = columns(tree).into_iter().filter(|name| !words.contains(name));
-        found.extend(missing.map(|name| source.finding(1, format!("the column `{name}` is not described"))));
-    }
+    let missing = columns(tree).into_iter().filter(|name| !words.contains(name));
+    let source = tree.require("src/metadata/column.rs");
+    found.extend(missing.map(|name| source.finding(1, format!("the column `{name}` is not described"))));
     for source in tree.sources.iter().filter(|source| source.layer() == "model") {
         let stem = source.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap_or_default();
         let section = section_about(layout, stem);

@@ -96,12 +96,8 @@ impl Tree {
         Self { sources }
     }
 
-    pub fn get(&self, path: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| source.path == path)
-    }
-
     pub fn require(&self, path: &str) -> &Source {
-        self.get(path).unwrap_or_else(|| panic!("{path} does not stand"))
+        self.sources.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} does not stand"))
     }
 }
 

@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod needs;
+pub mod wait;
 pub mod wire;
 
 use std::io::{BufRead, BufReader};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use wait::Watch;
 
 /// The binary under test.
 pub const HALIDOM: &str = env!("CARGO_BIN_EXE_halidom");
@@ -48,6 +51,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the server starts");
+        let watch = Watch::over(&child);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (url, admin_url) = loop {
             let Some(Ok(line)) = lines.next() else {
@@ -58,6 +62,7 @@ impl Server {
                 break addresses;
             }
         };
+        assert!(!watch.had_to_kill(), "the server took too long to listen");
         // Whatever else it prints must not fill the pipe and hold it up.
         std::thread::Builder::new().name("server's output".into()).spawn(move || lines.for_each(drop)).unwrap();
         Self { child, data: data.to_owned(), url, admin_url }
@@ -75,13 +80,20 @@ impl Server {
 
     /// Asks it to stop, as systemd would.
     pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process has an id");
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("our own child can be signalled");
+        rustix::process::kill_process(id, signal).expect("our own child can be signalled");
     }
 
     /// Waits until it has ended by itself.
     pub fn ended(mut self) -> std::process::ExitStatus {
-        self.child.wait().expect("our own child can be waited for")
+        let watch = Watch::over(&self.child);
+        let status = self.child.wait().expect("our own child can be waited for");
+        assert!(!watch.had_to_kill(), "the server does not end");
+        status
     }
 
     /// The text of `/metrics`.
@@ -150,7 +162,7 @@ pub struct Said {
 impl Cli {
     /// Runs a command.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
-        let output = command().env("HALIDOM_SERVER", &self.url).env("HALIDOM_TOKEN", &self.token).args(arguments).output().unwrap();
+        let output = wait::output(command().env("HALIDOM_SERVER", &self.url).env("HALIDOM_TOKEN", &self.token).args(arguments));
         Said {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -2,10 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-/// A test that waits for longer than this waits for something that does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::wait::PATIENCE;
 
 /// An answer, as it came.
 #[derive(Debug)]

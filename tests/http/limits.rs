@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use halidom::config::ByteSize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -210,10 +209,14 @@ async fn a_client_that_leaves_during_an_upload_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_stops_in_good_order_and_says_so_before() {
-    let site = Site::start_with(|config| config.limits.max_upload_bytes = ByteSize::kib(64)).await;
+    let site = Site::start().await;
     assert_eq!(site.nobody().get("/readyz").await.bytes(200), b"ready\n");
     assert_eq!(site.metric("halidom_ready").await, 1.0);
     let album = site.admin.album("Album").await;
+    site.begin_stop();
+    site.nobody().get("/readyz").await.refused(503, "busy");
+    assert_eq!(site.metric("halidom_ready").await, 0.0);
+    // It still takes what comes, until it is closed.
     let photo = site.admin.uploaded(&album, "one.jpg", &small(1)).await;
     let site = site.restart().await;
     assert_eq!(site.admin.get(&photo.urls.original).await.bytes(200), small(1));

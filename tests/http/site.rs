@@ -77,6 +77,11 @@ impl Site {
         Self { running, config, folder, clock, base, http, admin }
     }
 
+    /// From here on the site says that it is not ready; it serves on.
+    pub fn begin_stop(&self) {
+        self.running.begin_stop();
+    }
+
     /// Stops the site in good order and opens it again.
     pub async fn restart(self) -> Self {
         let Self { running, config, folder, clock, .. } = self;
