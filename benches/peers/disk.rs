@@ -21,7 +21,6 @@ pub(crate) fn publish(file: &File, staged: &Path, named: &Path) -> std::io::Resu
 
 /// Writes the load's objects with as many threads as it has connections.
 pub(crate) fn write(dir: &Path, load: Load, seed: u64) -> anyhow::Result<Work> {
-    std::fs::create_dir_all(dir)?;
     let photos = load::photos(load, seed)?;
     let next = AtomicU64::new(0);
     crate::settle();
@@ -48,6 +47,5 @@ pub(crate) fn write(dir: &Path, load: Load, seed: u64) -> anyhow::Result<Work> {
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a writer panicked"))))
     })?;
     let elapsed = begun.elapsed();
-    std::fs::remove_dir_all(dir)?;
     Ok(Work { requests: load.count, bytes: load.count * photos.size_bytes(), elapsed, cpu: None })
 }

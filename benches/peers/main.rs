@@ -16,6 +16,7 @@ mod process;
 mod report;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
@@ -30,7 +31,7 @@ struct Options {
     /// Serve as the minimal program: what the benchmark starts itself with
     #[arg(long, hide = true, value_name = "ADDR")]
     floor: Option<std::net::SocketAddr>,
-    /// A directory on the disk to measure; everything lies below it and is removed in the end
+    /// A directory on the disk to measure, with 25 GB of room; everything lies below it and is removed in the end
     #[arg(long, value_name = "DIR", default_value = "target/bench-peers")]
     dir: PathBuf,
     /// SeaweedFS's program
@@ -91,7 +92,7 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
     for (_, size_bytes, count) in uploads.into_iter().filter(|(what, ..)| wanted(*what)) {
         let load = Load { size_bytes, count, connections: 32 };
         for round in 0..options.rounds {
-            let direct = disk::write(&dir.join("direct"), load, round as u64)?;
+            let direct = disk::write(&fresh(dir, "direct")?, load, round as u64)?;
             report.note(&load.title("upload"), "the disk alone, without HTTP", "file and directory", direct);
             for kind in Kind::uploading(options) {
                 let (name, syncs, work) = runtime.block_on(async {
@@ -108,10 +109,13 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
         let load = Load { size_bytes: 3_000_000, count: scale(2_048), connections: 8 };
         for round in 0..options.rounds {
             for kind in Kind::downloading(options) {
+                let dir = fresh(dir, "download")?;
                 let (name, works) = runtime.block_on(async {
-                    let peer = kind.start(dir).await?;
+                    let peer = kind.start(&dir).await?;
                     anyhow::Ok((peer.name(), load::download(&*peer, load, round as u64).await?))
                 })?;
+                // No file is made while downloads are measured.
+                std::fs::remove_dir_all(&dir)?;
                 for (pass, work) in works {
                     eprintln!("round {round}, {}: {name}, {pass}: {work}", load.title("download"));
                     report.note(&load.title("download"), &format!("{name}, {pass}"), "", work);
@@ -125,12 +129,11 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
 /// How long a server may take to answer for the first time.
 const READY_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A directory for one peer, empty.
+/// A directory for one peer's turn, new. Nothing is removed before the end: for minutes ext4 passes over every inode that was freed of
+/// late, one by one, whenever a file is made, and whoever came next would be measured doing that.
 fn fresh(dir: &std::path::Path, name: &str) -> anyhow::Result<PathBuf> {
-    let own = dir.join(name);
-    if own.exists() {
-        std::fs::remove_dir_all(&own)?;
-    }
+    static TURNS: AtomicUsize = AtomicUsize::new(0);
+    let own = dir.join(format!("{name}-{}", TURNS.fetch_add(1, Ordering::Relaxed)));
     std::fs::create_dir_all(&own)?;
     Ok(own)
 }
