@@ -47,7 +47,12 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
     if !runtime::use_small_pages() {
         tracing::warn!("the system may back memory by huge pages: the server takes up to twice as much of it");
     }
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let threads = builder
+        .enable_all()
+        .max_blocking_threads(server::blocking_threads(&settings))
+        .build()
+        .context("the system has no threads to give")?;
     threads.block_on(server::run(settings))?;
     Ok(Outcome::Done)
 }
