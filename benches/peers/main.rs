@@ -31,6 +31,9 @@ struct Options {
     /// Serve as the minimal program: what the benchmark starts itself with
     #[arg(long, hide = true, value_name = "ADDR")]
     floor: Option<std::net::SocketAddr>,
+    /// As the minimal program: also take the digests that Halidom takes
+    #[arg(long, hide = true)]
+    digests: bool,
     /// A directory on the disk to measure, with 25 GB of room; everything lies below it and is removed in the end
     #[arg(long, value_name = "DIR", default_value = "target/bench-peers")]
     dir: PathBuf,
@@ -68,7 +71,7 @@ enum What {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if let Some(address) = options.floor {
-        return floor::serve(address, &options.dir);
+        return floor::serve(address, &options.dir, options.digests);
     }
     let dir = std::path::absolute(&options.dir)?;
     // Only ever what an earlier run left.
@@ -143,7 +146,13 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Everything written so far by whoever was measured before goes to the disk now, not on the next one's time.
-fn settle() {
+/// Everything written so far by whoever was measured before goes to the disk now, not on the next one's time. And memory that the next
+/// one's `bytes` will lie in is touched: a host takes unused memory away from a virtual machine, and getting it back costs the first who
+/// writes there several times what writing costs.
+fn settle(bytes: u64) {
+    const PAGE_BYTES: usize = 4096;
     rustix::fs::sync();
+    let mut memory = vec![0_u8; usize::try_from(bytes + bytes / 2).unwrap_or(usize::MAX)];
+    memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
+    std::hint::black_box(memory);
 }

@@ -12,7 +12,7 @@ use crate::peer::Peer;
 
 /// A peer that can be started.
 pub(crate) enum Kind {
-    Floor,
+    Floor { digests: bool },
     Halidom,
     SeaweedFs { program: PathBuf, fsync: bool },
     Nginx { program: PathBuf },
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Those that take uploads.
     pub(crate) fn uploading(options: &Options) -> Vec<Self> {
-        let mut all = vec![Self::Floor, Self::Halidom];
+        let mut all = vec![Self::Floor { digests: false }, Self::Floor { digests: true }, Self::Halidom];
         all.extend(options.weed.iter().flat_map(|weed| [true, false].map(|fsync| Self::SeaweedFs { program: weed.clone(), fsync })));
         all.extend(options.nginx.clone().map(|program| Self::Nginx { program }));
         all
@@ -37,7 +37,7 @@ impl Kind {
     /// Starts it with its data below `dir`; answers when it is ready.
     pub(crate) async fn start(&self, dir: &Path) -> anyhow::Result<Box<dyn Peer>> {
         Ok(match self {
-            Self::Floor => Box::new(floor::Floor::start(dir).await?),
+            Self::Floor { digests } => Box::new(floor::Floor::start(dir, *digests).await?),
             Self::Halidom => Box::new(halidom::Halidom::start(dir).await?),
             Self::SeaweedFs { program, fsync } => Box::new(seaweed::SeaweedFs::start(dir, program, *fsync).await?),
             Self::Nginx { program } => Box::new(nginx::Nginx::start(dir, program).await?),

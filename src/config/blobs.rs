@@ -25,7 +25,7 @@ pub struct BlobsConfig {
 impl Default for BlobsConfig {
     fn default() -> Self {
         Self {
-            io_threads: 32,
+            io_threads: 16,
             verify_remember: Duration::from_secs(10 * 60),
             verify_remember_copies: 100_000,
             pin_term: Duration::from_secs(24 * 60 * 60),

@@ -34,7 +34,7 @@ impl Default for MetadataConfig {
             max_open_files: 1_024,
             group_limit: 512,
             queue_limit: 4_096,
-            read_threads: 16,
+            read_threads: 8,
         }
     }
 }

@@ -12,24 +12,28 @@ use crate::{free_port, fresh};
 pub(crate) struct Floor {
     server: Server,
     base: String,
+    digests: bool,
 }
 
 impl Floor {
-    pub(crate) async fn start(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(dir: &Path, digests: bool) -> anyhow::Result<Self> {
         let (own, port) = (fresh(dir, "floor")?, free_port()?);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--floor").arg(format!("127.0.0.1:{port}")).arg("--dir").arg(own.join("data"));
+        if digests {
+            command.arg("--digests");
+        }
         let mut server = Server::start(&mut command, &own.join("log"))?;
         let base = format!("http://127.0.0.1:{port}");
         server.wait(&base, |_| true).await?;
-        Ok(Self { server, base })
+        Ok(Self { server, base, digests })
     }
 }
 
 #[async_trait]
 impl Peer for Floor {
     fn name(&self) -> &'static str {
-        "floor"
+        if self.digests { "floor, with the three digests" } else { "floor" }
     }
 
     fn syncs(&self) -> &'static str {

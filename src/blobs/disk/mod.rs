@@ -53,7 +53,7 @@ pub struct DiskSettings {
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 1024 * 1024 }
+        Self { create: true, gather_bytes: 256 * 1024 }
     }
 }
 
