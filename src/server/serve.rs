@@ -132,7 +132,7 @@ impl Server {
             // Hyper's counts from the end of the last request: `connection` has the patience instead.
             .header_read_timeout(None)
             // The head's own limit is kept by `http`. Also the read buffer of bodies, so not smaller than a useful piece.
-            .max_buf_size(self.limits.max_header_bytes.max(256 << 10));
+            .max_buf_size(self.limits.max_header_bytes.max(128 << 10));
         builder
             .http2()
             .timer(TokioTimer::new())

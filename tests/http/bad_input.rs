@@ -157,8 +157,9 @@ async fn raw(site: &Site, bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_http_harms_nobody() {
     let site = Site::start().await;
-    let long = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(200_000));
-    let many = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-Many: x\r\n".repeat(2_000));
+    // Whether or not the server closes after its answer, which ends when the connection does.
+    let long = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Long: {}\r\n\r\n", "x".repeat(200_000));
+    let many = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", "X-Many: x\r\n".repeat(2_000));
     for (bytes, status) in [
         (b"hello\r\n\r\n".as_slice(), "400"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400"),
