@@ -23,7 +23,7 @@ pub(crate) fn publish(file: &File, staged: &Path, named: &Path) -> std::io::Resu
 pub(crate) fn write(dir: &Path, load: Load, seed: u64) -> anyhow::Result<Work> {
     let photos = load::photos(load, seed)?;
     let next = AtomicU64::new(0);
-    crate::settle(load.count * load.size_bytes);
+    crate::settle();
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..load.connections)

@@ -61,7 +61,7 @@ pub(crate) async fn download(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::
     let client = client()?;
     let requests = answers.iter().enumerate().map(|(index, answer)| peer.download(&client, index as u64, answer));
     let requests: Vec<_> = requests.collect::<anyhow::Result<_>>()?;
-    crate::settle(OBJECTS * load.size_bytes);
+    crate::settle();
     let first = fetch(peer, &client, &requests, Load { count: OBJECTS, ..load }).await?;
     let again = fetch(peer, &client, &requests, load).await?;
     Ok(vec![("first read", first), ("read again", again)])
@@ -69,7 +69,7 @@ pub(crate) async fn download(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::
 
 async fn send(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<(Work, Vec<Bytes>)> {
     let (photos, client, next) = (Arc::new(photos(load, seed)?), client()?, AtomicU64::new(0));
-    crate::settle(load.count * load.size_bytes);
+    crate::settle();
     let (cpu, begun) = (peer.cpu()?, Instant::now());
     let worker = || async {
         let mut answers = Vec::new();

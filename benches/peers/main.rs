@@ -146,13 +146,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Everything written so far by whoever was measured before goes to the disk now, not on the next one's time. And memory that the next
-/// one's `bytes` will lie in is touched: a host takes unused memory away from a virtual machine, and getting it back costs the first who
-/// writes there several times what writing costs.
-fn settle(bytes: u64) {
-    const PAGE_BYTES: usize = 4096;
+/// Everything written so far by whoever was measured before goes to the disk now, not on the next one's time.
+fn settle() {
     rustix::fs::sync();
-    let mut memory = vec![0_u8; usize::try_from(bytes + bytes / 2).unwrap_or(usize::MAX)];
-    memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
-    std::hint::black_box(memory);
 }

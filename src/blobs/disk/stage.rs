@@ -226,12 +226,17 @@ mod tests {
     use crate::blobs::{DiskSettings, DiskStore};
     use crate::runtime::Runtime;
 
-    #[tokio::test]
-    async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
+    /// A copy to be received in gathers of 100,000 bytes, and the directory that it lies in.
+    async fn receiving() -> (tempfile::TempDir, DiskStaged) {
         let directory = tempfile::tempdir().unwrap();
         let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
         let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
-        let mut staged = DiskStaged::new(store.shared.clone(), pool);
+        (directory, DiskStaged::new(store.shared.clone(), pool))
+    }
+
+    #[tokio::test]
+    async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
+        let (_directory, mut staged) = receiving().await;
         for _ in 0..3000 {
             staged.write(Bytes::from_static(&[7; 333])).await.unwrap();
             assert!(staged.gathered.capacity() <= 100_000, "{}", staged.gathered.capacity());
@@ -241,10 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_in_one_hop_is_not_read_back_and_stays_right_when_more_comes() {
-        let directory = tempfile::tempdir().unwrap();
-        let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
-        let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
-        let mut staged = DiskStaged::new(store.shared.clone(), pool);
+        let (_directory, mut staged) = receiving().await;
         let mut all = vec![];
         // Below the gathering buffer, up to it, past it, and nothing more.
         for (value, length) in [(1, 40_000), (2, 30_000), (3, 99_999), (4, 0)] {
