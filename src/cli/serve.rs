@@ -7,6 +7,9 @@ use super::exit::Outcome;
 use crate::config::{self, Config, LoadOptions};
 use crate::{runtime, server};
 
+/// The pools have threads of their own: these are for the system's resolver and for closing the pools.
+const RUNTIME_BLOCKING_THREADS: usize = 4;
+
 /// Run the server
 ///
 /// Settings come from defaults, then the configuration file, then the environment, then these options.
@@ -48,11 +51,8 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
         tracing::warn!("the system may back memory by huge pages: the server takes up to twice as much of it");
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let threads = builder
-        .enable_all()
-        .max_blocking_threads(server::blocking_threads(&settings))
-        .build()
-        .context("the system has no threads to give")?;
+    let threads =
+        builder.enable_all().max_blocking_threads(RUNTIME_BLOCKING_THREADS).build().context("the system has no threads to give")?;
     threads.block_on(server::run(settings))?;
     Ok(Outcome::Done)
 }

@@ -2,6 +2,7 @@
 //! Everything else is handed a [`Runtime`]; `clippy.toml` bans the bare functions elsewhere.
 
 mod clock;
+mod pool;
 mod process;
 mod random;
 mod shutdown;
@@ -9,10 +10,11 @@ mod spawn;
 mod timer;
 
 pub use clock::Clock;
+pub use pool::{BlockingPool, Gone, PoolLoad};
 pub use process::{cpu_time, use_small_pages};
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
-pub use spawn::{BlockingPool, Gone, PoolLoad, cores, sleep, spawn, spawn_joined, spawn_thread, timeout};
+pub use spawn::{cores, sleep, spawn, spawn_joined, spawn_thread, timeout};
 pub use timer::Timer;
 
 /// Clock and randomness, as handed to whatever needs them. Cheap to clone.

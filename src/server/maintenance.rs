@@ -24,8 +24,8 @@ pub(super) struct SiteMaintenance {
 }
 
 impl SiteMaintenance {
-    pub(super) fn new(metadata: Metadata, backend: Arc<dyn BlobStore>, shutdown: Shutdown) -> Self {
-        Self { metadata, backend, pool: BlockingPool::new("check", 1), turn: Semaphore::new(1), shutdown }
+    pub(super) fn new(metadata: Metadata, backend: Arc<dyn BlobStore>, pool: BlockingPool, shutdown: Shutdown) -> Self {
+        Self { metadata, backend, pool, turn: Semaphore::new(1), shutdown }
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
         let runtime = Runtime::simulated(1, 1_800_000_000_000);
         let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
         let (trigger, shutdown) = shutdown_channel();
-        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), shutdown);
+        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), BlockingPool::new("check", 1), shutdown);
         let check = || site.check(CheckRequest::default());
         let busy = |checked, why| assert_eq!(checked, Err(ServiceError::Busy(why)));
         check().await.unwrap();

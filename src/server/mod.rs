@@ -28,7 +28,6 @@ use crate::service::ServiceError;
 pub use logging::init as init_logging;
 pub use offline::check_offline;
 use site::Site;
-pub use site::blocking_threads;
 
 /// Why a server did not start, or ended early.
 #[derive(Debug, thiserror::Error)]

@@ -31,8 +31,10 @@ pub(super) struct Site {
     marker: Marker,
     /// Where metadata is read.
     pool: BlockingPool,
-    /// All pools.
+    /// All pools that requests wait for.
     pools: Vec<BlockingPool>,
+    /// Where checks run.
+    checks: BlockingPool,
     metrics: Metrics,
 }
 
@@ -58,7 +60,8 @@ impl Site {
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let pools = vec![lookup_pool, metadata_pool.clone(), blobs_pool, imaging_pool];
-        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, metrics })
+        let checks = BlockingPool::new("check", 1);
+        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
     }
 
     /// The claim under which this site collects.
@@ -82,12 +85,15 @@ impl Site {
 
     /// The long work that HTTP may start, until the stop begins.
     pub(super) fn maintenance(&self, shutdown: Shutdown) -> SiteMaintenance {
-        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), shutdown)
+        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), shutdown)
     }
 
-    /// Closes metadata; nothing may write any more.
+    /// Closes metadata, and waits for all blocking work that was begun; nothing may write any more.
     pub(super) async fn close(self) {
         self.metadata.close();
+        for pool in self.pools.iter().chain([&self.checks]) {
+            pool.close().await;
+        }
     }
 }
 
@@ -161,16 +167,6 @@ fn renders_at_once(concurrency: u32) -> usize {
     if concurrency == 0 { cores() } else { concurrency as usize }
 }
 
-/// Threads for blocking work that nobody in `pools` counts: a check, and the system's resolver.
-const SPARE_THREADS: usize = 4;
-
-/// Blocking threads that a site needs: one for each piece of work that its pools may run at once, and a few. It needs a bound: a pool's
-/// next piece may begin before the last one's thread is idle again, so that the runtime starts one thread more, each with a heap of its own.
-pub fn blocking_threads(config: &Config) -> usize {
-    let reading = 2 * config.metadata.read_threads as usize;
-    reading + config.blobs.io_threads as usize + renders_at_once(config.renditions.concurrency) + SPARE_THREADS
-}
-
 /// The directory of the blob store.
 pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, ServerError> {
     let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
@@ -190,14 +186,5 @@ mod tests {
         assert_eq!(renders_at_once(0), cores());
         assert!(cores() >= 1);
         assert_eq!(renders_at_once(7), 7);
-    }
-
-    #[tokio::test]
-    async fn every_pool_has_its_threads() {
-        let data = tempfile::tempdir().unwrap();
-        let config = Config::for_testing(data.path().join("data"));
-        let site = Site::open(&config, &Runtime::system()).await.unwrap();
-        let at_once: usize = site.pools.iter().map(|pool| pool.load().limit).sum();
-        assert_eq!(blocking_threads(&config), at_once + SPARE_THREADS);
     }
 }

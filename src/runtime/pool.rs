@@ -1,0 +1,432 @@
+//! Pools of threads for blocking work.
+
+#![allow(clippy::disallowed_methods)] // Threads are started here.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// How long a thread waits for its next piece of work before it ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The work was given up: it panicked, its pool is closed, or the system has no thread to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work was given up")]
+pub struct Gone;
+
+/// Runs blocking work (file system, decoding, metadata) off the async threads, at most `limit` pieces at once; the rest wait.
+/// One pool a kind of work, so that a dead filer cannot take the threads that decoding needs. Cheap to clone.
+///
+/// The threads are the pool's own, and the one that worked last works next: as few do the work as can, each of one kind, so that their
+/// caches and heaps stay small. They come when they are needed and end when they were idle for a while, or with the pool's last clone.
+#[derive(Clone, Debug)]
+pub struct BlockingPool {
+    limit: usize,
+    permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    owner: Arc<Owner>,
+}
+
+/// How busy a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// Pieces of work that wait for a thread.
+    pub waiting: usize,
+    /// Pieces of work that run.
+    pub running: usize,
+    /// How many may run at once.
+    pub limit: usize,
+}
+
+/// Counts one that waits, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl BlockingPool {
+    /// A pool of at most `limit` (at least one) pieces of work at once. `name` is for logs, metrics and the threads.
+    pub fn new(name: &'static str, limit: usize) -> Self {
+        Self::with_keep_alive(name, limit, KEEP_ALIVE)
+    }
+
+    fn with_keep_alive(name: &'static str, limit: usize, keep_alive: Duration) -> Self {
+        let limit = limit.max(1);
+        let threads = Arc::new(Threads { name, keep_alive, state: Mutex::default() });
+        Self { limit, permits: Arc::new(Semaphore::new(limit)), waiting: Arc::default(), owner: Arc::new(Owner { threads }) }
+    }
+
+    /// How busy it is, for metrics.
+    pub fn load(&self) -> PoolLoad {
+        let running = self.limit.saturating_sub(self.permits.available_permits());
+        PoolLoad { waiting: self.waiting.load(Ordering::Relaxed), running, limit: self.limit }
+    }
+
+    /// What the pool is called.
+    pub fn name(&self) -> &'static str {
+        self.owner.threads.name
+    }
+
+    /// Runs `work` on a thread of the pool. Work that has begun runs to its end, also where the caller has gone; its place is held till then.
+    ///
+    /// # Errors
+    /// [`Gone`] where `work` panicked, the pool is closed, or the system has no thread to give.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Gone> {
+        let waiting = Waiting::new(&self.waiting);
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone)?;
+        drop(waiting);
+        let (answer, answered) = oneshot::channel();
+        let run = move || -> Answer {
+            // Where nobody wants it any more, what dropping it takes is part of the work.
+            match catch_unwind(AssertUnwindSafe(|| Some(work()).filter(|_| !answer.is_closed()))) {
+                Ok(Some(value)) => Box::new(move || drop(answer.send(value))),
+                Ok(None) | Err(_) => Box::new(move || drop(answer)),
+            }
+        };
+        self.owner.threads.begin(Piece { run: Box::new(run), permit })?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Takes no more work, and waits until all of its threads have ended.
+    pub async fn close(&self) {
+        self.permits.close();
+        let (idle, live, retired) = self.owner.threads.close();
+        idle.iter().for_each(|desk| desk.put(Order::Leave));
+        // Not on an async thread; where the runtime ends first, they end by themselves.
+        let _ = tokio::task::spawn_blocking(move || live.into_values().chain(retired).for_each(join)).await;
+    }
+}
+
+/// Gives an answer to whoever waits for it.
+type Answer = Box<dyn FnOnce() + Send>;
+
+/// A piece of work.
+struct Piece {
+    /// Never panics.
+    run: Box<dyn FnOnce() -> Answer + Send>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// What a thread does next.
+enum Order {
+    Work(Piece),
+    Leave,
+}
+
+/// Where an idle thread finds its next order.
+struct Desk {
+    thread: u64,
+    order: Mutex<Option<Order>>,
+    laid: Condvar,
+}
+
+impl Desk {
+    fn put(&self, order: Order) {
+        *lock(&self.order) = Some(order);
+        self.laid.notify_one();
+    }
+
+    /// The next order; `None` where none came in time.
+    fn wait(&self, limit: Duration) -> Option<Order> {
+        let waited = self.laid.wait_timeout_while(lock(&self.order), limit, |order| order.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+}
+
+/// The threads of a pool.
+struct Threads {
+    name: &'static str,
+    keep_alive: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Threads without work; the last of them worked last.
+    idle: Vec<Arc<Desk>>,
+    /// All that have not ended.
+    live: HashMap<u64, JoinHandle<()>>,
+    /// The last that ended: whichever ends next waits for it, so that all can be waited for.
+    retired: Option<JoinHandle<()>>,
+    started: u64,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Threads").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Waits for a thread to end, unless that is the one that asks.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Threads {
+    /// Gives the piece to the thread that worked last, or to a new one. Never more than there are permits.
+    fn begin(self: &Arc<Self>, piece: Piece) -> Result<(), Gone> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Gone);
+        }
+        if let Some(desk) = state.idle.pop() {
+            drop(state);
+            desk.put(Order::Work(piece));
+            return Ok(());
+        }
+        let desk = Arc::new(Desk { thread: state.started, order: Mutex::new(Some(Order::Work(piece))), laid: Condvar::new() });
+        let (threads, number) = (self.clone(), desk.thread);
+        let started = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || threads.serve(&desk));
+        let thread = started.map_err(|error| {
+            tracing::error!(%error, pool = self.name, "no thread to be had");
+            Gone
+        })?;
+        state.started += 1;
+        state.live.insert(number, thread);
+        Ok(())
+    }
+
+    /// What a thread does.
+    fn serve(&self, desk: &Arc<Desk>) {
+        while let Some(piece) = self.next(desk) {
+            let answer = (piece.run)();
+            // Idle before its place is free, and free before the answer is there: whoever is answered and comes again finds this thread.
+            let stays = self.rest(desk);
+            drop(piece.permit);
+            // What nobody wants after all is dropped here; a panic in that must not take the thread.
+            let _ = catch_unwind(AssertUnwindSafe(answer));
+            if !stays {
+                break;
+            }
+        }
+        let previous = {
+            let mut state = lock(&self.state);
+            let own = state.live.remove(&desk.thread);
+            own.and_then(|own| state.retired.replace(own))
+        };
+        previous.map(join);
+    }
+
+    /// The thread has no work; `false` where it shall not wait for any.
+    fn rest(&self, desk: &Arc<Desk>) -> bool {
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.idle.push(desk.clone());
+        }
+        !state.closed
+    }
+
+    /// Waits for work; `None`: the thread ends.
+    fn next(&self, desk: &Desk) -> Option<Piece> {
+        loop {
+            match desk.wait(self.keep_alive) {
+                Some(Order::Work(piece)) => return Some(piece),
+                Some(Order::Leave) => return None,
+                None => {}
+            }
+            let mut state = lock(&self.state);
+            let place = state.idle.iter().position(|idle| idle.thread == desk.thread);
+            // Where it is not there an order is on its way.
+            if let Some(place) = place {
+                state.idle.remove(place);
+                return None;
+            }
+        }
+    }
+
+    /// Ends the threads: those without work, which have to be told, and all that are to be waited for.
+    fn close(&self) -> (Vec<Arc<Desk>>, HashMap<u64, JoinHandle<()>>, Option<JoinHandle<()>>) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        (std::mem::take(&mut state.idle), std::mem::take(&mut state.live), state.retired.take())
+    }
+}
+
+/// Ends the threads with the pool's last clone.
+#[derive(Debug)]
+struct Owner {
+    threads: Arc<Threads>,
+}
+
+impl Drop for Owner {
+    /// Waits for the threads without work, which end at once. Those that work end after it; nobody waits for them.
+    fn drop(&mut self) {
+        let (idle, mut live, retired) = self.threads.close();
+        idle.iter().for_each(|desk| desk.put(Order::Leave));
+        let ending = idle.iter().filter_map(|desk| live.remove(&desk.thread));
+        ending.chain(retired).for_each(join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::mpsc;
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    /// Begins a piece of work that lasts until it is let go, and then tells its thread. It has begun when this answers.
+    async fn held(pool: &BlockingPool) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<ThreadId, Gone>>) {
+        let ((release, held), (begun, has_begun)) = (mpsc::channel::<()>(), oneshot::channel());
+        let pool = pool.clone();
+        let running = tokio::spawn(async move {
+            let work = move || {
+                let _ = begun.send(());
+                let _ = held.recv();
+                thread::current().id()
+            };
+            pool.run(work).await
+        });
+        has_begun.await.unwrap();
+        (release, running)
+    }
+
+    fn threads(pool: &BlockingPool) -> usize {
+        lock(&pool.owner.threads.state).live.len()
+    }
+
+    #[tokio::test]
+    async fn a_pool_says_how_busy_it_is() {
+        let pool = BlockingPool::new("test", 1);
+        assert_eq!(pool.load(), PoolLoad { waiting: 0, running: 0, limit: 1 });
+        let (release, held) = mpsc::channel::<()>();
+        let mut first = Box::pin(pool.run(move || held.recv().is_ok()));
+        let mut second = Box::pin(pool.run(|| true));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+        assert_eq!(pool.load(), PoolLoad { waiting: 1, running: 1, limit: 1 });
+        release.send(()).unwrap();
+        assert_eq!((first.await, second.await), (Ok(true), Ok(true)));
+        assert_eq!(pool.load(), PoolLoad { waiting: 0, running: 0, limit: 1 }, "before the answer is there");
+        let mut given_up = Box::pin(pool.run(|| true));
+        let _ = futures_util::poll!(&mut given_up);
+        drop(given_up);
+        assert_eq!(pool.load().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn the_thread_that_worked_last_works_next() {
+        let pool = BlockingPool::new("test", 8);
+        let ((release_first, first), (release_second, second)) = (held(&pool).await, held(&pool).await);
+        drop(release_second);
+        let second = second.await.unwrap().unwrap();
+        drop(release_first);
+        let first = first.await.unwrap().unwrap();
+        assert_ne!(first, second);
+        for _ in 0..100 {
+            assert_eq!(pool.run(|| thread::current().id()).await, Ok(first), "one after the other needs one thread");
+        }
+        assert_eq!(threads(&pool), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn there_are_never_more_threads_than_pieces_at_once() {
+        let pool = BlockingPool::new("test", 3);
+        let all = (0..1_000).map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.run(|| thread::current().id()).await })
+        });
+        let ids = futures_util::future::try_join_all(all).await.unwrap();
+        let ids: HashSet<ThreadId> = ids.into_iter().map(Result::unwrap).collect();
+        assert!(ids.len() <= 3 && threads(&pool) <= 3, "{} threads", ids.len());
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_gone_and_its_thread_goes_on() {
+        let pool = BlockingPool::new("test", 1);
+        let id = pool.run(|| thread::current().id()).await;
+        assert_eq!(pool.run(|| -> u8 { panic!("on purpose") }).await, Err(Gone));
+        assert_eq!(pool.run(|| thread::current().id()).await, id);
+        assert_eq!(pool.load().running, 0);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_done_and_dropped_on_the_thread() {
+        struct Tells(mpsc::Sender<(ThreadId, usize)>, BlockingPool);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.send((thread::current().id(), self.1.load().running));
+            }
+        }
+        let pool = BlockingPool::new("test", 1);
+        let id = pool.run(|| thread::current().id()).await.unwrap();
+        let ((tell, told), (release, held)) = (mpsc::channel(), mpsc::channel::<()>());
+        let value = Tells(tell, pool.clone());
+        let mut running = Box::pin(pool.run(move || held.recv().map(|()| value)));
+        assert!(futures_util::poll!(&mut running).is_pending());
+        drop(running);
+        release.send(()).unwrap();
+        assert_eq!(told.recv().unwrap(), (id, 1), "its place is held till then");
+    }
+
+    #[tokio::test]
+    async fn the_last_clone_may_go_on_a_thread_of_the_pool() {
+        let pool = BlockingPool::new("test", 2);
+        let shared = pool.owner.threads.clone();
+        let (release, held) = mpsc::channel::<()>();
+        let own = pool.clone();
+        let mut running = Box::pin(pool.run(move || held.recv().map(|()| own)));
+        assert!(futures_util::poll!(&mut running).is_pending());
+        drop(running);
+        drop(pool);
+        release.send(()).unwrap();
+        while Arc::strong_count(&shared) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(lock(&shared.state).closed);
+    }
+
+    #[tokio::test]
+    async fn a_closed_pool_has_no_threads_and_takes_nothing() {
+        let pool = BlockingPool::new("test", 2);
+        let (release, running) = held(&pool).await;
+        pool.run(|| ()).await.unwrap();
+        let mut closing = Box::pin(pool.close());
+        assert!(futures_util::poll!(&mut closing).is_pending(), "one still works");
+        assert_eq!(pool.run(|| ()).await, Err(Gone));
+        release.send(()).unwrap();
+        closing.await;
+        assert!(running.await.unwrap().is_ok());
+        assert_eq!(Arc::strong_count(&pool.owner.threads), 1, "no thread holds it");
+    }
+
+    #[tokio::test]
+    async fn threads_end_with_the_last_clone_and_after_they_were_idle() {
+        let pool = BlockingPool::new("test", 2);
+        pool.run(|| ()).await.unwrap();
+        let shared = pool.owner.threads.clone();
+        drop(pool);
+        assert_eq!(Arc::strong_count(&shared), 1, "its thread has ended");
+
+        let pool = BlockingPool::with_keep_alive("test", 2, Duration::ZERO);
+        for _ in 0..100 {
+            pool.run(|| ()).await.unwrap();
+        }
+        while threads(&pool) > 0 {
+            tokio::task::yield_now().await;
+        }
+        pool.run(|| ()).await.unwrap();
+    }
+}
