@@ -35,7 +35,7 @@ fn storing(criterion: &mut Criterion) {
                 |key| {
                     let (store, bytes) = (store.clone(), bytes.clone());
                     async move {
-                        let mut staged = store.stage().await.unwrap();
+                        let mut staged = store.stage(None).await.unwrap();
                         for begin in (0..bytes.len()).step_by(CHUNK_BYTES) {
                             staged.write(bytes.slice(begin..bytes.len().min(begin + CHUNK_BYTES))).await.unwrap();
                         }

@@ -34,7 +34,7 @@ fn reading(criterion: &mut Criterion) {
     let bytes = Bytes::from((0..SIZE_BYTES).map(|place| (place * 31 % 251) as u8).collect::<Vec<u8>>());
     let key = BlobKey { hash: Digests::of(&bytes).hash, nonce: BlobNonce::from_random(system.random.bytes()) };
     threads.block_on(async {
-        let mut staged = store.stage().await.unwrap();
+        let mut staged = store.stage(None).await.unwrap();
         staged.write(bytes.clone()).await.unwrap();
         staged.publish(&key).await.unwrap();
     });

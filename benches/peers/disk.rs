@@ -49,3 +49,17 @@ pub(crate) fn write(dir: &Path, load: Load, seed: u64) -> anyhow::Result<Work> {
     let elapsed = begun.elapsed();
     Ok(Work { requests: load.count, bytes: load.count * photos.size_bytes(), elapsed, cpu: None })
 }
+
+/// Reads every file below `dir`, so that all of them lie in the page cache.
+pub(crate) fn warm(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            warm(&entry.path())?;
+        } else if kind.is_file() {
+            std::io::copy(&mut File::open(entry.path())?, &mut std::io::sink())?;
+        }
+    }
+    Ok(())
+}

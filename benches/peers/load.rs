@@ -1,5 +1,6 @@
 //! The one generator of requests.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -53,15 +54,16 @@ pub(crate) async fn upload(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Re
     Ok(work)
 }
 
-/// Uploads a few objects, then fetches them again and again. The first pass is the first read since the server started; what the page
-/// cache holds is the same for all peers. Answers each pass by name.
-pub(crate) async fn download(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<Vec<(&'static str, Work)>> {
+/// Uploads a few objects to a peer that keeps them below `dir`, then fetches them again and again. The first pass is the first read since
+/// the server started; all of them lie in the page cache, whoever put them there. Answers each pass by name.
+pub(crate) async fn download(peer: &dyn Peer, dir: &Path, load: Load, seed: u64) -> anyhow::Result<Vec<(&'static str, Work)>> {
     let some = Load { count: OBJECTS, ..load };
     let (_, answers) = send(peer, some, seed).await?;
     let client = client()?;
     let requests = answers.iter().enumerate().map(|(index, answer)| peer.download(&client, index as u64, answer));
     let requests: Vec<_> = requests.collect::<anyhow::Result<_>>()?;
     crate::settle();
+    crate::disk::warm(dir)?;
     let first = fetch(peer, &client, &requests, Load { count: OBJECTS, ..load }).await?;
     let again = fetch(peer, &client, &requests, load).await?;
     Ok(vec![("first read", first), ("read again", again)])

@@ -115,7 +115,7 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
                 let dir = fresh(dir, "download")?;
                 let (name, works) = runtime.block_on(async {
                     let peer = kind.start(&dir).await?;
-                    anyhow::Ok((peer.name(), load::download(&*peer, load, round as u64).await?))
+                    anyhow::Ok((peer.name(), load::download(&*peer, &dir, load, round as u64).await?))
                 })?;
                 // No file is made while downloads are measured.
                 std::fs::remove_dir_all(&dir)?;

@@ -74,8 +74,8 @@ impl<S: BlobStore> ObservedStore<S> {
 
 #[async_trait]
 impl<S: BlobStore> BlobStore for ObservedStore<S> {
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
-        let staged = self.teller.told(Operation::Stage, self.inner.stage()).await?;
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        let staged = self.teller.told(Operation::Stage, self.inner.stage(expected_bytes)).await?;
         Ok(Box::new(ObservedStaged { staged, teller: self.teller.clone() }))
     }
 

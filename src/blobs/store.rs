@@ -21,8 +21,9 @@ const HASH_PIECE_BYTES: usize = 256 * 1024;
 /// Errors are named for what the caller does next, see [`BlobError`]; in particular a failure of the backend is never told as absence.
 #[async_trait]
 pub trait BlobStore: Send + Sync + Debug + 'static {
-    /// Begins to receive a copy. Nothing of it is visible until [`Staged::publish`].
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError>;
+    /// Begins to receive a copy of `expected_bytes`, where that is known: more or fewer may come. Nothing of it is visible until
+    /// [`Staged::publish`].
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError>;
 
     /// Opens the copy with this key. Its bytes are not checked here: [`super::VerifyStore`] does that.
     ///
@@ -68,7 +69,7 @@ pub trait Staged: Send {
     /// that was given up half way, the copy can only be discarded: every later call fails.
     ///
     /// # Errors
-    /// [`BlobError::NoSpace`] among others; the room that the copy took is given back at once.
+    /// [`BlobError::NoSpace`] among others, now or at [`Staged::publish`]; the room that the copy took is given back at once.
     async fn write(&mut self, chunk: Bytes) -> Result<(), BlobError>;
 
     /// The digests of everything written so far.
@@ -211,8 +212,8 @@ pub struct Usage {
 /// A shared store is a store.
 #[async_trait]
 impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
-        (**self).stage().await
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        (**self).stage(expected_bytes).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

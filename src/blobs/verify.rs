@@ -101,8 +101,8 @@ impl<S: BlobStore> VerifyStore<S> {
 
 #[async_trait]
 impl<S: BlobStore> BlobStore for VerifyStore<S> {
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
-        self.inner.stage().await
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        self.inner.stage(expected_bytes).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

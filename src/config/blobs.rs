@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ByteSize;
 use super::error::Findings;
 
 /// `[blobs]`: how blobs are read, checked and promised.
@@ -12,6 +13,9 @@ use super::error::Findings;
 pub struct BlobsConfig {
     /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
     pub io_threads: u32,
+    /// Memory in which uploads of up to 8 MiB are held whole until they are written, past the page cache; those for which there is no room
+    /// are streamed to disk. 0: all are streamed.
+    pub hold_memory_bytes: ByteSize,
     /// How long a copy whose bytes were checked is served without checking them again.
     #[serde(with = "humantime_serde")]
     pub verify_remember: Duration,
@@ -26,6 +30,7 @@ impl Default for BlobsConfig {
     fn default() -> Self {
         Self {
             io_threads: 16,
+            hold_memory_bytes: ByteSize::mib(128),
             verify_remember: Duration::from_secs(10 * 60),
             verify_remember_copies: 100_000,
             pin_term: Duration::from_secs(24 * 60 * 60),
@@ -36,11 +41,12 @@ impl Default for BlobsConfig {
 impl BlobsConfig {
     /// Few threads, a short memory.
     pub fn for_testing() -> Self {
-        Self { io_threads: 4, verify_remember_copies: 1_000, ..Self::default() }
+        Self { io_threads: 4, hold_memory_bytes: ByteSize::mib(16), verify_remember_copies: 1_000, ..Self::default() }
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {
         findings.within("blobs.io_threads", u64::from(self.io_threads), 1..=1_024);
+        findings.size_within("blobs.hold_memory_bytes", self.hold_memory_bytes, ByteSize::bytes(0)..=ByteSize::gib(64));
         findings.within("blobs.verify_remember_copies", u64::from(self.verify_remember_copies), 1..=100_000_000);
         // A promise must outlive the upload of the rest of an album.
         findings.time_within("blobs.pin_term", self.pin_term, Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 60 * 60));

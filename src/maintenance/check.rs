@@ -372,7 +372,7 @@ mod tests {
         let digests = Digests::of(&bytes);
         let in_flight = metadata.begin_copy(digests.hash);
         let key = in_flight.key();
-        let mut staged = store.stage().await.unwrap();
+        let mut staged = store.stage(None).await.unwrap();
         staged.write(bytes).await.unwrap();
         staged.publish(&key).await.unwrap();
         let blob = NewBlob::raw(key, digests.size_bytes, digests.sha256, digests.crc32);

@@ -105,8 +105,7 @@ impl BlockingPool {
     /// Takes no more work, and waits until all of its threads have ended.
     pub async fn close(&self) {
         self.permits.close();
-        let (idle, live, retired) = self.owner.threads.close();
-        idle.iter().for_each(|desk| desk.put(Order::Leave));
+        let State { live, retired, .. } = self.owner.threads.close();
         // Not on an async thread; where the runtime ends first, they end by themselves.
         let _ = tokio::task::spawn_blocking(move || live.into_values().chain(retired).for_each(join)).await;
     }
@@ -226,7 +225,7 @@ impl Threads {
             let own = state.live.remove(&desk.thread);
             own.and_then(|own| state.retired.replace(own))
         };
-        previous.map(join);
+        previous.into_iter().for_each(join);
     }
 
     /// The thread has no work; `false` where it shall not wait for any.
@@ -256,11 +255,11 @@ impl Threads {
         }
     }
 
-    /// Ends the threads: those without work, which have to be told, and all that are to be waited for.
-    fn close(&self) -> (Vec<Arc<Desk>>, HashMap<u64, JoinHandle<()>>, Option<JoinHandle<()>>) {
-        let mut state = lock(&self.state);
-        state.closed = true;
-        (std::mem::take(&mut state.idle), std::mem::take(&mut state.live), state.retired.take())
+    /// Ends the threads: those without work at once, the others after it. Answers whom to wait for.
+    fn close(&self) -> State {
+        let ending = std::mem::replace(&mut *lock(&self.state), State { closed: true, ..State::default() });
+        ending.idle.iter().for_each(|desk| desk.put(Order::Leave));
+        ending
     }
 }
 
@@ -273,8 +272,7 @@ struct Owner {
 impl Drop for Owner {
     /// Waits for the threads without work, which end at once. Those that work end after it; nobody waits for them.
     fn drop(&mut self) {
-        let (idle, mut live, retired) = self.threads.close();
-        idle.iter().for_each(|desk| desk.put(Order::Leave));
+        let State { idle, mut live, retired, .. } = self.threads.close();
         let ending = idle.iter().filter_map(|desk| live.remove(&desk.thread));
         ending.chain(retired).for_each(join);
     }

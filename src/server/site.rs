@@ -131,7 +131,8 @@ async fn open_backend(
     let root = backend_root(config)?;
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let blobs = metadata.read().stats()?.blobs;
-    let settings = DiskSettings { create: blobs == 0, ..DiskSettings::default() };
+    let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
+    let settings = DiskSettings { create: blobs == 0, hold_bytes, ..DiskSettings::default() };
     let store = DiskStore::open(&root, runtime.clone(), pool, settings).await?;
     let marker = match store.marker().await? {
         Some(marker) if marker.site == site => marker,

@@ -130,7 +130,7 @@ impl Services {
             PhotoName::Own(id) => (id, true),
             PhotoName::Key(key) => (PhotoId::from_idempotency_key(owner.tenant, owner.user, &key), true),
         };
-        let mut staged = self.blobs.stage().await?;
+        let mut staged = self.blobs.stage(size_bytes).await?;
         match self.receive(&mut *staged, body, expected).await {
             Ok((digests, inspection)) => {
                 let arrival = Arrival { owner, album, name, id, own_id, digests, inspection };

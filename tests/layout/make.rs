@@ -164,7 +164,7 @@ impl Site {
         self.services.trash_album(anna, gone).await.unwrap();
 
         let key = BlobKey { hash: erased.hash, nonce: BlobNonce::from_random(self.runtime.random.bytes()) };
-        let mut staged = self.store.stage().await.unwrap();
+        let mut staged = self.store.stage(None).await.unwrap();
         staged.write(fs::read(fixtures().join("photos/clock.jpg")).unwrap().into()).await.unwrap();
         staged.digests().await.unwrap();
         staged.publish(&key).await.unwrap();

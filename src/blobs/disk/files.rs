@@ -13,6 +13,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 #[cfg(test)]
 use super::faults::Faults;
+use super::holds::ALIGNMENT_BYTES;
 use crate::blobs::FileVersion;
 
 /// A call, as faults and traces name it.
@@ -127,6 +128,20 @@ impl Files {
     /// Appends all of `bytes`.
     pub(super) fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
         self.call(Call::Write, path, || file.write_all(bytes))
+    }
+
+    /// Writes all of `bytes`, which must begin at a multiple of [`ALIGNMENT_BYTES`] in memory, to an empty file: past the page cache
+    /// (O_DIRECT, see open(2)) where the file system knows such writes, all but the last bytes, which are no whole block.
+    pub(super) fn write_direct(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.call(Call::Write, path, || {
+            let blocks = &bytes[..bytes.len() - bytes.len() % ALIGNMENT_BYTES];
+            let mut written = 0;
+            if !blocks.is_empty() && set_direct(file, true).is_ok() {
+                written = write_blocks(file, blocks)?;
+                set_direct(file, false)?;
+            }
+            file.write_all(&bytes[written..])
+        })
     }
 
     /// Fills `into` from `offset`, as far as the file goes; answers how many bytes there were.
@@ -259,4 +274,25 @@ impl Files {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.root, path, flags, Mode::empty())?)
     }
+}
+
+fn set_direct(file: &File, direct: bool) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    Ok(rustix::fs::fcntl_setfl(file, if direct { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT })?)
+}
+
+/// Writes until all is written or the file system wants what is left in another way; answers how much was written.
+fn write_blocks(mut file: &File, blocks: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < blocks.len() && written.is_multiple_of(ALIGNMENT_BYTES) {
+        match file.write(&blocks[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Larger blocks than ours, or no such writes after all.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }

@@ -1,7 +1,7 @@
 //! The durable disk store.
 //!
-//! A copy is streamed into `staging/` while it is hashed (`stage`), synced, moved to its final name and its directory synced
-//! (`publish`). The process that has a store open holds its lock (`open`); what an earlier one left in staging is removed once the store is
+//! A copy is streamed into `staging/` while it is hashed, or held in memory and written there at once (`stage`), then synced, moved to its
+//! final name and its directory synced (`publish`). The process that has a store open holds its lock (`open`); what an earlier one left in staging is removed once the store is
 //! known as its own. After a sync that failed nothing is made durable any more (`standing`): a second one may lie.
 
 #[cfg(test)]
@@ -13,6 +13,7 @@ mod buffers;
 mod delete;
 mod fan_out;
 mod files;
+mod holds;
 mod inventory;
 mod make;
 mod marker;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 use self::buffers::Buffers;
 use self::fan_out::FanOut;
 use self::files::Files;
+use self::holds::Holds;
 pub use self::make::make_directory_durably;
 use self::standing::Standing;
 use super::BlobError;
@@ -49,11 +51,14 @@ pub struct DiskSettings {
     /// Small chunks of an upload are gathered to this many bytes before they are hashed and written: the memory that one upload may take
     /// here, beside the chunk at hand.
     pub gather_bytes: usize,
+    /// Memory in which copies of up to 8 MiB, whose length is known, are held whole until they are published: written at once and past the
+    /// page cache. Those for which there is no room are streamed to staging.
+    pub hold_bytes: usize,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 256 * 1024 }
+        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20 }
     }
 }
 
@@ -74,12 +79,11 @@ struct Shared {
     files: Files,
     fan_out: FanOut,
     random: Random,
-    /// What uploads gather in: as large as the settings say.
-    gathers: Arc<Buffers>,
-    /// What decoders are given whole photos in.
-    wholes: Arc<Buffers>,
+    gather_bytes: usize,
+    /// What uploads are received in.
+    holds: Arc<Holds>,
     /// What copies are read through.
-    pieces: Arc<Buffers>,
+    pieces: Buffers,
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
     standing: Standing,
@@ -138,9 +142,9 @@ impl DiskStore {
 
 #[async_trait]
 impl BlobStore for DiskStore {
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.shared.standing.require_sound()?;
-        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pool.clone())))
+        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pool.clone(), expected_bytes)))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

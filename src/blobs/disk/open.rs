@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::buffers::Buffers;
 use super::fan_out::FanOut;
 use super::files::Files;
+use super::holds::Holds;
 use super::standing::Standing;
 use super::{DiskSettings, Shared, make_directory_durably};
 use crate::blobs::error::failed;
@@ -22,11 +23,6 @@ use crate::runtime::Random;
 const FORMAT: &[u8] = b"halidom blobs 1\n";
 /// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
-/// Buffers that are kept for the next uploads: as many as were in use at once, up to these.
-const SPARE_GATHERS: usize = 32;
-/// Most photos are smaller than that; whoever needs more gets a buffer of its own.
-const WHOLE_BYTES: usize = 5 << 20;
-const SPARE_WHOLES: usize = 16;
 /// Read and hashed at once: stays in the processor's cache.
 const PIECE_BYTES: usize = 128 << 10;
 const SPARE_PIECES: usize = 16;
@@ -53,8 +49,8 @@ impl Shared {
             files,
             fan_out: FanOut::new(),
             random,
-            gathers: Buffers::new(settings.gather_bytes, SPARE_GATHERS),
-            wholes: Buffers::new(WHOLE_BYTES, SPARE_WHOLES),
+            gather_bytes: settings.gather_bytes,
+            holds: Holds::new(settings.hold_bytes),
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
             standing: Standing::default(),

@@ -1,4 +1,5 @@
-//! Receiving a copy: chunks are gathered, then hashed and written in one hop to the pool.
+//! Receiving a copy. A small one whose length is known is held in memory until it is published. Of any other, chunks are gathered, then
+//! hashed and written in one hop to the pool.
 
 use std::fs::File;
 use std::io;
@@ -9,27 +10,32 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Shared;
-use super::buffers::Buffers;
+use super::holds::Buffer;
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Digests, Staged};
 use crate::model::BlobKey;
 use crate::runtime::{BlockingPool, spawn};
 
-/// What a gathering buffer begins with: most uploads are larger, thumbnails of tests are not.
-const FIRST_GATHER_BYTES: usize = 16 * 1024;
 const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or was given up before" };
 
 /// The async side of a copy being received.
 pub(super) struct DiskStaged {
     pool: BlockingPool,
-    gathers: Arc<Buffers>,
-    /// Chunks that wait for the next hop; always fewer than a buffer holds.
-    gathered: Vec<u8>,
-    /// All that was received, where it came in one hop: for the decoder, who need not read it back. Else empty.
-    whole: Vec<u8>,
+    shared: Arc<Shared>,
+    received: Received,
     /// Away during a hop; gone after a failure, so that nothing can be added to half a copy.
     receiving: Option<Receiving>,
+}
+
+/// Where the bytes are that came so far.
+enum Received {
+    /// All in memory, none in staging, none hashed.
+    Held(Buffer),
+    /// The same, hashed.
+    Whole(Bytes),
+    /// Hashed and in staging, but for the last chunks, which wait here for the next hop.
+    Streamed(Buffer),
 }
 
 /// The file side: owned by whichever hop works on it.
@@ -37,7 +43,7 @@ pub(super) struct Receiving {
     pub(super) shared: Arc<Shared>,
     pub(super) path: PathBuf,
     pub(super) digests: RunningDigests,
-    /// Made at the first hop.
+    /// Made at the first hop that writes.
     file: Option<File>,
     /// Whether something may lie in staging: also where making the file failed.
     begun: bool,
@@ -45,56 +51,68 @@ pub(super) struct Receiving {
 }
 
 impl DiskStaged {
-    pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
-        let (path, gathers) = (shared.staging_path(), shared.gathers.clone());
-        let receiving = Receiving { shared, path, digests: RunningDigests::default(), file: None, begun: false, pool: pool.clone() };
-        Self { pool, gathers, gathered: Vec::new(), whole: Vec::new(), receiving: Some(receiving) }
+    pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool, expected_bytes: Option<u64>) -> Self {
+        let held = expected_bytes.and_then(|size| shared.holds.whole(size));
+        let held = held.unwrap_or_else(|| shared.holds.gather(shared.gather_bytes));
+        let path = shared.staging_path();
+        let digests = RunningDigests::default();
+        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, pool: pool.clone() };
+        Self { pool, shared, received: Received::Held(held), receiving: Some(receiving) }
     }
 
-    /// Takes what was gathered, then does `work`, in one hop. A failure removes the copy within the same hop.
+    /// Does `work` on the pool. A failure removes the copy within the same hop.
     async fn hop<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
         let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
-        let gathered = std::mem::take(&mut self.gathered);
         // Should the caller go away during the hop, then what it returns is dropped, and with it the file.
-        let done = self.pool.run(move || match receiving.take(&gathered).and_then(|()| work(&mut receiving)) {
-            Ok(value) => Ok((value, receiving, gathered)),
+        let done = self.pool.run(move || match work(&mut receiving) {
+            Ok(value) => Ok((value, receiving)),
             Err(error) => {
                 receiving.remove();
                 Err(error)
             }
         });
-        let (value, receiving, mut gathered) = done.await??;
-        let received = receiving.digests.size_bytes();
+        let (value, receiving) = done.await??;
         self.receiving = Some(receiving);
-        if received == gathered.len() as u64 {
-            self.whole = gathered;
-        } else {
-            gathered.clear();
-            self.gathered = gathered;
-        }
         Ok(value)
     }
 
-    /// Keeps a small chunk; what is gathered stays smaller than a buffer.
-    fn gather(&mut self, chunk: &[u8]) {
-        let needed = self.gathered.len() + chunk.len();
-        if needed > self.gathered.capacity() {
-            let mut larger = if needed <= FIRST_GATHER_BYTES { Vec::with_capacity(FIRST_GATHER_BYTES) } else { self.gathers.take() };
-            larger.clear();
-            larger.extend_from_slice(&self.gathered);
-            self.gathered = larger;
-        }
-        self.gathered.extend_from_slice(chunk);
+    /// Puts everything into staging, then does `work`, in one hop.
+    async fn stream<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let next = || self.shared.holds.gather(self.shared.gather_bytes);
+        let (whole, mut buffer) = match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
+            Received::Held(buffer) | Received::Streamed(buffer) => (Bytes::new(), buffer),
+            Received::Whole(whole) => (whole, next()),
+        };
+        let done = self.hop(move |receiving| {
+            receiving.append(&whole)?;
+            receiving.take(buffer.as_ref())?;
+            buffer.clear();
+            Ok((work(receiving)?, buffer))
+        });
+        let (value, buffer) = done.await?;
+        self.received = Received::Streamed(buffer);
+        Ok(value)
     }
-}
 
-impl Drop for DiskStaged {
-    fn drop(&mut self) {
-        self.gathers.give_back(std::mem::take(&mut self.gathered));
-        self.gathers.give_back(std::mem::take(&mut self.whole));
+    /// Hashes what is held in memory. From then on it is shared, so nothing can be added to it there.
+    async fn hash_held(&mut self) -> Result<(), BlobError> {
+        match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
+            Received::Held(buffer) => {
+                let hashing = self.hop(move |receiving| {
+                    receiving.digests.update(buffer.as_ref());
+                    Ok(buffer)
+                });
+                self.received = Received::Whole(Bytes::from_owner(hashing.await?));
+            }
+            other => self.received = other,
+        }
+        Ok(())
     }
 }
 
@@ -104,38 +122,46 @@ impl Staged for DiskStaged {
         if self.receiving.is_none() {
             return Err(GIVEN_UP);
         }
-        self.gathers.give_back(std::mem::take(&mut self.whole));
-        if self.gathered.len() + chunk.len() < self.gathers.size_bytes() {
-            self.gather(&chunk);
+        if let Received::Held(buffer) | Received::Streamed(buffer) = &mut self.received
+            && buffer.push(&chunk)
+        {
             return Ok(());
         }
         // Large chunks are not copied.
-        self.hop(move |receiving| receiving.take(&chunk)).await
+        self.stream(move |receiving| receiving.take(&chunk)).await
     }
 
     async fn digests(&mut self) -> Result<Digests, BlobError> {
-        match &self.receiving {
-            Some(receiving) if self.gathered.is_empty() => Ok(receiving.digests.finish()),
-            _ => self.hop(|receiving| Ok(receiving.digests.finish())).await,
+        self.hash_held().await?;
+        match &self.received {
+            Received::Streamed(buffer) if !buffer.is_empty() => self.stream(|receiving| Ok(receiving.digests.finish())).await,
+            _ => Ok(self.receiving.as_ref().ok_or(GIVEN_UP)?.digests.finish()),
         }
     }
 
     async fn contents(&mut self) -> Result<Bytes, BlobError> {
-        if self.receiving.is_some() && self.gathered.is_empty() && !self.whole.is_empty() {
-            return Ok(self.gathers.lent(std::mem::take(&mut self.whole)));
+        self.hash_held().await?;
+        match &self.received {
+            Received::Whole(whole) if self.receiving.is_some() => Ok(whole.clone()),
+            _ => self.stream(|receiving| receiving.contents()).await,
         }
-        self.hop(|receiving| receiving.contents()).await
     }
 
     async fn publish(mut self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+        self.hash_held().await?;
         let key = *key;
-        self.hop(move |receiving| receiving.publish(&key)).await?;
         // Published: nothing of it is in staging any more.
-        Ok(())
+        match &self.received {
+            Received::Whole(whole) => {
+                let whole = whole.clone();
+                self.hop(move |receiving| receiving.write_whole(&whole).and_then(|()| receiving.publish(&key))).await
+            }
+            _ => self.stream(move |receiving| receiving.publish(&key)).await,
+        }
     }
 
     async fn discard(mut self: Box<Self>) {
-        if let Some(mut receiving) = self.receiving.take() {
+        if let Some(mut receiving) = self.receiving.take_if(|receiving| receiving.begun) {
             // Where the pool is gone, the next opening sweeps.
             let _ = self.pool.run(move || receiving.remove()).await;
         }
@@ -145,13 +171,24 @@ impl Staged for DiskStaged {
 impl Receiving {
     /// Hashes and appends bytes.
     fn take(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        self.append(bytes)?;
+        self.digests.update(bytes);
+        Ok(())
+    }
+
+    /// Appends bytes that were hashed, or will be.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
         if bytes.is_empty() {
             return Ok(());
         }
         let (shared, path) = (self.shared.clone(), self.path.clone());
-        shared.files.write(&path, self.file()?, bytes).map_err(failed("write to staging"))?;
-        self.digests.update(bytes);
-        Ok(())
+        shared.files.write(&path, self.file()?, bytes).map_err(failed("write to staging"))
+    }
+
+    /// Writes all of a copy that was held in memory, and hashed.
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        let (shared, path) = (self.shared.clone(), self.path.clone());
+        shared.files.write_direct(&path, self.file()?, bytes).map_err(failed("write to staging"))
     }
 
     /// The file, made where it does not exist yet.
@@ -174,18 +211,17 @@ impl Receiving {
         self.begun = false;
     }
 
+    /// Reads everything back.
     fn contents(&mut self) -> Result<Bytes, BlobError> {
         let size = usize::try_from(self.digests.size_bytes()).map_err(|_| BlobError::Internal { reason: "larger than memory" })?;
         let (shared, path) = (self.shared.clone(), self.path.clone());
-        let file = self.file()?;
-        shared
-            .wholes
-            .filled(size, |bytes| match shared.files.read(&path, file, bytes, 0) {
-                Ok(read) if read == size => Ok(()),
-                Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) => Err(error),
-            })
-            .map_err(failed("read back from staging"))
+        let mut bytes = vec![0; size];
+        match shared.files.read(&path, self.file()?, &mut bytes, 0) {
+            Ok(read) if read == size => Ok(bytes.into()),
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        }
+        .map_err(failed("read back from staging"))
     }
 
     /// Removes the file, on this thread.
@@ -226,37 +262,78 @@ mod tests {
     use crate::blobs::{DiskSettings, DiskStore};
     use crate::runtime::Runtime;
 
-    /// A copy to be received in gathers of 100,000 bytes, and the directory that it lies in.
-    async fn receiving() -> (tempfile::TempDir, DiskStaged) {
+    const GATHER_BYTES: usize = 100_000;
+
+    /// A store that gathers 100,000 bytes and holds 1 MiB, and the directory that it lies in.
+    async fn store() -> (tempfile::TempDir, DiskStore) {
         let directory = tempfile::tempdir().unwrap();
-        let (pool, settings) = (BlockingPool::new("blobs", 2), DiskSettings { gather_bytes: 100_000, ..DiskSettings::default() });
-        let store = DiskStore::open(directory.path(), Runtime::system(), pool.clone(), settings).await.unwrap();
-        (directory, DiskStaged::new(store.shared.clone(), pool))
+        let settings = DiskSettings { gather_bytes: GATHER_BYTES, hold_bytes: 1 << 20, ..DiskSettings::default() };
+        let opened = DiskStore::open(directory.path(), Runtime::system(), BlockingPool::new("blobs", 2), settings).await;
+        (directory, opened.unwrap())
+    }
+
+    fn receiving(store: &DiskStore, expected_bytes: Option<u64>) -> DiskStaged {
+        DiskStaged::new(store.shared.clone(), store.pool.clone(), expected_bytes)
+    }
+
+    fn in_staging(directory: &tempfile::TempDir) -> usize {
+        std::fs::read_dir(directory.path().join("staging")).unwrap().count()
     }
 
     #[tokio::test]
     async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
-        let (_directory, mut staged) = receiving().await;
+        let (_directory, store) = store().await;
+        let mut staged = receiving(&store, None);
         for _ in 0..3000 {
             staged.write(Bytes::from_static(&[7; 333])).await.unwrap();
-            assert!(staged.gathered.capacity() <= 100_000, "{}", staged.gathered.capacity());
+            let (Received::Held(buffer) | Received::Streamed(buffer)) = &staged.received else { panic!("neither held nor streamed") };
+            assert!(buffer.as_ref().len() <= GATHER_BYTES);
         }
         assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
     }
 
     #[tokio::test]
-    async fn what_came_in_one_hop_is_not_read_back_and_stays_right_when_more_comes() {
-        let (_directory, mut staged) = receiving().await;
-        let mut all = vec![];
-        // Below the gathering buffer, up to it, past it, and nothing more.
-        for (value, length) in [(1, 40_000), (2, 30_000), (3, 99_999), (4, 0)] {
-            all.extend(std::iter::repeat_n(value, length));
-            staged.write(Bytes::from(vec![value; length])).await.unwrap();
-            assert_eq!(staged.digests().await.unwrap(), Digests::of(&all));
-            assert_eq!(staged.whole.len(), if value == 1 { 40_000 } else { 0 }, "{value}");
-            for _ in 0..2 {
-                assert_eq!(staged.contents().await.unwrap(), all, "{value}");
+    async fn what_is_held_is_written_when_it_is_published() {
+        let (directory, store) = store().await;
+        let content = crate::blobs::contract::bytes(1, 700_000);
+        let mut staged = receiving(&store, Some(700_000));
+        for chunk in content.chunks(60_000) {
+            staged.write(content.slice_ref(chunk)).await.unwrap();
+        }
+        assert_eq!(staged.digests().await.unwrap(), Digests::of(&content));
+        assert_eq!(staged.contents().await.unwrap(), content);
+        assert_eq!(in_staging(&directory), 0);
+        let mut other = receiving(&store, Some(700_000));
+        other.write(content.clone()).await.unwrap();
+        assert_eq!(in_staging(&directory), 1, "the memory is lent: streamed");
+        let key = crate::blobs::contract::key(&content, 1);
+        Box::new(staged).publish(&key).await.unwrap();
+        let read = std::fs::read(directory.path().join(crate::blobs::path::copy(&key))).unwrap();
+        assert_eq!(read, content);
+        let mut third = receiving(&store, Some(700_000));
+        third.write(content).await.unwrap();
+        assert_eq!(in_staging(&directory), 1, "the memory is back");
+    }
+
+    #[tokio::test]
+    async fn what_was_held_stays_right_when_more_comes() {
+        let (_directory, store) = store().await;
+        for expected_bytes in [None, Some(10), Some(70_000), Some(169_999), Some(10_000_000)] {
+            let mut staged = Box::new(receiving(&store, expected_bytes));
+            let mut all = vec![];
+            // Less than a buffer, up to it, past it, and nothing more.
+            for (value, length) in [(1, 40_000), (2, 30_000), (3, 99_999), (4, 0)] {
+                all.extend(std::iter::repeat_n(value, length));
+                staged.write(Bytes::from(vec![value; length])).await.unwrap();
+                assert_eq!(staged.digests().await.unwrap(), Digests::of(&all));
+                for _ in 0..2 {
+                    assert_eq!(staged.contents().await.unwrap(), all, "{value} of {expected_bytes:?}");
+                }
             }
+            let key = crate::blobs::contract::key(&all, 1);
+            staged.publish(&key).await.unwrap();
+            assert_eq!(crate::blobs::contract::get(&store, &key).await.unwrap(), all);
+            crate::blobs::BlobStore::delete(&store, &key).await.unwrap();
         }
     }
 }

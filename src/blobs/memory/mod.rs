@@ -113,7 +113,7 @@ impl State {
 
 #[async_trait]
 impl BlobStore for MemoryStore {
-    async fn stage(&self) -> Result<Box<dyn Staged>, BlobError> {
+    async fn stage(&self, _expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.faults.apply(Operation::Stage, || Ok(Box::new(MemoryStaged::new(self.clone())) as Box<dyn Staged>))
     }
 

@@ -13,7 +13,7 @@ const ERRORS: [Errno; 4] = [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS];
 
 /// More than one write, and all that an upload calls.
 async fn upload(store: &DiskStore, content: &bytes::Bytes, nonce: u8) -> Result<BlobKey, BlobError> {
-    let mut staged = store.stage().await?;
+    let mut staged = store.stage(None).await?;
     for chunk in content.chunks(100_000) {
         staged.write(content.slice_ref(chunk)).await?;
     }
@@ -117,7 +117,7 @@ async fn after_a_failed_sync_nothing_is_taken_until_the_store_is_opened_anew() {
         let store = place.open().await.unwrap();
         let stored = put(&store, &bytes(2, 1000), 1).await.unwrap();
         let under_way = {
-            let mut staged = store.stage().await.unwrap();
+            let mut staged = store.stage(None).await.unwrap();
             staged.write(bytes(3, 1000)).await.unwrap();
             staged
         };
@@ -170,7 +170,7 @@ async fn a_name_that_could_not_be_made_durable_is_taken_back() {
     let place = Place::new();
     let store = place.open().await.unwrap();
     let content = bytes(1, 1000);
-    let mut staged_copy = store.stage().await.unwrap();
+    let mut staged_copy = store.stage(None).await.unwrap();
     staged_copy.write(content.clone()).await.unwrap();
     // Its fan-out is made and synced, so what fails is the last sync, after the copy has got its name.
     put(&store, &content, 1).await.unwrap();

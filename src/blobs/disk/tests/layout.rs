@@ -25,7 +25,7 @@ async fn one_process_at_a_time() {
 
     let key = put(&store, &bytes(1, 10), 1).await.unwrap();
     let read = store.open(&key).await.unwrap();
-    let receiving = store.stage().await.unwrap();
+    let receiving = store.stage(None).await.unwrap();
     drop(store);
     assert!(matches!(place.open().await, Err(BlobError::InUse { .. })), "an open copy still uses it");
     drop(read);
@@ -38,7 +38,7 @@ async fn one_process_at_a_time() {
 async fn staging_is_swept_only_by_whoever_holds_the_lock() {
     let place = Place::new();
     let store = place.open().await.unwrap();
-    let mut staged = store.stage().await.unwrap();
+    let mut staged = store.stage(None).await.unwrap();
     staged.write(bytes(1, 2_000_000)).await.unwrap();
     let leftover = place.at(path::staging([7; 16]));
     std::fs::write(&leftover, "of an earlier run").unwrap();

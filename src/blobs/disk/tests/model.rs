@@ -68,7 +68,7 @@ impl Model {
 }
 
 async fn publish(store: &dyn BlobStore, bytes: &Bytes, key: &BlobKey) -> Result<(), BlobError> {
-    let mut staged = store.stage().await?;
+    let mut staged = store.stage(None).await?;
     for chunk in bytes.chunks(30_000) {
         staged.write(bytes.slice_ref(chunk)).await?;
     }
@@ -84,7 +84,7 @@ async fn compare(store: &dyn BlobStore, model: &mut Model, step: &Step) {
             model.0.entry(key).or_insert(bytes);
         }
         Step::Discard { content: which } => {
-            let mut staged = store.stage().await.unwrap();
+            let mut staged = store.stage(None).await.unwrap();
             staged.write(content(which)).await.unwrap();
             staged.discard().await;
         }
