@@ -80,7 +80,7 @@ async fn send(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<(Work, V
             if index >= load.count {
                 return anyhow::Ok(answers);
             }
-            let pieces = stream::iter(photos.pieces(index).map(Ok::<_, std::io::Error>));
+            let pieces = stream::iter(photos.pieces(index).into_iter().map(Ok::<_, std::io::Error>));
             let request = peer.upload(&client, index).header("content-length", photos.size_bytes());
             let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await?;
             let status = answer.status();

@@ -1,4 +1,4 @@
-//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, nginx. `make bench-peers` runs it.
+//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, Garage, nginx. `make bench-peers` runs it.
 //!
 //! One generator drives every peer over HTTP on loopback, with the same bodies and so many connections; peers take turns, round after
 //! round, so that what the machine does meanwhile hits all alike. Only ratios are printed as results. CPU time is the server's own
@@ -40,6 +40,9 @@ struct Options {
     /// SeaweedFS's program
     #[arg(long, value_name = "FILE")]
     weed: Option<PathBuf>,
+    /// Garage's program
+    #[arg(long, value_name = "FILE")]
+    garage: Option<PathBuf>,
     /// nginx's program
     #[arg(long, value_name = "FILE")]
     nginx: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The peers: how each is started, and how it is spoken to.
 
 mod floor;
+mod garage;
 mod halidom;
 mod nginx;
 mod seaweed;
@@ -15,6 +16,7 @@ pub(crate) enum Kind {
     Floor { digests: bool },
     Halidom,
     SeaweedFs { program: PathBuf, fsync: bool },
+    Garage { program: PathBuf, fsync: bool },
     Nginx { program: PathBuf },
 }
 
@@ -23,6 +25,7 @@ impl Kind {
     pub(crate) fn uploading(options: &Options) -> Vec<Self> {
         let mut all = vec![Self::Floor { digests: false }, Self::Floor { digests: true }, Self::Halidom];
         all.extend(options.weed.iter().flat_map(|weed| [true, false].map(|fsync| Self::SeaweedFs { program: weed.clone(), fsync })));
+        all.extend(options.garage.iter().flat_map(|garage| [true, false].map(|fsync| Self::Garage { program: garage.clone(), fsync })));
         all.extend(options.nginx.clone().map(|program| Self::Nginx { program }));
         all
     }
@@ -40,6 +43,7 @@ impl Kind {
             Self::Floor { digests } => Box::new(floor::Floor::start(dir, *digests).await?),
             Self::Halidom => Box::new(halidom::Halidom::start(dir).await?),
             Self::SeaweedFs { program, fsync } => Box::new(seaweed::SeaweedFs::start(dir, program, *fsync).await?),
+            Self::Garage { program, fsync } => Box::new(garage::Garage::start(dir, program, *fsync).await?),
             Self::Nginx { program } => Box::new(nginx::Nginx::start(dir, program).await?),
         })
     }

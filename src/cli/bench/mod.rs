@@ -183,7 +183,7 @@ impl Site {
             size_bytes: self.photos.size_bytes(),
             hash: None,
             sha256: None,
-            source: Source::Memory(self.photos.pieces(index).into()),
+            source: Source::Memory(self.photos.pieces(index)),
         };
         self.client.upload(&upload, Arc::new(|_| ())).await
     }
