@@ -50,6 +50,13 @@ struct Verified {
     version: Option<FileVersion>,
 }
 
+/// A check that did not.
+#[derive(Debug, Clone)]
+struct Failed {
+    error: BlobError,
+    of: Verified,
+}
+
 impl Verified {
     /// Whether this copy, as it was opened, is the one that was read.
     fn is_of(&self, read: &dyn BlobRead) -> bool {
@@ -81,7 +88,12 @@ impl<S: BlobStore> VerifyStore<S> {
     pub async fn verify(&self, key: &BlobKey) -> Result<(), BlobError> {
         self.verified.invalidate(key).await;
         let read = self.inner.open(key).await?;
-        self.verified.insert(*key, self.check(key, &*read).await?).await;
+        self.verify_opened(key, &*read).await
+    }
+
+    async fn verify_opened(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<(), BlobError> {
+        let verified = self.check(key, read).await.map_err(|failed| failed.error)?;
+        self.verified.insert(*key, verified).await;
         Ok(())
     }
 
@@ -89,13 +101,13 @@ impl<S: BlobStore> VerifyStore<S> {
         self.clock.monotonic().saturating_sub(verified.at) < self.remember
     }
 
-    async fn check(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<Verified, BlobError> {
-        let at = self.clock.monotonic();
-        let found = read.content_hash().await?;
-        if found != key.hash {
-            return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
+    async fn check(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<Verified, Failed> {
+        let of = Verified { at: self.clock.monotonic(), size_bytes: read.size_bytes(), version: read.version() };
+        match read.content_hash().await {
+            Ok(found) if found == key.hash => Ok(of),
+            Ok(found) => Err(Failed { error: BlobError::Damaged { key: *key, damage: Damage::Content { found } }, of }),
+            Err(error) => Err(Failed { error, of }),
         }
-        Ok(Verified { at, size_bytes: read.size_bytes(), version: read.version() })
     }
 }
 
@@ -112,12 +124,14 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
             if remembered.is_some() {
                 self.verified.invalidate(key).await;
             }
-            // One of those who ask at once reads; an error is given to all of them and not remembered.
-            let checked =
-                self.verified.try_get_with(*key, self.check(key, &*read)).await.map_err(|error: Arc<BlobError>| (*error).clone())?;
-            if !checked.is_of(&*read) {
-                self.verify(key).await?;
-            }
+            // One of those who ask at once reads; what it finds is told to all of them, an error too, and only a success is remembered.
+            let checked = self.verified.try_get_with(*key, self.check(key, &*read)).await;
+            let (of, checked) = match checked {
+                Ok(verified) => (verified, Ok(())),
+                Err(failed) => (failed.of, Err(failed.error.clone())),
+            };
+            // Where that one had another file open under this name, it says nothing of the one that is handed out here.
+            if of.is_of(&*read) { checked? } else { self.verify_opened(key, &*read).await? }
         }
         Ok(Arc::new(VerifiedRead { read, key: *key, verified: self.verified.clone() }))
     }
@@ -284,5 +298,96 @@ mod tests {
         }
         verify.verified.run_pending_tasks().await;
         assert!(verify.verified.entry_count() <= 10, "{}", verify.verified.entry_count());
+    }
+
+    /// A store in which every opening finds another file under the one name, whose reading waits to be let go.
+    #[derive(Debug)]
+    struct Renamed(std::sync::Mutex<Vec<Arc<OneFile>>>);
+
+    #[derive(Debug)]
+    struct OneFile {
+        bytes: Bytes,
+        inode: u64,
+        may_read: tokio::sync::Semaphore,
+    }
+
+    #[async_trait]
+    impl BlobRead for OneFile {
+        fn size_bytes(&self) -> u64 {
+            self.bytes.len() as u64
+        }
+
+        fn version(&self) -> Option<FileVersion> {
+            Some(FileVersion { device: 1, inode: self.inode, changed: (0, 0) })
+        }
+
+        async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+            let _turn = self.may_read.acquire().await;
+            Ok(self.bytes.slice(offset as usize..offset as usize + length))
+        }
+    }
+
+    #[async_trait]
+    impl BlobStore for Renamed {
+        async fn stage(&self, _: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+            unreachable!()
+        }
+
+        async fn open(&self, _: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+            Ok(self.0.lock().unwrap().pop().unwrap())
+        }
+
+        async fn copies(&self, _: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+            unreachable!()
+        }
+
+        async fn delete(&self, _: &BlobKey) -> Result<Deletion, BlobError> {
+            unreachable!()
+        }
+
+        async fn inventory(&self, _: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+            unreachable!()
+        }
+
+        async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+            unreachable!()
+        }
+
+        async fn claim(&self, _: Option<Marker>, _: Marker) -> Result<(), BlobError> {
+            unreachable!()
+        }
+
+        async fn probe(&self) -> Result<(), BlobError> {
+            unreachable!()
+        }
+
+        async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+            unreachable!()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_is_told_only_to_those_who_have_the_same_file_open() {
+        let good = bytes(1, 10_000);
+        let bad = Bytes::from([&[good[0] ^ 1], &good[1..]].concat());
+        let key = crate::blobs::contract::key(&good, 1);
+        for first_is_good in [false, true] {
+            let file = |inode, is_good: bool| {
+                let bytes = if is_good { good.clone() } else { bad.clone() };
+                Arc::new(OneFile { bytes, inode, may_read: tokio::sync::Semaphore::new(0) })
+            };
+            // A good file took the name of a bad one between the two openings, or the other way round; later ones find the second's.
+            let (one, two, later) = (file(1, first_is_good), file(2, !first_is_good), file(2, !first_is_good));
+            let store = Renamed(std::sync::Mutex::new(vec![later.clone(), two.clone(), one.clone()]));
+            let verify = VerifyStore::new(store, Clock::manual(0), VerifySettings::default());
+            let (mut first, mut second) = (verify.open(&key), verify.open(&key));
+            assert!(futures_util::poll!(&mut first).is_pending(), "reads");
+            assert!(futures_util::poll!(&mut second).is_pending(), "waits for what the first one finds");
+            [one, two, later].iter().for_each(|file| file.may_read.add_permits(1));
+            let (first, second) = futures_util::join!(first, second);
+            let (of_good, of_bad) = if first_is_good { (first, second) } else { (second, first) };
+            assert_eq!(of_good.unwrap().read_at(0, good.len()).await.unwrap(), good);
+            assert!(matches!(of_bad, Err(BlobError::Damaged { damage: Damage::Content { .. }, .. })), "{of_bad:?}");
+        }
     }
 }
