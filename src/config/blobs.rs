@@ -21,6 +21,9 @@ pub struct BlobsConfig {
     pub verify_remember: Duration,
     /// How many checked copies are remembered.
     pub verify_remember_copies: u32,
+    /// How long a copy stays that a row named and another replaced: longer than copying the blobs to a backup takes.
+    #[serde(with = "humantime_serde")]
+    pub delete_grace: Duration,
     /// How long a blob that a client was told not to send is kept for its album.
     #[serde(with = "humantime_serde")]
     pub pin_term: Duration,
@@ -33,6 +36,7 @@ impl Default for BlobsConfig {
             hold_memory_bytes: ByteSize::mib(128),
             verify_remember: Duration::from_secs(10 * 60),
             verify_remember_copies: 100_000,
+            delete_grace: Duration::from_secs(24 * 60 * 60),
             pin_term: Duration::from_secs(24 * 60 * 60),
         }
     }
@@ -41,7 +45,13 @@ impl Default for BlobsConfig {
 impl BlobsConfig {
     /// Few threads, a short memory.
     pub fn for_testing() -> Self {
-        Self { io_threads: 4, hold_memory_bytes: ByteSize::mib(16), verify_remember_copies: 1_000, ..Self::default() }
+        Self {
+            io_threads: 4,
+            hold_memory_bytes: ByteSize::mib(16),
+            delete_grace: Duration::from_secs(60),
+            verify_remember_copies: 1_000,
+            ..Self::default()
+        }
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {
@@ -50,6 +60,7 @@ impl BlobsConfig {
         findings.within("blobs.verify_remember_copies", u64::from(self.verify_remember_copies), 1..=100_000_000);
         // A promise must outlive the upload of the rest of an album.
         findings.time_within("blobs.pin_term", self.pin_term, Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 60 * 60));
+        findings.time_within("blobs.delete_grace", self.delete_grace, Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 60 * 60));
         findings.time_within("blobs.verify_remember", self.verify_remember, Duration::ZERO..=Duration::from_secs(7 * 24 * 60 * 60));
     }
 }

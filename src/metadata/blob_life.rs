@@ -5,7 +5,7 @@ use super::MetadataError;
 use super::column::{Blobs, Doomed, Pins, Scope};
 use super::flight::InFlight;
 use super::read::Read;
-use super::record::{Counts, Encoding, StoredBlob};
+use super::record::{Counts, Doom, Encoding, StoredBlob};
 use super::shown::BlobRow;
 use super::table;
 use super::transaction::Transaction;
@@ -86,7 +86,7 @@ impl Transaction<'_> {
             if verified != Some(row.key) {
                 return Err(PlaceError::Recheck { row_key: row.key });
             }
-            self.queue_deletion(key)?;
+            self.queue_deletion(key, false)?;
             self.landed.push(key);
             return Ok(Placed::Duplicate);
         }
@@ -131,7 +131,7 @@ impl Transaction<'_> {
         };
         self.set_blob(&hash, row, Some(stored))?;
         if let Some(former) = row {
-            self.queue_deletion(former.key)?;
+            self.queue_deletion(former.key, true)?;
         }
         self.landed.push(key);
         self.named.push(hash);
@@ -180,17 +180,21 @@ impl Transaction<'_> {
         })
     }
 
-    /// Queues a copy for deletion, for ever. Answers `false`, and changes nothing, where a row names it or this run is writing it.
+    /// Queues a copy for deletion, for ever, as one that may have been named. Answers `false`, and changes nothing, where a row names it or this run is writing it.
     ///
     /// # Errors
     /// What the engine meets.
     pub fn doom(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
+        self.doom_unnamed(key, true)
+    }
+
+    fn doom_unnamed(&mut self, key: BlobKey, was_named: bool) -> Result<bool, MetadataError> {
         self.guard(|tx| {
             let in_flight = tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
             if in_flight || tx.blob(&key.hash)?.is_some_and(|blob| blob.key == key) {
                 return Ok(false);
             }
-            tx.queue_deletion(key)?;
+            tx.queue_deletion(key, was_named)?;
             Ok(true)
         })
     }
@@ -198,7 +202,7 @@ impl Transaction<'_> {
     /// The end of an upload that was given up: dooms its copy, unless a row names it after all. It leaves the flight with this commit.
     pub(super) fn doom_abandoned(&mut self, key: BlobKey) -> Result<(), MetadataError> {
         self.landed.push(key);
-        self.doom(key).map(drop)
+        self.doom_unnamed(key, false).map(drop)
     }
 
     /// Marks the blob of this copy as damaged, where the row still names the copy. Answers whether it does.
@@ -246,13 +250,13 @@ impl Transaction<'_> {
         })
     }
 
-    fn queue_deletion(&mut self, key: BlobKey) -> Result<(), MetadataError> {
+    fn queue_deletion(&mut self, key: BlobKey, was_named: bool) -> Result<(), MetadataError> {
         self.guard(|tx| {
             if tx.is_doomed(&key)? {
                 return Ok(());
             }
-            let now = tx.moment.now;
-            tx.overlay.put::<Doomed>(&key, &now);
+            let since = tx.moment.now;
+            tx.overlay.put::<Doomed>(&key, &Doom { since, was_named });
             tx.add_counts(Scope::Site, &Counts { doomed: 1, ..Counts::default() })
         })
     }

@@ -3,7 +3,7 @@
 
 use super::MetadataError;
 use super::key::{Commit, Key};
-use super::record::{AuditRecord, Counts, Heads, JournalRow, Settled, SnapshotRow, StoredBlob, StoredEntry, Value};
+use super::record::{AuditRecord, Counts, Doom, Heads, JournalRow, Settled, SnapshotRow, StoredBlob, StoredEntry, Value};
 use crate::model::erasure::Erasure;
 use crate::model::row::Births;
 use crate::model::set_hash::{Bucket, SetHash};
@@ -127,8 +127,8 @@ columns! {
     Candidates "candidates" (local): (WallMs, BlobHash) => (),
         "due 8 · hash 32" => "empty",
         "Hints: look whether the blob is still needed.";
-    Doomed "doomed" (local): BlobKey => WallMs,
-        "hash 32 · nonce 12" => "since when",
+    Doomed "doomed" (local): BlobKey => Doom,
+        "hash 32 · nonce 12" => "since when, whether a row named it",
         "The delete queue: copies that no commit will ever name again.";
     Snapshots "snapshots" (local): (Commit, SnapshotId) => SnapshotRow,
         "commit 8 · id 16" => "name, time",

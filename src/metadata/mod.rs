@@ -39,7 +39,7 @@ pub use open::{Metadata, MetadataSettings};
 pub use page::{PAGE_LIMIT, Page};
 pub use read::{Read, Snapshot};
 pub use receive::Received;
-pub use record::{AuditRecord, Counts, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
+pub use record::{AuditRecord, Counts, Doom, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
 pub use shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
 pub use transaction::Transaction;
 pub use writer::{RequestOutcome, WriteObserver};

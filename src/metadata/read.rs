@@ -11,7 +11,7 @@ use super::derived::name_prefix;
 use super::engine::{Bounds, Source};
 use super::key::{Commit, Key};
 use super::page::{Page, after, bounded, page};
-use super::record::{AuditRecord, Counts, JournalRow, StoredEntry};
+use super::record::{AuditRecord, Counts, Doom, JournalRow, StoredEntry};
 use super::shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
 use super::table;
 use crate::model::album::{self, AlbumView};
@@ -236,11 +236,11 @@ pub trait Read {
         table::get::<Pins>(self.source(), &(*hash, owner))
     }
 
-    /// Copies queued for deletion, with the time since when.
-    fn doomed(&self, after_key: Option<BlobKey>, limit: usize) -> Result<Page<(BlobKey, WallMs), BlobKey>, MetadataError> {
+    /// Copies queued for deletion.
+    fn doomed(&self, after_key: Option<BlobKey>, limit: usize) -> Result<Page<(BlobKey, Doom), BlobKey>, MetadataError> {
         let limit = bounded(limit);
         let found = table::some::<Doomed>(self.source(), &after(&[], after_key.map(|key| key.to_key())), limit + 1)?;
-        Ok(page(found.into_iter().map(|(key, since)| (key, (key, since))).collect(), limit))
+        Ok(page(found.into_iter().map(|(key, doom)| (key, (key, doom))).collect(), limit))
     }
 
     /// Whether a copy is queued for deletion.

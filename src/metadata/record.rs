@@ -91,6 +91,30 @@ records! {
     AuditRecord, 1, "an audit record";
 }
 
+/// A copy that waits for its deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doom {
+    /// When it was queued.
+    pub since: WallMs,
+    /// A row named it once: copies of the blobs that were made meanwhile may have it alone, and metadata that is put back may name it.
+    pub was_named: bool,
+}
+
+impl Value for Doom {
+    fn to_value(&self) -> Vec<u8> {
+        encode(2, self)
+    }
+
+    fn from_value(bytes: &[u8]) -> Result<Self, MetadataError> {
+        const WHAT: &str = "a doomed copy";
+        match postcard::take_from_bytes::<u64>(bytes) {
+            // The first version was the time alone.
+            Ok((1, _)) => Ok(Self { since: decode(WHAT, 1, bytes)?, was_named: true }),
+            _ => decode(WHAT, 2, bytes),
+        }
+    }
+}
+
 /// What a store is, written once when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
@@ -254,5 +278,17 @@ mod tests {
         for broken in [&[][..], &[0, 7], &[1], &[1, 7, 7]] {
             assert!(matches!(Commit::from_value(broken), Err(MetadataError::Damaged { .. })), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_doomed_copy_of_the_first_version_is_taken_as_named() {
+        let since = WallMs(1_800_000_000_000);
+        assert_eq!(Doom::from_value(&since.to_value()), Ok(Doom { since, was_named: true }));
+        for was_named in [false, true] {
+            let doom = Doom { since, was_named };
+            assert_eq!(Doom::from_value(&doom.to_value()), Ok(doom));
+        }
+        assert_eq!(Doom::from_value(&[3, 7, 0]), Err(MetadataError::Newer { what: "a doomed copy", found: 3, known: 2 }));
+        assert!(matches!(Doom::from_value(&[2, 7]), Err(MetadataError::Damaged { .. })));
     }
 }

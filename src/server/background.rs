@@ -5,25 +5,27 @@ use std::time::Duration;
 
 use crate::blobs::Marker;
 use crate::runtime::{self, Shutdown};
-use crate::service::Services;
+use crate::service::{Graces, Services};
 
 /// How often the delete queue is looked at.
 const DELETE_EVERY: Duration = Duration::from_secs(5);
-/// How long a doomed key waits. Copies of uploads that came to nothing were never named, so it needs no grace to be safe.
-const DELETE_GRACE: Duration = Duration::from_secs(60);
+/// How long copies of uploads that came to nothing wait.
+const UNNAMED_GRACE: Duration = Duration::from_secs(60);
 /// Keys that are deleted in one batch.
 const DELETE_BATCH: usize = 256;
 /// How often last uses are written.
 const USES_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts the work of a site that collects under this claim; the answer ends when all of it has, after the stop has begun.
-pub(super) fn start(services: Arc<Services>, claim: Marker, shutdown: Shutdown) -> impl Future<Output = ()> {
+/// Starts the work of a site that collects under this claim, and deletes copies that were named once no sooner than `named_grace` after they
+/// were queued; the answer ends when all of it has, after the stop has begun.
+pub(super) fn start(services: Arc<Services>, claim: Marker, named_grace: Duration, shutdown: Shutdown) -> impl Future<Output = ()> {
+    let graces = Graces { named: named_grace, unnamed: UNNAMED_GRACE };
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
         let services = services.clone();
         move || {
             let services = services.clone();
             async move {
-                match services.delete_doomed(claim, DELETE_GRACE, DELETE_BATCH).await {
+                match services.delete_doomed(claim, graces, DELETE_BATCH).await {
                     Ok(deleted) if deleted.keys + deleted.failed > 0 => {
                         tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");
                     }

@@ -173,7 +173,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
-    let background = background::start(site.services.clone(), site.marker(), ending.clone());
+    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, ending.clone());
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let admin_limits = limits.for_admin();

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::blobs::{BlobStore, Deletion, Marker};
-use crate::metadata::{MetadataError, Read};
+use crate::metadata::{Doom, MetadataError, Read};
 use crate::model::{BlobKey, WallMs};
 
 use super::{ServiceError, Services};
@@ -26,6 +26,26 @@ pub struct Deleted {
     pub failed: usize,
 }
 
+/// How long doomed keys wait. Grace is no safety (a doomed key is never named again), but a courtesy to whoever looks on from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Graces {
+    /// For copies that a row named: a copy of the blobs that a tool is making may have seen the directory before the copy that counts
+    /// now was there, and metadata put back from before names this one.
+    pub named: Duration,
+    /// For copies of uploads that came to nothing: their last write may still be on its way to the disk.
+    pub unnamed: Duration,
+}
+
+impl Graces {
+    /// None at all.
+    pub const NONE: Self = Self { named: Duration::ZERO, unnamed: Duration::ZERO };
+
+    fn is_past(self, doom: Doom, now: WallMs) -> bool {
+        let grace = if doom.was_named { self.named } else { self.unnamed };
+        u128::from(now.0.saturating_sub(doom.since.0)) >= grace.as_millis()
+    }
+}
+
 /// Where the next batch begins, so that keys that cannot be deleted do not stand in the way of those behind them. In memory: after a
 /// restart it begins at the first key again.
 #[derive(Debug, Default)]
@@ -42,15 +62,15 @@ impl DeleteCursor {
 }
 
 impl Services {
-    /// Deletes up to `limit` doomed keys that have waited for `grace`, going round the queue from where the last batch ended. `claim` is
+    /// Deletes up to `limit` doomed keys that have waited for their grace, going round the queue from where the last batch ended. `claim` is
     /// the marker as it stood when this site opened the backend.
     ///
     /// # Errors
     /// `Conflict` where the backend's marker is another by now, of another site or epoch: then nothing was deleted.
-    pub async fn delete_doomed(&self, claim: Marker, grace: Duration, limit: usize) -> Result<Deleted, ServiceError> {
-        let due = WallMs(self.runtime.clock.unix_ms().saturating_sub(grace.as_millis() as u64));
+    pub async fn delete_doomed(&self, claim: Marker, graces: Graces, limit: usize) -> Result<Deleted, ServiceError> {
+        let now = WallMs(self.runtime.clock.unix_ms());
         let after = self.delete_cursor.get();
-        let (batch, next) = self.read(move |at| Ok(due_keys(at, after, due, limit)?)).await?;
+        let (batch, next) = self.read(move |at| Ok(due_keys(at, after, |doom| graces.is_past(doom, now), limit)?)).await?;
         if batch.is_empty() {
             self.delete_cursor.set(next);
             return Ok(Deleted::default());
@@ -78,18 +98,18 @@ impl Services {
     }
 }
 
-/// Doomed keys behind `after` that were queued before `due`, and where to go on: `None` where the end was reached, so at the beginning.
+/// Doomed keys behind `after` that are due, and where to go on: `None` where the end was reached, so at the beginning.
 fn due_keys(
     at: &impl Read,
     mut after: Option<BlobKey>,
-    due: WallMs,
+    is_due: impl Fn(Doom) -> bool,
     limit: usize,
 ) -> Result<(Vec<BlobKey>, Option<BlobKey>), MetadataError> {
     let mut keys = vec![];
     for _ in 0..SCAN_LIMIT / SCAN_PIECE {
         let page = at.doomed(after, SCAN_PIECE)?;
-        for (key, since) in page.items {
-            if since <= due {
+        for (key, doom) in page.items {
+            if is_due(doom) {
                 keys.push(key);
             }
             if keys.len() == limit {
@@ -108,6 +128,7 @@ fn due_keys(
 mod tests {
     use super::*;
     use crate::blobs::{BlobError, Operation};
+    use crate::metadata::Placed;
     use crate::model::{BlobHash, SiteId};
     use crate::service::readiness::tests::site;
 
@@ -141,7 +162,7 @@ mod tests {
         for call in 0..4 {
             store.faults().fail(Operation::Delete, call, BlobError::NoSpace);
         }
-        let batch = async || services.delete_doomed(claim(), Duration::ZERO, 4).await.unwrap();
+        let batch = async || services.delete_doomed(claim(), Graces::NONE, 4).await.unwrap();
         assert_eq!(batch().await, Deleted { keys: 0, failed: 4 });
         assert_eq!(batch().await, Deleted { keys: 4, failed: 0 }, "the next ones, not the same again");
         assert_eq!(batch().await, Deleted { keys: 2, failed: 0 });
@@ -150,10 +171,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_copy_that_was_named_waits_longer() {
+        let (store, metadata, runtime, services) = site();
+        store.claim(None, claim()).await.unwrap();
+        let bytes = crate::blobs::contract::bytes(1, 1000);
+        let mut copies = vec![];
+        for nonce in 0..2 {
+            let in_flight = metadata.begin_copy(BlobHash::of(&bytes));
+            let key = in_flight.key();
+            let mut staged = store.stage(None).await.unwrap();
+            staged.write(bytes.clone()).await.unwrap();
+            let digests = staged.digests().await.unwrap();
+            staged.publish(&key).await.unwrap();
+            let new = crate::metadata::NewBlob::raw(key, 1000, digests.sha256, digests.crc32);
+            let replaced = metadata.write("copy", move |tx| tx.replace_blob(&in_flight, new)).await.unwrap();
+            assert_eq!(replaced, [Placed::Named, Placed::Replaced][nonce]);
+            copies.push(key);
+        }
+        doom(&metadata, 1).await;
+        let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+        let graces = Graces { named: day, unnamed: minute };
+        let deleted = async || services.delete_doomed(claim(), graces, 10).await.unwrap().keys;
+        assert_eq!((deleted().await, doomed(&metadata)), (0, 2));
+        runtime.clock.advance(minute);
+        assert_eq!((deleted().await, doomed(&metadata)), (1, 1), "what was never named");
+        runtime.clock.advance(day - minute - Duration::from_millis(1));
+        assert_eq!((deleted().await, store.copies(&copies[0].hash).await.unwrap().len()), (0, 2));
+        runtime.clock.advance(Duration::from_millis(1));
+        assert_eq!((deleted().await, store.copies(&copies[0].hash).await.unwrap()), (1, vec![copies[1]]));
+    }
+
+    #[tokio::test]
     async fn nothing_is_deleted_under_another_claim() {
         let (store, metadata, _, services) = site();
         doom(&metadata, 1).await;
-        let batch = async || services.delete_doomed(claim(), Duration::ZERO, 4).await;
+        let batch = async || services.delete_doomed(claim(), Graces::NONE, 4).await;
         let lost = |done| matches!(done, Err(ServiceError::Conflict { code: "marker_lost", .. }));
         assert!(lost(batch().await), "nobody's");
         store.claim(None, claim()).await.unwrap();
@@ -163,6 +215,6 @@ mod tests {
         store.claim(Some(later), Marker { site: SiteId::from_bytes([2; 16]), epoch: 2 }).await.unwrap();
         assert!(lost(batch().await), "another site's");
         assert_eq!(doomed(&metadata), 1);
-        assert_eq!(services.delete_doomed(later, Duration::ZERO, 4).await.ok(), None);
+        assert_eq!(services.delete_doomed(later, Graces::NONE, 4).await.ok(), None);
     }
 }

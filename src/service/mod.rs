@@ -39,7 +39,7 @@ pub use crate::metadata::Page;
 pub use albums::AlbumRow;
 pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
-pub use delete_queue::Deleted;
+pub use delete_queue::{Deleted, Graces};
 pub use error::ServiceError;
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;

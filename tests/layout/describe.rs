@@ -20,7 +20,7 @@ pub fn describe(metadata: &Metadata) -> Value {
     let users = at.list_users(TenantId::DEFAULT, None, LIMIT).unwrap().items;
     let users: Vec<Value> = users.iter().map(|user| json!({ "name": user.name, "owns": owner(&at, user.owner()) })).collect();
     let doomed = at.doomed(None, LIMIT).unwrap().items;
-    let doomed: Vec<Value> = doomed.iter().map(|(key, since)| json!({ "key": key.to_string(), "since": since.0 })).collect();
+    let doomed: Vec<Value> = doomed.iter().map(|(key, doom)| json!({ "key": key.to_string(), "since": doom.since.0 })).collect();
     let audit = at.audit(None, LIMIT).unwrap().items;
     let audit: Vec<Value> = audit.iter().map(|record| json!([record.at.0, record.actor, record.action, record.subject])).collect();
     let blobs = at.list_blobs(None, LIMIT).unwrap().items;

@@ -166,6 +166,11 @@ impl<'a> Reader<'a> {
             "format" => format!("{:?}", u64::from_be_bytes(self.array())),
             _ if empty.contains(&column) => String::new(),
             "rows" => format!("{:?}", self.births()),
+            "doomed" => match self.varint() {
+                1 => format!("{}", self.varint()),
+                2 => format!("{} {}", self.varint(), self.take(1)[0]),
+                other => panic!("version {other} of a record in doomed"),
+            },
             _ => {
                 assert_eq!(self.varint(), 1, "the version of a record in {column}");
                 self.record(column)
@@ -177,7 +182,7 @@ impl<'a> Reader<'a> {
 
     fn record(&mut self, column: &str) -> String {
         match column {
-            "erased" | "pins" | "doomed" | "token_uses" | "refs" | "held" | "held_by_owner" => format!("{}", self.varint()),
+            "erased" | "pins" | "token_uses" | "refs" | "held" | "held_by_owner" => format!("{}", self.varint()),
             "entries" => format!("{} {:?}", self.varint(), Reader(&self.bytes()).entry()),
             "vector" => format!("{} {:?}", self.varint(), self.option(Self::array::<32>)),
             "journal" => match self.varint() {

@@ -40,7 +40,7 @@ async fn the_backend_does_the_same_for_what_another_has_as_for_what_nobody_has()
     let marker = Marker { site: site.metadata.site(), epoch: 1 };
     site.store.claim(None, marker).await.unwrap();
     site.metadata.write("settle", |_| Ok::<_, MetadataError>(())).await.unwrap();
-    site.services.delete_doomed(marker, Duration::ZERO, 100).await.unwrap();
+    site.services.delete_doomed(marker, Graces::NONE, 100).await.unwrap();
     assert_eq!(site.store.keys().len(), 3);
 }
 
