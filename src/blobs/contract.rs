@@ -68,10 +68,13 @@ pub(crate) async fn inventory(store: &dyn BlobStore) -> Result<Vec<InventoryItem
 }
 
 pub(crate) async fn comes_back(subject: &Subject) {
-    const GATHER: usize = 1024 * 1024;
-    for (nonce, size) in [0, 1, 4095, 100_000, GATHER - 1, GATHER, GATHER + 1, 3 * GATHER + 17].into_iter().enumerate() {
+    /// What the disk store gathers, and the most that it holds whole.
+    const GATHER: usize = 256 << 10;
+    const HELD: usize = 8 << 20;
+    let sizes = [0, 1, 4095, 4096, 100_000, GATHER - 1, GATHER, GATHER + 1, 12 * GATHER + 17, HELD - 1, HELD, HELD + 1];
+    for (nonce, size) in sizes.into_iter().enumerate() {
         for chunk in [777, 65_536, GATHER - 2, usize::MAX] {
-            if size / chunk > 2000 {
+            if size / chunk > 2000 || size > 12 * GATHER && chunk != 65_536 {
                 continue;
             }
             let content = bytes(size as u64, size);

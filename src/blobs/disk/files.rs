@@ -20,6 +20,7 @@ use crate::blobs::FileVersion;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Create,
+    SetDirect,
     Write,
     SyncFile,
     Move,
@@ -132,16 +133,17 @@ impl Files {
 
     /// Writes all of `bytes`, which must begin at a multiple of [`ALIGNMENT_BYTES`] in memory, to an empty file: past the page cache
     /// (O_DIRECT, see open(2)) where the file system knows such writes, all but the last bytes, which are no whole block.
-    pub(super) fn write_direct(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
-        self.call(Call::Write, path, || {
-            let blocks = &bytes[..bytes.len() - bytes.len() % ALIGNMENT_BYTES];
-            let mut written = 0;
-            if !blocks.is_empty() && set_direct(file, true).is_ok() {
-                written = write_blocks(file, blocks)?;
-                set_direct(file, false)?;
-            }
-            file.write_all(&bytes[written..])
-        })
+    pub(super) fn write_direct(&self, path: &Path, file: &File, bytes: &[u8]) -> io::Result<()> {
+        let blocks = &bytes[..bytes.len() - bytes.len() % ALIGNMENT_BYTES];
+        let mut written = 0;
+        if !blocks.is_empty() && self.call(Call::SetDirect, path, || set_direct(file, true)).is_ok() {
+            written = write_blocks(blocks, |bytes, offset| self.call(Call::Write, path, || file.write_at(bytes, offset)))?;
+            self.call(Call::SetDirect, path, || set_direct(file, false))?;
+        }
+        match &bytes[written..] {
+            [] => Ok(()),
+            rest => self.call(Call::Write, path, || file.write_all_at(rest, written as u64)),
+        }
     }
 
     /// Fills `into` from `offset`, as far as the file goes; answers how many bytes there were.
@@ -281,11 +283,11 @@ fn set_direct(file: &File, direct: bool) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(file, if direct { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT })?)
 }
 
-/// Writes until all is written or the file system wants what is left in another way; answers how much was written.
-fn write_blocks(mut file: &File, blocks: &[u8]) -> io::Result<usize> {
+/// Writes until all is written, or what is left has to be written in another way; answers how much was written.
+fn write_blocks(blocks: &[u8], mut write: impl FnMut(&[u8], u64) -> io::Result<usize>) -> io::Result<usize> {
     let mut written = 0;
     while written < blocks.len() && written.is_multiple_of(ALIGNMENT_BYTES) {
-        match file.write(&blocks[written..]) {
+        match write(&blocks[written..], written as u64) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => written += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -295,4 +297,37 @@ fn write_blocks(mut file: &File, blocks: &[u8]) -> io::Result<usize> {
         }
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_written_as_far_as_they_can_be() {
+        const BLOCKS: usize = 8 * ALIGNMENT_BYTES;
+        let blocks = crate::blobs::contract::bytes(1, BLOCKS);
+        // What the system answers, write by write; how much is written then, or with which error it ends.
+        let cases: [(&[Result<usize, Errno>], Result<usize, Option<Errno>>); 8] = [
+            (&[Ok(BLOCKS)], Ok(BLOCKS)),
+            (&[Ok(ALIGNMENT_BYTES), Ok(2 * ALIGNMENT_BYTES), Ok(5 * ALIGNMENT_BYTES)], Ok(BLOCKS)),
+            (&[Ok(ALIGNMENT_BYTES), Err(Errno::INTR), Ok(7 * ALIGNMENT_BYTES)], Ok(BLOCKS)),
+            (&[Ok(ALIGNMENT_BYTES), Ok(512)], Ok(ALIGNMENT_BYTES + 512)),
+            (&[Err(Errno::INVAL)], Ok(0)),
+            (&[Ok(ALIGNMENT_BYTES), Err(Errno::INVAL)], Ok(ALIGNMENT_BYTES)),
+            (&[Ok(ALIGNMENT_BYTES), Err(Errno::NOSPC)], Err(Some(Errno::NOSPC))),
+            (&[Ok(0)], Err(None)),
+        ];
+        for (answers, expected) in cases {
+            let (mut answers_left, mut on_disk) = (answers.iter(), vec![]);
+            let written = write_blocks(&blocks, |bytes, offset| {
+                assert_eq!(offset, on_disk.len() as u64);
+                let count = (*answers_left.next().unwrap())?;
+                on_disk.extend_from_slice(&bytes[..count]);
+                Ok(count)
+            });
+            assert_eq!(written.as_ref().map_err(Errno::from_io_error), expected.as_ref().map_err(|errno| *errno), "{answers:?}");
+            assert!(answers_left.next().is_none() && blocks.starts_with(&on_disk), "{answers:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ pub(super) const ALIGNMENT_BYTES: usize = 4096;
 /// The smallest buffer.
 const SMALLEST_BYTES: usize = 64 << 10;
 /// The largest copy that is held whole; above it memory would go to few.
-const LARGEST_BYTES: usize = 8 << 20;
+pub(super) const LARGEST_BYTES: usize = 8 << 20;
 
 /// Buffers of a few sizes that are used again, since a fresh one costs a page fault, and a page cleared, every 4 KiB. All together, lent
 /// and spare, they have no more room than was agreed (beside a page each, for alignment).
@@ -21,6 +21,7 @@ pub(super) struct Holds {
 struct State {
     /// Room of all buffers, lent and spare.
     total_bytes: usize,
+    /// In the order in which they came back.
     spare: Vec<Vec<u8>>,
 }
 
@@ -29,9 +30,14 @@ impl Holds {
         Arc::new(Self { limit_bytes, state: Mutex::default() })
     }
 
+    /// Whether a copy of this many bytes may be held whole at all.
+    pub(super) fn is_small(size_bytes: u64) -> bool {
+        size_bytes <= LARGEST_BYTES as u64
+    }
+
     /// An empty buffer for a copy of this many bytes; `None` where that is too many, or others have the memory.
     pub(super) fn whole(self: &Arc<Self>, size_bytes: u64) -> Option<Buffer> {
-        let room = usize::try_from(size_bytes).ok().filter(|room| *room <= LARGEST_BYTES)?;
+        let room = usize::try_from(size_bytes).ok().filter(|_| Self::is_small(size_bytes))?;
         self.lend(room.next_power_of_two().max(SMALLEST_BYTES))
     }
 
@@ -41,26 +47,51 @@ impl Holds {
     }
 
     fn lend(self: &Arc<Self>, room: usize) -> Option<Buffer> {
-        let mut dropped = Vec::new();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let spare = state.spare.iter().rposition(|spare| room_of(spare) == room).map(|at| state.spare.swap_remove(at));
-        if spare.is_none() {
-            while state.total_bytes + room > self.limit_bytes {
-                let other = state.spare.pop()?;
-                state.total_bytes -= room_of(&other);
-                dropped.push(other);
-            }
-            state.total_bytes += room;
-        }
-        drop(state);
+        let (spare, evicted) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(room, self.limit_bytes)?;
         // Not under the lock: what the system takes back, and gives, costs time.
-        drop(dropped);
+        drop(evicted);
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(room + ALIGNMENT_BYTES));
         Some(Buffer::new(bytes, room, Some(self.clone())))
     }
 
+    pub(super) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// Room that is lent out now, in bytes.
+    pub(super) fn lent_bytes(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.total_bytes - state.spare_bytes()
+    }
+
     fn give_back(&self, bytes: Vec<u8>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).spare.push(bytes);
+    }
+}
+
+impl State {
+    /// A spare buffer with exactly this room, or `None` where a new one has to be made; and those that have to go for it. Nothing at all,
+    /// and nothing is changed, where it would be too much.
+    fn take(&mut self, room: usize, limit_bytes: usize) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
+        if let Some(at) = self.spare.iter().rposition(|spare| room_of(spare) == room) {
+            return Some((Some(self.spare.remove(at)), vec![]));
+        }
+        if self.total_bytes - self.spare_bytes() + room > limit_bytes {
+            return None;
+        }
+        let mut evicted = vec![];
+        while self.total_bytes + room > limit_bytes {
+            // The one that was not used for longest.
+            let oldest = self.spare.remove(0);
+            self.total_bytes -= room_of(&oldest);
+            evicted.push(oldest);
+        }
+        self.total_bytes += room;
+        Some((None, evicted))
+    }
+
+    fn spare_bytes(&self) -> usize {
+        self.spare.iter().map(room_of).sum()
     }
 }
 
@@ -91,6 +122,10 @@ impl Buffer {
             self.bytes.extend_from_slice(chunk);
         }
         fits
+    }
+
+    pub(super) fn room(&self) -> usize {
+        self.room
     }
 
     pub(super) fn clear(&mut self) {
@@ -164,6 +199,7 @@ mod tests {
         assert_eq!(state(&holds).1, 1, "two made room for it");
         drop(other);
         assert!(holds.whole(4 * MIB).is_none(), "more than all");
-        assert_eq!(state(&holds), (0, 0), "a try that fails has freed the spare ones");
+        assert_eq!(state(&holds), (3 * one, 2), "nothing was freed for it");
+        assert_eq!(holds.lent_bytes(), 0);
     }
 }

@@ -88,7 +88,7 @@ impl Shared {
 
     /// A fresh name in staging.
     pub(super) fn staging_path(&self) -> PathBuf {
-        path::staging(self.random.bytes())
+        path::staging(self.runtime.random.bytes())
     }
 
     /// Called where something was not found: fails where that is so because the store itself has gone.

@@ -40,7 +40,7 @@ use self::standing::Standing;
 use super::BlobError;
 use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime::{BlockingPool, Random, Runtime};
+use crate::runtime::{BlockingPool, Runtime};
 
 /// How a disk store behaves.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ pub struct DiskSettings {
     /// Whether a store is set up where there is none. `false` for a site that has blobs already: a disk that was not mounted is then
     /// an error, not an empty store.
     pub create: bool,
-    /// Small chunks of an upload are gathered to this many bytes before they are hashed and written: the memory that one upload may take
-    /// here, beside the chunk at hand.
+    /// Small chunks of an upload that is streamed are gathered to this many bytes before they are hashed and written: the memory that it
+    /// may take here, beside the chunk at hand.
     pub gather_bytes: usize,
     /// Memory in which copies of up to 8 MiB, whose length is known, are held whole until they are published: written at once and past the
     /// page cache. Those for which there is no room are streamed to staging.
@@ -78,9 +78,11 @@ struct Shared {
     root: PathBuf,
     files: Files,
     fan_out: FanOut,
-    random: Random,
+    runtime: Runtime,
     gather_bytes: usize,
-    /// What uploads are received in.
+    /// What every upload begins in, and one that is streamed gathers in.
+    gathers: Arc<Holds>,
+    /// What small ones are held whole in.
     holds: Arc<Holds>,
     /// What copies are read through.
     pieces: Buffers,
@@ -102,7 +104,7 @@ impl DiskStore {
     /// one, or of a newer layout.
     pub async fn open(root: &Path, runtime: Runtime, pool: BlockingPool, settings: DiskSettings) -> Result<Self, BlobError> {
         let root = root.to_owned();
-        let shared = pool.run(move || Shared::open(root, runtime.random, settings)).await??;
+        let shared = pool.run(move || Shared::open(root, runtime, settings)).await??;
         Ok(Self { shared: Arc::new(shared), pool })
     }
 
@@ -132,6 +134,11 @@ impl DiskStore {
     /// the first one on the store takes and deletes nothing, see [`BlobError::Suspect`].
     pub fn sync_failures(&self) -> u64 {
         self.shared.standing.sync_failures()
+    }
+
+    /// Memory in which copies are held whole until they are published: lent out now, and what there is, in bytes.
+    pub fn hold_bytes(&self) -> (u64, u64) {
+        (self.shared.holds.lent_bytes() as u64, self.shared.holds.limit_bytes() as u64)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {

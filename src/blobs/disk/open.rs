@@ -17,28 +17,30 @@ use super::standing::Standing;
 use super::{DiskSettings, Shared, make_directory_durably};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, path};
-use crate::runtime::Random;
+use crate::runtime::Runtime;
 
 /// What `blobs-format` holds.
 const FORMAT: &[u8] = b"halidom blobs 1\n";
 /// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
+/// Buffers that are kept for the next uploads; more uploads than these have one of their own each.
+const SPARE_GATHERS: usize = 32;
 /// Read and hashed at once: stays in the processor's cache.
 const PIECE_BYTES: usize = 128 << 10;
 const SPARE_PIECES: usize = 16;
 
 impl Shared {
     /// See [`super::DiskStore::open`].
-    pub(super) fn open(root: PathBuf, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
+    pub(super) fn open(root: PathBuf, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
         if settings.create {
             make_directory_durably(&root).map_err(failed("make the store's directory"))?;
         }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
-        Self::open_files(root, files, random, settings)
+        Self::open_files(root, files, runtime, settings)
     }
 
     /// Opens the store in a directory that is there.
-    pub(super) fn open_files(root: PathBuf, files: Files, random: Random, settings: DiskSettings) -> Result<Self, BlobError> {
+    pub(super) fn open_files(root: PathBuf, files: Files, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
         if !settings.create && files.stat(path::FORMAT.as_ref()).map_err(failed("look at the store's format"))?.is_none() {
             // Before the lock: a directory that is no store gets no file from us.
             return Err(BlobError::Refused { reason: format!("there is no blob store in {}", root.display()) });
@@ -48,8 +50,9 @@ impl Shared {
             root,
             files,
             fan_out: FanOut::new(),
-            random,
+            runtime,
             gather_bytes: settings.gather_bytes,
+            gathers: Holds::new(SPARE_GATHERS * settings.gather_bytes),
             holds: Holds::new(settings.hold_bytes),
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),

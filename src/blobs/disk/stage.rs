@@ -1,22 +1,25 @@
-//! Receiving a copy. A small one whose length is known is held in memory until it is published. Of any other, chunks are gathered, then
-//! hashed and written in one hop to the pool.
+//! Receiving a copy. A small one whose length is known is held in memory until it is published, if it comes quickly. Of any other, chunks
+//! are gathered, then hashed and written in one hop to the pool.
 
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Shared;
-use super::holds::Buffer;
+use super::holds::{Buffer, Holds};
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Digests, Staged};
 use crate::model::BlobKey;
 use crate::runtime::{BlockingPool, spawn};
 
+/// How long a copy may be on its way and still be held whole: whoever is slow must not keep the memory from the others.
+const HOLD_TIME: Duration = Duration::from_secs(10);
 const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or was given up before" };
 
 /// The async side of a copy being received.
@@ -24,6 +27,9 @@ pub(super) struct DiskStaged {
     pool: BlockingPool,
     shared: Arc<Shared>,
     received: Received,
+    /// The length of a copy that may be held whole.
+    holdable: Option<u64>,
+    begun: Duration,
     /// Away during a hop; gone after a failure, so that nothing can be added to half a copy.
     receiving: Option<Receiving>,
 }
@@ -52,12 +58,34 @@ pub(super) struct Receiving {
 
 impl DiskStaged {
     pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool, expected_bytes: Option<u64>) -> Self {
-        let held = expected_bytes.and_then(|size| shared.holds.whole(size));
-        let held = held.unwrap_or_else(|| shared.holds.gather(shared.gather_bytes));
-        let path = shared.staging_path();
+        let holdable = expected_bytes.filter(|size| Holds::is_small(*size));
+        // Nobody gets more memory for a promise: the rest of what it takes comes when this much has come.
+        let first = holdable.filter(|size| *size <= shared.gather_bytes as u64).and_then(|size| shared.holds.whole(size));
+        let first = first.unwrap_or_else(|| shared.gathers.gather(shared.gather_bytes));
+        let (path, begun) = (shared.staging_path(), shared.runtime.clock.monotonic());
         let digests = RunningDigests::default();
         let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, pool: pool.clone() };
-        Self { pool, shared, received: Received::Held(held), receiving: Some(receiving) }
+        Self { pool, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
+    }
+
+    /// Keeps a chunk in memory; `false` where it has to go to staging.
+    fn keep(&mut self, chunk: &[u8]) -> bool {
+        let buffer = match &mut self.received {
+            Received::Streamed(buffer) => return buffer.push(chunk),
+            Received::Whole(_) => return false,
+            Received::Held(buffer) => buffer,
+        };
+        let is_late = self.shared.runtime.clock.monotonic().saturating_sub(self.begun) > HOLD_TIME;
+        let may_grow = !is_late && buffer.room() <= self.shared.gather_bytes;
+        if (!is_late || buffer.room() <= self.shared.gather_bytes) && buffer.push(chunk) {
+            return true;
+        }
+        let Some(mut whole) = self.holdable.filter(|_| may_grow).and_then(|size| self.shared.holds.whole(size)) else { return false };
+        let kept = whole.push(buffer.as_ref()) && whole.push(chunk);
+        if kept {
+            *buffer = whole;
+        }
+        kept
     }
 
     /// Does `work` on the pool. A failure removes the copy within the same hop.
@@ -84,7 +112,7 @@ impl DiskStaged {
         &mut self,
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
-        let next = || self.shared.holds.gather(self.shared.gather_bytes);
+        let next = || self.shared.gathers.gather(self.shared.gather_bytes);
         let (whole, mut buffer) = match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
             Received::Held(buffer) | Received::Streamed(buffer) => (Bytes::new(), buffer),
             Received::Whole(whole) => (whole, next()),
@@ -122,9 +150,7 @@ impl Staged for DiskStaged {
         if self.receiving.is_none() {
             return Err(GIVEN_UP);
         }
-        if let Received::Held(buffer) | Received::Streamed(buffer) = &mut self.received
-            && buffer.push(&chunk)
-        {
+        if self.keep(&chunk) {
             return Ok(());
         }
         // Large chunks are not copied.
@@ -266,9 +292,13 @@ mod tests {
 
     /// A store that gathers 100,000 bytes and holds 1 MiB, and the directory that it lies in.
     async fn store() -> (tempfile::TempDir, DiskStore) {
+        store_at(Runtime::system()).await
+    }
+
+    async fn store_at(runtime: Runtime) -> (tempfile::TempDir, DiskStore) {
         let directory = tempfile::tempdir().unwrap();
         let settings = DiskSettings { gather_bytes: GATHER_BYTES, hold_bytes: 1 << 20, ..DiskSettings::default() };
-        let opened = DiskStore::open(directory.path(), Runtime::system(), BlockingPool::new("blobs", 2), settings).await;
+        let opened = DiskStore::open(directory.path(), runtime, BlockingPool::new("blobs", 2), settings).await;
         (directory, opened.unwrap())
     }
 
@@ -313,6 +343,54 @@ mod tests {
         let mut third = receiving(&store, Some(700_000));
         third.write(content).await.unwrap();
         assert_eq!(in_staging(&directory), 1, "the memory is back");
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_memory_for_a_promise_or_keeps_it_for_long() {
+        let runtime = Runtime::simulated(1, 1_800_000_000_000);
+        let (directory, store) = store_at(runtime.clone()).await;
+        let content = crate::blobs::contract::bytes(1, 700_000);
+        let mut slow = Box::new(receiving(&store, Some(700_000)));
+        slow.write(content.slice(..90_000)).await.unwrap();
+        assert_eq!(store.hold_bytes(), (0, 1 << 20));
+        slow.write(content.slice(90_000..200_000)).await.unwrap();
+        assert_eq!((store.hold_bytes().0, in_staging(&directory)), (1 << 20, 0));
+        runtime.clock.advance(HOLD_TIME);
+        slow.write(content.slice(200_000..300_000)).await.unwrap();
+        assert_eq!(in_staging(&directory), 0);
+        runtime.clock.advance(Duration::from_millis(1));
+        slow.write(content.slice(300_000..300_001)).await.unwrap();
+        assert_eq!(in_staging(&directory), 1);
+        slow.write(content.slice(300_001..)).await.unwrap();
+        assert_eq!(slow.contents().await.unwrap(), content);
+        let key = crate::blobs::contract::key(&content, 1);
+        slow.publish(&key).await.unwrap();
+        assert_eq!(crate::blobs::contract::get(&store, &key).await.unwrap(), content);
+        assert_eq!(store.hold_bytes().0, 0);
+    }
+
+    /// Where the file system knows direct writes at all.
+    #[tokio::test]
+    async fn what_is_held_does_not_go_through_the_page_cache() {
+        let (directory, store) = store().await;
+        let probe = std::fs::File::create(directory.path().join("probe")).unwrap();
+        let flags = rustix::fs::fcntl_getfl(&probe).unwrap() | rustix::fs::OFlags::DIRECT;
+        let magic = rustix::fs::fstatfs(&probe).unwrap().f_type;
+        const TMPFS_MAGIC: i64 = 0x0102_1994;
+        if rustix::fs::fcntl_setfl(&probe, flags).is_err() || magic == TMPFS_MAGIC {
+            return;
+        }
+        for (expected_bytes, is_cached) in [(Some(500_000), false), (None, true)] {
+            let content = crate::blobs::contract::bytes(1, 500_000);
+            let mut staged = crate::blobs::BlobStore::stage(&store, expected_bytes).await.unwrap();
+            staged.write(content.clone()).await.unwrap();
+            let key = crate::blobs::contract::key(&content, u8::from(is_cached));
+            staged.publish(&key).await.unwrap();
+            let path = crate::blobs::path::copy(&key);
+            let file = store.shared.files.open(&path).unwrap();
+            let read = store.shared.files.read_cached(&path, &file, &mut [0; 100], 0);
+            assert_eq!(read.map_err(|error| error.kind()), if is_cached { Ok(100) } else { Err(io::ErrorKind::WouldBlock) });
+        }
     }
 
     #[tokio::test]

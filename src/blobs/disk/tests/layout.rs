@@ -7,7 +7,7 @@ use crate::blobs::contract::{bytes, get, inventory, key, put};
 use crate::blobs::disk::files::{Call, Files};
 use crate::blobs::{Damage, InventoryItem};
 use crate::model::{BlobNonce, SiteId};
-use crate::runtime::Random;
+use crate::runtime::Runtime;
 
 fn refusal(opened: Result<DiskStore, BlobError>) -> String {
     match opened {
@@ -61,7 +61,7 @@ async fn setting_up_makes_the_directorys_own_name_durable() {
     // Made by another, who may not have synced it.
     std::fs::create_dir(place.root()).unwrap();
     let files = Files::new(&place.root()).unwrap();
-    let shared = Shared::open_files(place.root(), files, Random::system(), DiskSettings::default()).unwrap();
+    let shared = Shared::open_files(place.root(), files, Runtime::system(), DiskSettings::default()).unwrap();
     let trace = shared.files.faults().take_trace();
     let synced = trace.iter().position(|(call, at)| *call == Call::SyncDirectory && at == Path::new(".."));
     let set_up = trace.iter().position(|(call, at)| *call == Call::Move && at == Path::new(path::FORMAT));
