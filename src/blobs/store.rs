@@ -56,6 +56,9 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     async fn claim(&self, expected: Option<Marker>, new: Marker) -> Result<(), BlobError>;
 
     /// Writes, syncs, reads back and removes a small object in staging: says whether uploads would work right now.
+    ///
+    /// # Errors
+    /// [`BlobError::NoSpace`] also where the object had room but a photo would hardly have.
     async fn probe(&self) -> Result<(), BlobError>;
 
     /// Room on the backend, where it can be known.

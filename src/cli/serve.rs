@@ -37,7 +37,7 @@ pub struct ServeOptions {
 
 pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
     let environment = config::environment();
-    let settings = Config::load(LoadOptions {
+    let mut settings = Config::load(LoadOptions {
         config: options.config,
         data: options.data,
         listen: options.listen,
@@ -50,6 +50,7 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
     if !runtime::use_small_pages() {
         tracing::warn!("the system may back memory by huge pages: the server takes up to twice as much of it");
     }
+    server::fit_to_open_files(&mut settings, runtime::raise_open_files())?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads =
         builder.enable_all().max_blocking_threads(RUNTIME_BLOCKING_THREADS).build().context("the system has no threads to give")?;

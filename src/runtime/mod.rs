@@ -11,7 +11,7 @@ mod timer;
 
 pub use clock::Clock;
 pub use pool::{BlockingPool, Gone, PoolLoad};
-pub use process::{cpu_time, use_small_pages};
+pub use process::{cpu_time, raise_open_files, use_small_pages};
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{cores, sleep, spawn, spawn_joined, spawn_thread, timeout};

@@ -17,6 +17,15 @@ pub fn use_small_pages() -> bool {
     rustix::thread::disable_transparent_huge_pages(true).is_ok()
 }
 
+/// Raises the number of files that this process may have open as far as the system lets it (the hard limit of RLIMIT_NOFILE, getrlimit(2));
+/// answers how many that is.
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// User and system time of `/proc/PID/stat`.
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
     // The second field is the program's name, which may hold anything; the rest are numbers.

@@ -8,6 +8,7 @@ mod maintenance;
 mod metrics;
 mod observation;
 mod offline;
+mod open_files;
 mod serve;
 mod site;
 
@@ -76,6 +77,22 @@ impl ServerError {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
+}
+
+/// Cuts the settings to what `open_files`, the most files that this process may have open, allow, and says so.
+///
+/// # Errors
+/// [`ServerError::Unsupported`] where they are too few for any server.
+pub fn fit_to_open_files(config: &mut Config, open_files: u64) -> Result<(), ServerError> {
+    if open_files::fit(config, open_files).map_err(ServerError::Unsupported)? {
+        tracing::warn!(
+            open_files,
+            max_connections = config.server.max_connections,
+            max_open_files = config.metadata.max_open_files,
+            "this process may have too few files open for its settings (ulimit -n, LimitNOFILE=): cut down"
+        );
+    }
+    Ok(())
 }
 
 /// Runs a site until SIGTERM or SIGINT, then drains: readiness fails first, then, after a delay, the listener closes, running requests

@@ -8,6 +8,8 @@ use super::files::Identity;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Usage};
 
+/// Room without which the next photo might not fit: a probe alone would.
+const LEAST_FREE_BYTES: u64 = 8 << 20;
 /// What a probe writes.
 const PROBE: &[u8] = b"halidom probe\n";
 
@@ -20,6 +22,9 @@ impl Shared {
         let held = self.files.root_identity().map_err(failed("look at the store's directory"))?;
         if held != Identity::of(&named) {
             return Err(failed("find the store's directory")(io::Error::other("another directory was mounted or moved over it")));
+        }
+        if self.usage()?.free_bytes < LEAST_FREE_BYTES {
+            return Err(BlobError::NoSpace);
         }
         let staged = self.staging_path();
         let written = self.write_staged(&staged, PROBE).and_then(|()| self.read_small(&staged));
