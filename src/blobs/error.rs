@@ -115,6 +115,9 @@ impl BlobError {
     }
 }
 
+/// What an inventory answers that is asked to go on after it failed, or was given up half way.
+pub(super) const INVENTORY_ENDED: BlobError = BlobError::Internal { reason: "an inventory that failed is asked to go on" };
+
 /// For `map_err`: see [`BlobError::from_io`].
 pub(super) fn failed(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
     move |error| BlobError::from_io(doing, error)

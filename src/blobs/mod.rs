@@ -21,5 +21,5 @@ pub use disk::{DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore, Operation};
 pub use observe::{ObservedCall, ObservedStore, StoreObserver};
-pub use store::{BlobRead, BlobStore, Deletion, FileVersion, InventoryItem, Marker, Staged, Usage};
+pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
 pub use verify::{VerifySettings, VerifyStore};

@@ -163,25 +163,16 @@ fn list(report: &mut CheckReport, code: String, subject: impl ToString, detail: 
 async fn walk(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport) -> Result<Vec<BlobRow>, CheckError> {
     let mut rows = Rows::new(metadata.clone());
     let mut unlisted = vec![];
-    let mut failed = None;
-    let mut each = |item| {
-        if failed.is_some() {
-            return;
-        }
-        match item {
-            InventoryItem::Foreign { path } => {
-                add(report, Problem::BackendForeign, path.display(), "not a name that Halidom writes; left alone");
-            }
-            InventoryItem::Copy { key, size_bytes } => {
-                if let Err(error) = meet(&mut rows, &mut unlisted, report, key, size_bytes) {
-                    failed = Some(error);
+    let mut inventory = blobs.inventory();
+    while let Some(items) = inventory.next().await? {
+        for item in items {
+            match item {
+                InventoryItem::Foreign { path } => {
+                    add(report, Problem::BackendForeign, path.display(), "not a name that Halidom writes; left alone");
                 }
+                InventoryItem::Copy { key, size_bytes } => meet(&mut rows, &mut unlisted, report, key, size_bytes)?,
             }
         }
-    };
-    blobs.inventory(&mut each).await?;
-    if let Some(error) = failed {
-        return Err(error);
     }
     while let Some(row) = rows.next()? {
         note_row(report, &row);
