@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::faults::{Faults, Operation};
+pub use self::faults::Faults;
 use self::stage::MemoryStaged;
-use super::BlobError;
 use super::error::INVENTORY_ENDED;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
+use super::{BlobError, Operation};
 use crate::model::{BlobHash, BlobKey};
 
 /// Items of an inventory taken under one lock.
