@@ -1,4 +1,5 @@
-//! The long work that HTTP may start: one at a time, on a thread of its own, so that it takes nothing from requests but the disk's time.
+//! The long work that HTTP may start: one at a time. It reads metadata on a thread of its own, and blobs one after the other, so that it
+//! takes little from requests but the disk's time.
 
 use std::sync::Arc;
 
