@@ -17,6 +17,8 @@ use crate::metadata::{InFlight, MetadataSettings, NewBlob};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
+mod busy;
+
 /// What is called with every read of a snapshot, before it.
 type Hook = Arc<dyn Fn(ColumnId, Option<&Bounds>) + Send + Sync>;
 

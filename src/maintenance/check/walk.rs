@@ -1,4 +1,7 @@
 //! The backend's listing and the blob rows, walked side by side: both come in the order of hashes.
+//!
+//! What the site writes and deletes meanwhile is settled by asking again: a row whose copy was not listed, and a copy that no row names, are
+//! looked at before anything is said of them. A copy is there, whole, before a row names it, and is deleted only after no row ever will.
 
 use std::collections::VecDeque;
 
@@ -21,10 +24,15 @@ pub(super) async fn walk(
     given_up: &GivenUp,
     report: CheckReport,
 ) -> Result<CheckReport, CheckError> {
-    let mut walk = Walk { rows: Rows::new(metadata.clone()), stop: given_up.stop(), report, unlisted: vec![] };
+    let mut walk = Walk { rows: Rows::new(metadata.clone()), stop: given_up.stop(), report, unlisted: vec![], unnamed: vec![] };
     let mut inventory = blobs.inventory();
     while let Some(items) = inventory.next().await? {
         walk = pool.run(move || walk.meet_all(items)).await??;
+        for key in std::mem::take(&mut walk.unnamed) {
+            // Where it is gone by now, it was deleted since it was listed.
+            let is_gone = matches!(blobs.open(&key).await, Err(BlobError::NotFound));
+            walk.report.orphans += u64::from(!is_gone);
+        }
     }
     while !walk.rows.is_at_end() {
         walk = pool.run(move || walk.pass_page()).await??;
@@ -43,6 +51,8 @@ struct Walk {
     report: CheckReport,
     /// Rows whose copies were not listed.
     unlisted: Vec<BlobRow>,
+    /// Copies of the last batch that no row names, that do not wait for their deletion and that nobody is writing.
+    unnamed: Vec<BlobKey>,
 }
 
 impl Walk {
@@ -76,14 +86,19 @@ impl Walk {
     /// A copy that the rows, as they were read, do not name.
     fn meet_unnamed(&mut self, key: BlobKey) -> Result<(), CheckError> {
         let metadata = &self.rows.metadata;
-        match readable(metadata.read().is_doomed(&key))? {
+        // Asked before anything is read: a copy leaves the flight only after it was named or doomed.
+        if metadata.is_in_flight(&key) {
+            return Ok(());
+        }
+        // Both as of one moment: it is doomed in the commit that names another.
+        let now = metadata.read();
+        match readable(now.is_doomed(&key))? {
             Some(true) => self.report.doomed += 1,
-            // Asked before the row is read: a copy leaves the flight only after its row is there.
-            Some(false) if !metadata.is_in_flight(&key) => {
-                let row = readable(metadata.read().blob(&key.hash))?;
-                self.report.orphans += u64::from(row.is_some_and(|row| row.is_none_or(|row| row.key != key)));
-            }
-            Some(false) | None => {}
+            Some(false) => match readable(now.blob(&key.hash))? {
+                Some(row) if row.is_none_or(|row| row.key != key) => self.unnamed.push(key),
+                Some(_) | None => {}
+            },
+            None => {}
         }
         Ok(())
     }
