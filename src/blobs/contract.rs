@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{BlobError, BlobStore, Deletion, Digests, InventoryItem, Marker};
+use super::{BlobError, BlobStore, Deletion, Digests, Inventory, InventoryItem, Marker};
 use crate::model::{BlobHash, BlobKey, BlobNonce, SiteId};
 
 /// A new, empty store under test.
@@ -62,8 +62,17 @@ pub(crate) async fn get(store: &dyn BlobStore, key: &BlobKey) -> Result<Bytes, B
 
 /// Everything that the inventory gives.
 pub(crate) async fn inventory(store: &dyn BlobStore) -> Result<Vec<InventoryItem>, BlobError> {
+    rest(&mut *store.inventory()).await
+}
+
+/// Everything that this walk still gives.
+pub(crate) async fn rest(walk: &mut dyn Inventory) -> Result<Vec<InventoryItem>, BlobError> {
     let mut items = Vec::new();
-    store.inventory(&mut |item| items.push(item)).await?;
+    while let Some(batch) = walk.next().await? {
+        assert!(!batch.is_empty());
+        items.extend(batch);
+    }
+    assert!(walk.next().await?.is_none(), "the end stays the end");
     Ok(items)
 }
 

@@ -8,15 +8,55 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::store::{BlobRead, BlobStore, Deletion, FileVersion, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Digests, Operation};
+use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
+use super::{BlobError, Digests};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
+
+/// A call of the blob store's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Each is the trait's method of that name.
+pub enum Operation {
+    Stage,
+    Write,
+    Digests,
+    Contents,
+    Publish,
+    Open,
+    Read,
+    Copies,
+    Delete,
+    Inventory,
+    Marker,
+    Claim,
+    Probe,
+}
+
+impl Operation {
+    /// Its name, as metrics say it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Write => "write",
+            Self::Digests => "digests",
+            Self::Contents => "contents",
+            Self::Publish => "publish",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Copies => "copies",
+            Self::Delete => "delete",
+            Self::Inventory => "inventory",
+            Self::Marker => "marker",
+            Self::Claim => "claim",
+            Self::Probe => "probe",
+        }
+    }
+}
 
 /// A call of the blob store that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedCall<'a> {
-    /// Which. Hashing a copy is a `Read`.
+    /// Which. Hashing a copy is a `Read`, and each batch of an inventory an `Inventory`.
     pub operation: Operation,
     /// How long it took.
     pub elapsed: Duration,
@@ -92,8 +132,8 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
         self.teller.told(Operation::Delete, self.inner.delete(key)).await
     }
 
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
-        self.teller.told(Operation::Inventory, self.inner.inventory(each)).await
+    fn inventory(&self) -> Box<dyn Inventory> {
+        Box::new(ObservedInventory { inventory: self.inner.inventory(), teller: self.teller.clone() })
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {
@@ -110,6 +150,18 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.inner.usage().await
+    }
+}
+
+struct ObservedInventory {
+    inventory: Box<dyn Inventory>,
+    teller: Teller,
+}
+
+#[async_trait]
+impl Inventory for ObservedInventory {
+    async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
+        self.teller.told(Operation::Inventory, self.inventory.next()).await
     }
 }
 
@@ -183,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::blobs::MemoryStore;
-    use crate::blobs::contract::{bytes, get, put};
+    use crate::blobs::contract::{bytes, get, inventory, put};
 
     /// Operation, bytes, whether it succeeded.
     type Told = (Operation, u64, bool);
@@ -204,6 +256,8 @@ mod tests {
         let told = || std::mem::take(&mut *notes.0.lock().unwrap());
         let key = put(&store, &bytes(1, 1_000), 1).await.unwrap();
         assert_eq!(told(), [(Operation::Stage, 0, true), (Operation::Write, 1_000, true), (Operation::Publish, 0, true)]);
+        inventory(&store).await.unwrap();
+        assert_eq!(told(), [(Operation::Inventory, 0, true); 3], "what there is, and twice that there is no more");
         get(&store, &key).await.unwrap();
         store.open(&key).await.unwrap().content_hash().await.unwrap();
         let read = (Operation::Read, 1_000, true);

@@ -38,12 +38,8 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// may have been cut short between removing and syncing).
     async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError>;
 
-    /// Walks over everything that is stored, in bounded memory, and gives each item once: keys in ascending order, whatever else
-    /// lies there as foreign.
-    ///
-    /// # Errors
-    /// Anything unreadable ends the walk with an error: what was given until then must not be taken for the whole.
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError>;
+    /// A walk over everything that is stored. It begins when it is first asked.
+    fn inventory(&self) -> Box<dyn Inventory>;
 
     /// Who collects in this store; `None` where nobody ever claimed it.
     async fn marker(&self) -> Result<Option<Marker>, BlobError>;
@@ -63,6 +59,18 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
 
     /// Room on the backend, where it can be known.
     async fn usage(&self) -> Result<Option<Usage>, BlobError>;
+}
+
+/// A walk over everything that is stored, in bounded memory: each item once, keys in ascending order, whatever else lies there as foreign.
+/// What is stored or deleted while it goes on may be given or not.
+#[async_trait]
+pub trait Inventory: Send {
+    /// The next items, at least one; `None` where all have been given.
+    ///
+    /// # Errors
+    /// Anything unreadable ends the walk: what was given until then must not be taken for the whole. After an error, or after a call that was
+    /// given up half way, every later call fails.
+    async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError>;
 }
 
 /// A copy being received. Dropping it discards it.
@@ -231,8 +239,8 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
         (**self).delete(key).await
     }
 
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
-        (**self).inventory(each).await
+    fn inventory(&self) -> Box<dyn Inventory> {
+        (**self).inventory()
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-use super::store::{BlobRead, BlobStore, Deletion, FileVersion, InventoryItem, Marker, Staged, Usage};
+use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
 use super::{BlobError, Damage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
@@ -145,8 +145,8 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
         self.inner.delete(key).await
     }
 
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
-        self.inner.inventory(each).await
+    fn inventory(&self) -> Box<dyn Inventory> {
+        self.inner.inventory()
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {

@@ -5,10 +5,12 @@ use std::io;
 use std::path::Path;
 use std::vec::IntoIter;
 
-use super::Shared;
+use async_trait::async_trait;
+
 use super::files::Identity;
-use crate::blobs::error::failed;
-use crate::blobs::{BlobError, InventoryItem, path};
+use super::{DiskStore, Shared};
+use crate::blobs::error::{INVENTORY_ENDED, failed};
+use crate::blobs::{BlobError, Inventory, InventoryItem, path};
 use crate::model::{BlobHash, BlobKey};
 
 /// Items given at once, or more where a directory holds more.
@@ -16,9 +18,31 @@ const BATCH: usize = 1024;
 /// Names that one directory may hold. A petabyte of photos is some 5,000 a directory, so whatever holds more is no longer ours to judge.
 const DIRECTORY_LIMIT: usize = 1_000_000;
 
+/// The walk, a batch a hop. Whoever loses it in an error, or in a hop that was given up, cannot go on.
+pub(super) struct DiskInventory {
+    store: DiskStore,
+    walk: Option<Walk>,
+}
+
+impl DiskInventory {
+    pub(super) fn new(store: DiskStore) -> Self {
+        Self { store, walk: Some(Walk::default()) }
+    }
+}
+
+#[async_trait]
+impl Inventory for DiskInventory {
+    async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
+        let walk = self.walk.take().ok_or(INVENTORY_ENDED)?;
+        let (walk, items) = self.store.run(move |shared| walk.next(shared)).await?;
+        self.walk = Some(walk);
+        Ok((!items.is_empty()).then_some(items))
+    }
+}
+
 /// A walk under way: sorted names that are still to be visited, of both fan-out levels.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
+struct Walk {
     /// What the walk began in.
     blobs: Option<Identity>,
     firsts: IntoIter<OsString>,
@@ -28,7 +52,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// The next items; none when all have been given.
-    pub(super) fn next(mut self, shared: &Shared) -> Result<(Self, Vec<InventoryItem>), BlobError> {
+    fn next(mut self, shared: &Shared) -> Result<(Self, Vec<InventoryItem>), BlobError> {
         let mut items = Vec::new();
         if self.blobs.is_none() {
             self.blobs = Some(shared.blobs_identity()?);

@@ -38,7 +38,7 @@ use self::holds::Holds;
 pub use self::make::make_directory_durably;
 use self::standing::Standing;
 use super::BlobError;
-use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Runtime};
 
@@ -170,17 +170,8 @@ impl BlobStore for DiskStore {
         self.run(move |shared| shared.delete(&key)).await
     }
 
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
-        let mut walk = inventory::Walk::default();
-        loop {
-            let shared = self.shared.clone();
-            let (next, items) = self.pool.run(move || walk.next(&shared)).await??;
-            walk = next;
-            if items.is_empty() {
-                return Ok(());
-            }
-            items.into_iter().for_each(&mut *each);
-        }
+    fn inventory(&self) -> Box<dyn Inventory> {
+        Box::new(inventory::DiskInventory::new(self.clone()))
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {

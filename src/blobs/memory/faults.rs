@@ -2,47 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::blobs::BlobError;
-
-/// A call of the blob store's contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // Each is the trait's method of that name.
-pub enum Operation {
-    Stage,
-    Write,
-    Digests,
-    Contents,
-    Publish,
-    Open,
-    Read,
-    Copies,
-    Delete,
-    Inventory,
-    Marker,
-    Claim,
-    Probe,
-}
-
-impl Operation {
-    /// Its name, as metrics say it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stage => "stage",
-            Self::Write => "write",
-            Self::Digests => "digests",
-            Self::Contents => "contents",
-            Self::Publish => "publish",
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Copies => "copies",
-            Self::Delete => "delete",
-            Self::Inventory => "inventory",
-            Self::Marker => "marker",
-            Self::Claim => "claim",
-            Self::Probe => "probe",
-        }
-    }
-}
+use crate::blobs::{BlobError, Operation};
 
 #[derive(Debug)]
 struct Planned {

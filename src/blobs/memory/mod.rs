@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::faults::{Faults, Operation};
+pub use self::faults::Faults;
 use self::stage::MemoryStaged;
-use super::BlobError;
-use super::store::{BlobRead, BlobStore, Deletion, InventoryItem, Marker, Staged, Usage};
+use super::error::INVENTORY_ENDED;
+use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
+use super::{BlobError, Operation};
 use crate::model::{BlobHash, BlobKey};
 
 /// Items of an inventory taken under one lock.
@@ -132,20 +133,8 @@ impl BlobStore for MemoryStore {
         self.faults.apply(Operation::Delete, || Ok(if self.lose(key) { Deletion::Deleted } else { Deletion::Absent }))
     }
 
-    async fn inventory(&self, each: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
-        let mut after = None;
-        loop {
-            let batch: Vec<_> = self.faults.apply(Operation::Inventory, || {
-                use std::ops::Bound::{Excluded, Unbounded};
-                let from = after.map_or(Unbounded, Excluded);
-                Ok(self.state().copies.range((from, Unbounded)).take(BATCH).map(|(key, bytes)| (*key, bytes.len() as u64)).collect())
-            })?;
-            match batch.last() {
-                Some((key, _)) => after = Some(*key),
-                None => return Ok(()),
-            }
-            batch.into_iter().for_each(|(key, size_bytes)| each(InventoryItem::Copy { key, size_bytes }));
-        }
+    fn inventory(&self) -> Box<dyn Inventory> {
+        Box::new(MemoryInventory { store: self.clone(), after: None, failed: false })
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {
@@ -174,6 +163,30 @@ impl BlobStore for MemoryStore {
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         let state = self.state();
         Ok(state.capacity_bytes.map(|total| Usage { total_bytes: total, free_bytes: total.saturating_sub(state.used_bytes()) }))
+    }
+}
+
+struct MemoryInventory {
+    store: MemoryStore,
+    after: Option<BlobKey>,
+    failed: bool,
+}
+
+#[async_trait]
+impl Inventory for MemoryInventory {
+    async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        if self.failed {
+            return Err(INVENTORY_ENDED);
+        }
+        let batch = self.store.faults.apply(Operation::Inventory, || {
+            let from = self.after.map_or(Unbounded, Excluded);
+            Ok(self.store.state().copies.range((from, Unbounded)).take(BATCH).map(|(key, bytes)| (*key, bytes.len() as u64)).collect())
+        });
+        let batch: Vec<_> = batch.inspect_err(|_| self.failed = true)?;
+        let Some((last, _)) = batch.last() else { return Ok(None) };
+        self.after = Some(*last);
+        Ok(Some(batch.into_iter().map(|(key, size_bytes)| InventoryItem::Copy { key, size_bytes }).collect()))
     }
 }
 

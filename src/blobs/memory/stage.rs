@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{MemoryStore, Operation};
-use crate::blobs::{BlobError, Digests, Staged};
+use super::MemoryStore;
+use crate::blobs::{BlobError, Digests, Operation, Staged};
 use crate::model::BlobKey;
 
 const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or was given up before" };

@@ -81,4 +81,9 @@ async fn what_shall_fail_fails_when_it_shall() {
     store.faults().clear();
     get(&store, &key).await.unwrap();
     assert_eq!(store.staged(), 0);
+    store.faults().fail(Operation::Inventory, 1, BlobError::NoSpace);
+    let mut walk = store.inventory();
+    assert_eq!(walk.next().await.unwrap().unwrap().len(), 3);
+    assert!(matches!(walk.next().await, Err(BlobError::NoSpace)));
+    assert!(matches!(walk.next().await, Err(BlobError::Internal { .. })), "it does not go on");
 }

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::*;
-use crate::blobs::contract::{self, bytes, get, inventory, key, put};
+use crate::blobs::contract::{self, bytes, get, inventory, key, put, rest};
 use crate::blobs::disk::faults::Fault;
 use crate::blobs::disk::files::Call;
 use crate::blobs::{Deletion, InventoryItem};
@@ -300,13 +300,15 @@ async fn an_inventory_fails_closed() {
     for errno in [Errno::ACCESS, Errno::IO, Errno::NOENT, Errno::STALE, Errno::MFILE] {
         for steps in 0.. {
             store.shared.files.faults().plan(steps, Fault::Fail(errno));
-            let walked = inventory(&store).await;
+            let mut walk = store.inventory();
+            let walked = rest(&mut *walk).await;
             if store.shared.files.faults().clear() {
                 assert_eq!(walked.unwrap(), whole);
                 assert!(steps > 60, "two levels, each copy, begin and end; not {steps}");
                 break;
             }
             assert!(matches!(walked, Err(BlobError::Unavailable { .. })), "step {steps}, {errno}: {walked:?}");
+            assert!(matches!(walk.next().await, Err(BlobError::Internal { .. })), "it does not go on");
         }
     }
 }
