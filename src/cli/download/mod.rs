@@ -25,7 +25,7 @@ use super::meter::Meter;
 use super::{resolve, units};
 use crate::api::{Album, Photo};
 use crate::client::{Client, ClientError, Fetched};
-use crate::runtime::BlockingPool;
+use crate::runtime::{self, BlockingPool};
 
 /// Download the originals of an album
 ///
@@ -62,7 +62,7 @@ async fn download(options: &DownloadOptions, album: &Album, session: &Session) -
     tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
 
     let mut tally = Tally::default();
-    let pool = BlockingPool::new("files", std::thread::available_parallelism().map_or(2, usize::from));
+    let pool = BlockingPool::new("files", runtime::cores());
     let meter = Meter::start(output, "Checking", photos.iter().map(|photo| photo.size_bytes).sum(), photos.len() as u64);
     let jobs = plan(photos, directory, &pool, &meter, &mut tally).await?;
     meter.finish();
