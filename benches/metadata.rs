@@ -93,6 +93,7 @@ fn metadata(criterion: &mut Criterion) {
         });
         group.bench_with_input(BenchmarkId::new("bare synced batches, from threads", at_once), &at_once, |bench, at_once| {
             bench.iter(|| {
+                #[allow(clippy::disallowed_methods)] // Bare threads are the measure.
                 std::thread::scope(|scope| {
                     for number in 0..*at_once {
                         let (peer, synced) = (&peer, &synced);

@@ -6,6 +6,7 @@ mod harness;
 
 use std::net::TcpListener;
 
+use halidom::runtime::spawn_thread;
 use harness::{command, wait};
 
 #[test]
@@ -32,7 +33,7 @@ fn a_failure_ends_with_1_and_says_what_to_do() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     // The listener answers with something else than HTTP, so that nothing waits for retries.
-    let answering = std::thread::Builder::new().spawn(move || {
+    let answering = spawn_thread("answers", move || {
         use std::io::Write;
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use harness::wait::until;
 use harness::{Server, wire};
 use serde_json::Value;
+use turbojpeg::{Image, PixelFormat, Subsamp};
 
 struct Log(std::path::PathBuf);
 
@@ -31,6 +32,37 @@ impl Log {
         assert_eq!(ends.len(), 1, "{ends:?}");
         ends.remove(0)
     }
+}
+
+/// A JPEG with bytes in it that belong to nothing, which every viewer passes over.
+fn damaged_inside() -> Vec<u8> {
+    let pixels = [90; 16 * 16 * 3];
+    let image = Image { pixels: pixels.as_slice(), width: 16, pitch: 16 * 3, height: 16, format: PixelFormat::RGB };
+    let mut jpeg = turbojpeg::compress(image, 90, Subsamp::None).unwrap().to_vec();
+    let end = jpeg.len() - 2;
+    jpeg.splice(end..end, [0x55; 20]);
+    jpeg
+}
+
+#[test]
+fn a_photo_that_came_damaged_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log(folder.path().join("log"));
+    let stderr = Stdio::from(std::fs::File::create(&log.0).unwrap());
+    let settings = [("HALIDOM_LOG__FORMAT", "json"), ("HALIDOM_LOG__LEVEL", "info")];
+    let server = Server::start_logging(&folder.path().join("data"), &settings, stderr);
+    let auth = format!("Bearer {}", server.admin_token());
+    let call = |path: &str, id: &str, body: &[u8]| {
+        let headers = [("authorization", auth.as_str()), ("content-type", "application/json"), ("x-request-id", id)];
+        wire::call(&server.url, "POST", path, &headers, body)
+    };
+    let album = call("/v1/albums", "make-1", br#"{"name": "a"}"#).json()["id"].as_str().unwrap().to_owned();
+    let made = call(&format!("/v1/albums/{album}/photos?name=a.jpg"), "up-1", &damaged_inside());
+    assert_eq!(made.status, 201, "{made:?}");
+    log.end_of("up-1");
+    let said: Vec<_> = log.of("up-1").into_iter().filter(|line| line.get("warning").is_some()).collect();
+    assert_eq!((said.len(), &said[0]["hash"]), (1, &made.json()["hash"]), "{said:?}");
+    assert!(said[0]["warning"].as_str().unwrap().contains("Corrupt JPEG data"), "{said:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use halidom::runtime::spawn_thread;
 use harness::Server;
 use settings::{long, say};
 
@@ -44,7 +45,7 @@ fn stream(server: &Server, what: &str, bytes: u64) -> u64 {
         .spawn()
         .unwrap();
     let (ended, has_ended) = mpsc::channel();
-    let waiting = std::thread::Builder::new().spawn(move || ended.send(driver.wait().unwrap()).unwrap()).unwrap();
+    let waiting = spawn_thread("waits for the driver", move || ended.send(driver.wait().unwrap()).unwrap()).unwrap();
     let mut most = 0;
     let status = loop {
         most = most.max(anonymous_bytes(server.id()));

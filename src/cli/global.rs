@@ -7,6 +7,7 @@ use super::exit::UsageError;
 use super::output::Output;
 use super::profile::{Profile, read_token};
 use crate::client::{Client, ClientSettings};
+use crate::config;
 use crate::model::Owner;
 use crate::runtime::Runtime;
 
@@ -76,7 +77,7 @@ impl Session {
 
 impl GlobalOptions {
     fn profiles_file(&self) -> Option<PathBuf> {
-        let home = || self.config_home.clone().or_else(|| std::env::home_dir().map(|home| home.join(".config")));
+        let home = || self.config_home.clone().or_else(|| config::home_directory().map(|home| home.join(".config")));
         self.profiles.clone().or_else(|| home().map(|home| home.join("halidom/config.toml")))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Environment variables, as they were when they were read.
 #[derive(Clone, Default)]
@@ -11,6 +12,12 @@ pub struct Environment(Vec<(OsString, OsString)>);
 #[allow(clippy::disallowed_methods)] // The one place that reads the environment; everything else is handed what it gives.
 pub fn environment() -> Environment {
     Environment(std::env::vars_os().collect())
+}
+
+/// The user's home directory: `HOME`, or what the system knows of the user; `None` where neither says.
+#[allow(clippy::disallowed_methods)] // As above.
+pub fn home_directory() -> Option<PathBuf> {
+    std::env::home_dir()
 }
 
 impl Environment {

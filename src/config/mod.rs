@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use auth::AuthConfig;
 pub use blobs::BlobsConfig;
 pub use blobs_url::{BlobsUrl, S3Location};
-pub use environment::{Environment, environment};
+pub use environment::{Environment, environment, home_directory};
 pub use error::{ConfigError, Finding, Source};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};

@@ -1,7 +1,7 @@
 //! Extractors: whom the request speaks for, and JSON, paths and queries whose errors are problems like all others.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -95,11 +95,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match <Query<T> as FromRequestParts<App>>::from_request_parts(parts, app).await {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(error @ QueryRejection::FailedToDeserializeQueryString(_)) => Err(ApiError::Malformed { detail: error.body_text() }),
-            Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
-        }
+        let read = <Query<T> as FromRequestParts<App>>::from_request_parts(parts, app).await;
+        read.map(|Query(params)| Self(params)).map_err(|error| ApiError::Malformed { detail: error.body_text() })
     }
 }
 

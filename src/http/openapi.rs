@@ -2,7 +2,7 @@
 
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{admin, albums, health, me, original, photos, renditions, sending, upload, urls};
@@ -41,13 +41,17 @@ impl Modify for Refusals {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {
                 for (status, description) in refusals {
-                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-                    let refused = ResponseBuilder::new().description(description).content("application/problem+json", problem).build();
-                    operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(refused));
+                    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description));
                 }
             }
         }
     }
+}
+
+/// An answer that refuses.
+pub(super) fn problem(description: &str) -> RefOr<Response> {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    RefOr::T(ResponseBuilder::new().description(description).content("application/problem+json", problem).build())
 }
 
 /// The document.

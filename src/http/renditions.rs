@@ -56,9 +56,12 @@ pub(super) async fn get(
     });
     let rendition = rendition.rendition;
     let size_bytes = rendition.bytes.len() as u64;
-    let (status, bytes) = match range::select(&method, &headers, &tag, size_bytes) {
-        Selection::Whole => (StatusCode::OK, rendition.bytes),
-        Selection::Part(part) => (StatusCode::PARTIAL_CONTENT, rendition.bytes.slice(part.first as usize..=part.last as usize)),
+    let (status, bytes, content_range) = match range::select(&method, &headers, &tag, size_bytes) {
+        Selection::Whole => (StatusCode::OK, rendition.bytes, None),
+        Selection::Part(part) => {
+            let bytes = rendition.bytes.slice(part.first as usize..=part.last as usize);
+            (StatusCode::PARTIAL_CONTENT, bytes, Some(part.content_range(size_bytes)))
+        }
         Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
     };
     let length = bytes.len();
@@ -69,8 +72,8 @@ pub(super) async fn get(
     sent.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendition.format.media_type()));
     sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     sent.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Selection::Part(part) = range::select(&method, &headers, &tag, size_bytes) {
-        sent.insert(header::CONTENT_RANGE, part.content_range(size_bytes));
+    if let Some(content_range) = content_range {
+        sent.insert(header::CONTENT_RANGE, content_range);
     }
     Ok(response)
 }

@@ -1,5 +1,7 @@
 //! `POST` and `PUT` of a photo's bytes.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
@@ -7,13 +9,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
+use utoipa::IntoResponses;
+use utoipa::openapi::{self, RefOr};
 
 use super::error::ApiError;
 use super::extract::{Auth, Params, PathId};
 use super::idle::{Pace, Paced};
+use super::openapi::problem;
 use super::views::PhotoWriter;
 use super::{App, UploadOutcome, digest_header, routes};
-use crate::api::{Photo, Problem};
+use crate::api::Photo;
 use crate::model::{AlbumId, PhotoId};
 use crate::service::{ExpectedDigests, PhotoName, ServiceError, UploadRequest, Uploaded};
 
@@ -29,18 +34,35 @@ pub(super) struct Named {
     name: Option<String>,
 }
 
+/// Why a photo is not taken, by whichever call it is sent.
+struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let refusals = [
+            ("400", "A name or a header that cannot be, bytes that do not have the digest sent with them, or a body that was cut off"),
+            ("404", "No such album"),
+            ("408", "It came too slowly"),
+            ("409", "The id, or the `Idempotency-Key`, names other bytes"),
+            ("410", "The photo of this id was erased"),
+            ("413", "Too many bytes or pixels"),
+            ("415", "Not an image of a kind that is taken"),
+            ("422", "The image is broken"),
+            ("429", "Too many uploads of this user at once"),
+            ("503", "Too many uploads at once, or a store is away"),
+            ("507", "The store is out of space"),
+        ];
+        refusals.map(|(status, description)| (status.to_owned(), problem(description))).into()
+    }
+}
+
 /// Uploads a photo. The body is the image.
 #[utoipa::path(post, path = "/v1/albums/{album}/photos", operation_id = "upload_photo", tag = "photos", security(("token" = [])),
     params(("album" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name"),
         ("Content-Digest" = Option<String>, Header, description = "sha-256 (RFC 9530)"), ("X-Blake3" = Option<String>, Header),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "image/*"),
-    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "These bytes stood in the album already"),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 408, body = Problem, description = "It came too slowly", content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 415, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "Too many uploads of this user at once", content_type = "application/problem+json"),
-        (status = 507, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "These bytes stood in the album already"), Refusals))]
 pub(super) async fn create(
     State(app): State<App>,
     Auth(caller): Auth,
@@ -61,10 +83,10 @@ pub(super) async fn create(
 
 /// Uploads a photo under the client's own id; the same again answers the same photo.
 #[utoipa::path(put, path = "/v1/albums/{album}/photos/{photo}", operation_id = "put_photo", tag = "photos", security(("token" = [])),
-    params(("album" = uuid::Uuid, Path), ("photo" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name")),
+    params(("album" = uuid::Uuid, Path), ("photo" = uuid::Uuid, Path), ("name" = Option<String>, Query, description = "The file name"),
+        ("Content-Digest" = Option<String>, Header, description = "sha-256 (RFC 9530)"), ("X-Blake3" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "image/*"),
-    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "The photo was there already"),
-        (status = 409, body = Problem, description = "The id names other bytes", content_type = "application/problem+json")))]
+    responses((status = 201, body = Photo), (status = 200, body = Photo, description = "The photo was there already"), Refusals))]
 pub(super) async fn put(
     State(app): State<App>,
     Auth(caller): Auth,

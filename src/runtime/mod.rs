@@ -7,6 +7,7 @@ mod process;
 mod random;
 mod shutdown;
 mod spawn;
+mod tasks;
 mod timer;
 
 pub use clock::Clock;
@@ -15,6 +16,7 @@ pub use process::{cpu_time, raise_open_files, use_small_pages};
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{cores, sleep, spawn, spawn_joined, spawn_thread, timeout};
+pub use tasks::Tasks;
 pub use timer::Timer;
 
 /// Clock and randomness, as handed to whatever needs them. Cheap to clone.

@@ -39,7 +39,10 @@ pub async fn timeout<T>(limit: std::time::Duration, work: impl Future<Output = T
 ///
 /// # Errors
 /// Where the system has no thread to give.
-pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub fn spawn_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<T>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 

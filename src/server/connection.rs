@@ -12,7 +12,8 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use crate::http::{ClientEnd, Outgoing, SendfileStream};
-use crate::runtime::{self, Clock};
+use crate::runtime::{self, Clock, Tasks};
 
 /// How long a connection waits for what.
 #[derive(Debug, Clone, Copy)]
@@ -149,11 +150,21 @@ impl Drop for Open {
     }
 }
 
+/// Where hyper runs the requests of HTTP/2: with the connections, to be cut off with them.
+#[derive(Debug, Clone)]
+pub(super) struct Streams(pub(super) Tasks);
+
+impl<W: Future<Output = ()> + Send + 'static> Executor<W> for Streams {
+    fn execute(&self, work: W) {
+        self.0.spawn(work);
+    }
+}
+
 /// Serves a connection until it ends, is overdue, or the stop has let its last request end.
 pub(super) async fn serve(
     stream: TcpStream,
     router: Router,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &auto::Builder<Streams>,
     watcher: Watcher,
     clock: Clock,
     patience: Patience,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::ServerError;
-use super::connection::{self, Patience};
+use super::connection::{self, Patience, Streams};
 use crate::config::ServerConfig;
-use crate::runtime::{self, Clock, Shutdown};
+use crate::runtime::{self, Clock, Shutdown, Tasks};
 
 /// Pause after an accept failed (no file descriptor left, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -85,10 +85,12 @@ impl Server {
         Self { bound, router, limits, shutdown }
     }
 
-    /// Accepts until the stop begins, then waits for running requests, at most the grace.
+    /// Accepts until the stop begins, then waits for running requests, at most the grace. What has not ended by then is given up where it
+    /// waits: when this ends, nothing runs but what was begun in tasks of its own, such as uploads whose bytes are whole.
     pub(super) async fn run(mut self) {
         let graceful = GracefulShutdown::new();
-        let builder = self.builder();
+        let tasks = Tasks::default();
+        let builder = self.builder(&tasks);
         loop {
             let permit = tokio::select! {
                 permit = self.limits.connections.clone().acquire_owned() => permit,
@@ -105,7 +107,7 @@ impl Server {
                     let builder = builder.clone();
                     let watcher = graceful.watcher();
                     let (clock, patience) = (self.limits.clock.clone(), self.limits.patience);
-                    runtime::spawn(async move {
+                    tasks.spawn(async move {
                         let _permit = permit;
                         connection::serve(stream, router, &builder, watcher, clock, patience).await;
                     });
@@ -120,10 +122,11 @@ impl Server {
         if runtime::timeout(self.limits.grace, graceful.shutdown()).await.is_none() {
             tracing::warn!("some requests did not end within the grace; they are cut off");
         }
+        tasks.cut().await;
     }
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+    fn builder(&self, tasks: &Tasks) -> auto::Builder<Streams> {
+        let mut builder = auto::Builder::new(Streams(tasks.clone()));
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -144,63 +147,4 @@ impl Server {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::{get, post};
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::http::ClientEnd;
-    use crate::runtime::shutdown_channel;
-
-    /// Serves these routes, and connects to them with a request that is sent already.
-    async fn asked(router: Router, request: &str) -> TcpStream {
-        let bound = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let address = bound.address();
-        let limits = Limits::new(&ServerConfig::for_testing(), Clock::manual(0));
-        let (trigger, shutdown) = shutdown_channel();
-        runtime::spawn(async move {
-            let _trigger = trigger;
-            Server::new(bound, router, limits, shutdown).run().await;
-        });
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(request.as_bytes()).await.unwrap();
-        client
-    }
-
-    #[tokio::test]
-    async fn a_client_that_closes_its_side_gets_its_answer() {
-        let (entered, mut is_entered) = mpsc::channel(1);
-        let (release, released) = mpsc::channel::<()>(1);
-        let released = Arc::new(tokio::sync::Mutex::new(released));
-        let answer = async move |body: String| {
-            entered.send(()).await.unwrap();
-            released.lock().await.recv().await.unwrap();
-            format!("{body} came")
-        };
-        let router = Router::new().route("/", post(answer));
-        let mut client = asked(router, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nall").await;
-        client.shutdown().await.unwrap();
-        is_entered.recv().await.unwrap();
-        release.send(()).await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("all came"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn work_that_asks_for_it_ends_with_its_client() {
-        let (told, mut is_told) = mpsc::channel(2);
-        let work = async move |client: ClientEnd| {
-            told.send("begun").await.unwrap();
-            client.awaited().await;
-            told.send("ended").await.unwrap();
-        };
-        let client = asked(Router::new().route("/", get(work)), "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert_eq!(is_told.recv().await, Some("begun"));
-        assert!(is_told.try_recv().is_err(), "the client is there");
-        drop(client);
-        assert_eq!(is_told.recv().await, Some("ended"));
-    }
-}
+mod tests;

@@ -43,6 +43,8 @@ pub use delete_queue::{Deleted, Graces};
 pub use error::ServiceError;
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
+#[cfg(test)]
+pub(crate) use readiness::tests::site_with;
 pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};

@@ -73,7 +73,8 @@ impl Services {
     /// again, and `check` tells. One that was marked and reads well now is unmarked.
     ///
     /// # Errors
-    /// `Damaged` where no copy at this site is good: wrong bytes are never given out. `NotFound` where neither a row nor a photo names it.
+    /// `Damaged` where no copy at this site is good: wrong bytes are never given out; what hinders, such as `Unavailable`, where one may be.
+    /// `NotFound` where neither a row nor a photo names it.
     pub async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
         let mut failed: Option<BlobRow> = None;
         // The row may move on between the look and the read: once more then.
@@ -94,14 +95,16 @@ impl Services {
             None if self.look_up(move |at| Ok(at.is_referenced(&hash)?)).await? => {}
             None => return Err(ServiceError::NotFound("blob")),
         }
-        for copy in self.blobs.copies(&hash).await? {
-            if failed.is_none_or(|row| copy != row.key)
-                && let Ok(reader) = self.blobs.open(&copy).await
-            {
-                return Ok(BlobReader::new(reader));
+        // A copy that cannot be had now may be good: that is no damage.
+        let mut withheld = None;
+        for copy in self.blobs.copies(&hash).await?.into_iter().filter(|copy| failed.is_none_or(|row| *copy != row.key)) {
+            match self.blobs.open(&copy).await {
+                Ok(reader) => return Ok(BlobReader::new(reader)),
+                Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
+                Err(error) => withheld = withheld.or(Some(error)),
             }
         }
-        Err(ServiceError::Damaged)
+        Err(withheld.map_or(ServiceError::Damaged, ServiceError::from))
     }
 
     /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again.

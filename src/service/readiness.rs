@@ -123,9 +123,7 @@ pub(super) mod tests {
     }
 
     /// The same, with its blob store decorated.
-    pub(in crate::service) fn site_with<S: BlobStore>(
-        decorate: impl FnOnce(MemoryStore) -> Arc<S>,
-    ) -> (MemoryStore, Metadata, Runtime, Arc<Services>) {
+    pub(crate) fn site_with<S: BlobStore>(decorate: impl FnOnce(MemoryStore) -> Arc<S>) -> (MemoryStore, Metadata, Runtime, Arc<Services>) {
         let runtime = Runtime::simulated(1, 1_800_000_000_000);
         let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime.clone(), MetadataSettings::default()).unwrap();
         let store = MemoryStore::new();

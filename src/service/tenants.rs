@@ -27,7 +27,9 @@ impl Services {
             audit::note(tx, &caller, "tenant.create", id)?;
             tx.tenant(id)?.ok_or_else(|| ServiceError::Internal("a tenant just made is not there".into()))
         });
-        Ok(created.await?)
+        let created = created.await?;
+        self.renditions.keys_changed().await;
+        Ok(created)
     }
 
     /// One tenant.

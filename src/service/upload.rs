@@ -197,6 +197,9 @@ impl Services {
             return Err(ServiceError::DigestMismatch);
         }
         let inspection = self.inspect(staged, size).await?;
+        if let Some(warning) = &inspection.warning {
+            tracing::info!(hash = %digests.hash, warning, "a photo came damaged inside");
+        }
         Ok((digests, inspection))
     }
 

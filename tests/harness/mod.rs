@@ -64,7 +64,7 @@ impl Server {
         };
         assert!(!watch.had_to_kill(), "the server took too long to listen");
         // Whatever else it prints must not fill the pipe and hold it up.
-        std::thread::Builder::new().name("server's output".into()).spawn(move || lines.for_each(drop)).unwrap();
+        halidom::runtime::spawn_thread("server's output", move || lines.for_each(drop)).unwrap();
         Self { child, data: data.to_owned(), url, admin_url }
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use halidom::runtime::Clock;
+use halidom::runtime::{Clock, spawn_thread};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A test that waits for longer than this waits for something that does not come.
@@ -47,7 +47,7 @@ impl Watch {
         // Names this process and no later one with the same number.
         let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("our own child can be opened");
         let (done, is_done) = mpsc::channel();
-        let watching = thread::Builder::new().name("watch".into()).spawn(move || {
+        let watching = spawn_thread("watch", move || {
             let hangs = is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
             // It may have ended in this moment.
             hangs && pidfd_send_signal(&process, Signal::KILL).is_ok()

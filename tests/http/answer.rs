@@ -1,5 +1,7 @@
 //! An answer, whole, and what every answer has to hold to.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use halidom::api::Problem;
 use reqwest::header::HeaderMap;
@@ -29,7 +31,19 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     answer
 }
 
+/// The document that describes the interface.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(halidom::http::openapi_document()).unwrap());
+
 impl Answer {
+    /// The same, once the document says of the operation of this id that it may answer so.
+    #[track_caller]
+    pub fn described(self, operation: &str) -> Self {
+        let mut operations = DOCUMENT["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+        let found = operations.find(|found| found["operationId"] == operation).unwrap_or_else(|| panic!("no operation {operation}"));
+        assert!(found["responses"].get(self.status.to_string()).is_some(), "docs/openapi.json: {operation} may answer {}", self.status);
+        self
+    }
+
     /// A field's value, empty where there is none.
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", |value| value.to_str().expect("a field in ASCII"))

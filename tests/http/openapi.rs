@@ -104,6 +104,23 @@ fn every_route_is_described_and_the_other_way_round() {
     assert_eq!(routes.0, described, "src/http/routes.rs and the descriptions at the handlers differ");
 }
 
+/// By whichever call a photo is sent, it is checked against the same digests and refused for the same reasons.
+#[test]
+fn both_ways_to_send_a_photo_say_the_same() {
+    let document = serde_json::to_value(halidom::http::openapi_document()).unwrap();
+    let [post, put] = [("/v1/albums/{album}/photos", "post"), ("/v1/albums/{album}/photos/{photo}", "put")].map(|(path, method)| {
+        let operation = &document["paths"][path][method];
+        let headers = operation["parameters"].as_array().unwrap().iter().filter(|parameter| parameter["in"] == "header");
+        let headers: BTreeSet<_> = headers.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+        let statuses: BTreeSet<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
+        (headers, statuses)
+    });
+    assert_eq!(post.1, put.1);
+    assert!(["400", "408", "409", "413", "415", "422", "429", "507"].iter().all(|status| post.1.contains(*status)), "{:?}", post.1);
+    assert!(put.0.contains("Content-Digest") && put.0.contains("X-Blake3"));
+    assert_eq!(post.0.difference(&put.0).collect::<Vec<_>>(), ["Idempotency-Key"]);
+}
+
 /// Every operation says what it needs, and what comes back.
 #[test]
 fn descriptions_are_whole() {

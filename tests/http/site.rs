@@ -240,12 +240,14 @@ impl Caller {
     /// The same with header fields.
     pub async fn upload_with(&self, album: &str, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
         let request = self.call(Method::POST, &format!("/v1/albums/{album}/photos")).query(&[("name", name)]);
-        answer(fields.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(bytes.to_vec())).await
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(bytes.to_vec());
+        answer(request).await.described("upload_photo")
     }
 
     /// Sends a photo under an id of the caller's own.
     pub async fn put(&self, album: &str, photo: &str, bytes: &[u8]) -> Answer {
-        answer(self.call(Method::PUT, &format!("/v1/albums/{album}/photos/{photo}?name=own.jpg")).body(bytes.to_vec())).await
+        let request = self.call(Method::PUT, &format!("/v1/albums/{album}/photos/{photo}?name=own.jpg")).body(bytes.to_vec());
+        answer(request).await.described("put_photo")
     }
 
     /// Sends a photo that has to be taken as a new one.

@@ -10,11 +10,13 @@ mod tests;
 
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::OptionFuture;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use self::names::NameBook;
 use self::place::Existing;
@@ -25,7 +27,7 @@ use super::meter::Meter;
 use super::{resolve, units};
 use crate::api::{Album, Photo};
 use crate::client::{Client, ClientError, Fetched};
-use crate::runtime::BlockingPool;
+use crate::runtime::{self, BlockingPool};
 
 /// Download the originals of an album
 ///
@@ -62,7 +64,7 @@ async fn download(options: &DownloadOptions, album: &Album, session: &Session) -
     tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
 
     let mut tally = Tally::default();
-    let pool = BlockingPool::new("files", std::thread::available_parallelism().map_or(2, usize::from));
+    let pool = BlockingPool::new("files", runtime::cores());
     let meter = Meter::start(output, "Checking", photos.iter().map(|photo| photo.size_bytes).sum(), photos.len() as u64);
     let jobs = plan(photos, directory, &pool, &meter, &mut tally).await?;
     meter.finish();
@@ -106,13 +108,22 @@ struct Job {
 /// after photos came or went, finds each file again, and no file of others is touched.
 async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: &Meter, tally: &mut Tally) -> anyhow::Result<Vec<Job>> {
     let (mut jobs, mut names) = (Vec::new(), NameBook::default());
-    for photo in photos {
-        let (hash, size_bytes) = (photo.hash, photo.size_bytes);
+    let look = |photo: &Photo, name: &str| {
+        let (path, hash, size_bytes) = (directory.join(name), photo.hash, photo.size_bytes);
+        pool.run(move || place::look(&path, &hash, size_bytes))
+    };
+    // Files are read by as many threads as there are; names are given in order.
+    let mut looked = pin!(look_ahead(photos, pool.load().limit, look));
+    while let Some((photo, mut first)) = looked.next().await {
+        let size_bytes = photo.size_bytes;
         let mut candidates = names.candidates(&photo.name);
         loop {
             let name = candidates.next_free(&names);
-            let path = directory.join(&name);
-            match pool.run(move || place::look(&path, &hash, size_bytes)).await? {
+            let found = match first.take().filter(|(first, _)| *first == name) {
+                Some((_, found)) => found?,
+                None => look(&photo, &name).await?,
+            };
+            match found {
                 Ok(Existing::Same) => {
                     names.take(&name);
                     tally.skipped(&photo);
@@ -135,6 +146,26 @@ async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: 
         meter.files(1);
     }
     Ok(jobs)
+}
+
+/// Every photo in order, with the first name that it may get and what `look` finds under it; without, where a photo before it may get the
+/// same. Looks at so many at once.
+fn look_ahead<L: Future>(
+    photos: Vec<Photo>,
+    at_once: usize,
+    look: impl Fn(&Photo, &str) -> L,
+) -> impl Stream<Item = (Photo, Option<(String, L::Output)>)> {
+    let mut firsts = NameBook::default();
+    let looks = photos.into_iter().map(move |photo| {
+        let first = firsts.first(&photo.name);
+        let looking = first.map(|name| {
+            firsts.take(&name);
+            let looking = look(&photo, &name);
+            async { (name, looking.await) }
+        });
+        async { (photo, OptionFuture::from(looking).await) }
+    });
+    stream::iter(looks).buffered(at_once)
 }
 
 /// Fetches one photo and gives it its name; `None` where it was stopped before.

@@ -62,6 +62,11 @@ impl NameBook {
         Candidates { name: safe_name(name), number: 0 }
     }
 
+    /// The first of them, where it is not given away.
+    pub(super) fn first(&self, name: &str) -> Option<String> {
+        Some(safe_name(name)).filter(|name| self.is_free(name))
+    }
+
     /// Gives a name away.
     pub(super) fn take(&mut self, name: &str) {
         self.taken.insert(folded(name));

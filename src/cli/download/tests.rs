@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::cli::output::Output;
 use crate::client::tests::fake::{Fake, Fault};
@@ -47,6 +49,49 @@ async fn every_photo_arrives_once_and_stays() {
     let (summary, _) = download_to(&fake, &directory).await;
     assert_eq!((summary.downloaded, summary.skipped, summary.bytes_downloaded), (0, 4, 0));
     assert_eq!((files(&directory), fake.asked("/original")), (there, asked));
+}
+
+#[tokio::test]
+async fn names_that_collide_are_found_again() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    let sent = [("a.jpg", "1"), ("a (2).jpg", "2"), ("a.jpg", "3"), ("A (2).jpg", "4"), ("b.jpg", "5")];
+    let mut photos = sent.map(|(name, bytes)| (fake.photo(ALBUM, name, bytes.as_bytes()), bytes.to_owned()));
+    photos.sort_by_key(|(photo, _)| photo.id);
+    let mut names = NameBook::default();
+    let mut expected = BTreeMap::new();
+    for (photo, bytes) in photos {
+        let name = names.candidates(&photo.name).next_free(&names);
+        names.take(&name);
+        expected.insert(name, bytes);
+    }
+    for known in [0, 5, 4] {
+        let (summary, _) = download_to(&fake, folder.path()).await;
+        assert_eq!((summary.downloaded, summary.skipped), (5 - known, known));
+        assert_eq!(files(folder.path()), expected);
+        if known == 5 {
+            std::fs::remove_file(folder.path().join(expected.keys().next().unwrap())).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_many_files_are_looked_at_at_once_as_is_said() {
+    let fake = fake().await;
+    let photos: Vec<_> = ["a.jpg", "A.jpg", "b.jpg", "c.jpg"].map(|name| fake.photo(ALBUM, name, name.as_bytes())).into();
+    // Nobody gets through alone.
+    let meeting = tokio::sync::Barrier::new(3);
+    let look = |_: &Photo, name: &str| {
+        let (name, meeting) = (name.to_owned(), &meeting);
+        async move {
+            meeting.wait().await;
+            name
+        }
+    };
+    let mut looking = pin!(look_ahead(photos.clone(), 4, look).collect::<Vec<_>>());
+    let looked = (0..100).find_map(|_| looking.as_mut().now_or_never()).expect("they meet");
+    let firsts: Vec<_> = looked.iter().map(|(_, first)| first.as_ref().map(|(name, found)| (name.as_str(), found.as_str()))).collect();
+    assert_eq!(firsts, [Some(("a.jpg", "a.jpg")), None, Some(("b.jpg", "b.jpg")), Some(("c.jpg", "c.jpg"))]);
+    assert!(looked.iter().map(|(photo, _)| photo).eq(&photos), "in order");
 }
 
 #[tokio::test]

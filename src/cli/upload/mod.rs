@@ -27,7 +27,7 @@ use super::resolve;
 use crate::api::{Album, CreateAlbum, Me};
 use crate::client::{Client, ClientError};
 use crate::model::AlbumId;
-use crate::runtime::BlockingPool;
+use crate::runtime::{self, BlockingPool};
 
 /// Upload photos and folders of photos into an album
 ///
@@ -73,7 +73,7 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let mut tally = Tally::default();
 
     // The files first: a path that was mistyped must not leave an album behind.
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let cores = runtime::cores();
     let pool = BlockingPool::new("hash", cores);
     let rules = walk::Rules { hidden: options.hidden, follow_links: options.follow_links };
     let paths = options.paths.clone();

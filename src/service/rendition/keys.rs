@@ -1,13 +1,13 @@
 //! Every tenant's live signing keys, remembered for a moment: a rendition's URL is tried against all of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::metadata::{MetadataError, Read};
 use crate::model::TenantId;
 use crate::service::rendition_url::SigningKey;
 
-/// How long a key that was taken away may still be good for.
+/// How long a key that was taken away may still be good for, and one that was made elsewhere not yet.
 const REMEMBER: Duration = Duration::from_secs(1);
 /// Tenants read at once.
 const PAGE: usize = 1_000;
@@ -15,20 +15,44 @@ const PAGE: usize = 1_000;
 /// Whose key it is, and the key.
 pub(super) type Keys = Arc<[(TenantId, SigningKey)]>;
 
-/// The keys as they were lately.
+/// The keys as they were lately, and whose turn it is to read them again.
 #[derive(Debug, Default)]
-pub(super) struct TenantKeys(Mutex<Option<(Duration, Keys)>>);
+pub(super) struct TenantKeys {
+    known: Mutex<Option<(Duration, Keys)>>,
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl TenantKeys {
-    /// All keys as they were at most [`REMEMBER`] ago, where they are remembered. `now` is monotonic.
-    pub(super) fn recent(&self, now: Duration) -> Option<Keys> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.filter(|(at, _)| now.saturating_sub(*at) < REMEMBER).map(|(_, keys)| keys)
+    /// All keys as they were at most [`REMEMBER`] before `asked`, or since, where they are remembered. All times are monotonic.
+    pub(super) fn recent(&self, asked: Duration) -> Option<Keys> {
+        let known = self.known().clone();
+        known.filter(|(read, _)| asked.saturating_sub(*read) < REMEMBER).map(|(_, keys)| keys)
     }
 
-    /// Remembers all keys as they were at `now`.
-    pub(super) fn remember(&self, now: Duration, keys: Keys) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, keys));
+    /// The same; where none are remembered, `read` gives them, with the time at which it began. One reads at a time, and those who asked
+    /// before it began take what it found: whatever is asked with, all tenants are read no more than once in [`REMEMBER`].
+    pub(super) async fn recent_or_read<E>(
+        &self,
+        asked: Duration,
+        read: impl Future<Output = Result<(Duration, Keys), E>>,
+    ) -> Result<Keys, E> {
+        let _turn = self.turn.lock().await;
+        if let Some(keys) = self.recent(asked) {
+            return Ok(keys);
+        }
+        let (began, keys) = read.await?;
+        *self.known() = Some((began, keys.clone()));
+        Ok(keys)
+    }
+
+    /// Has the next who asks read again: a key was made. One that reads meanwhile may have missed it, so this waits for its end.
+    pub(super) async fn forget(&self) {
+        let _turn = self.turn.lock().await;
+        *self.known() = None;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Duration, Keys)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

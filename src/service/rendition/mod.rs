@@ -14,7 +14,7 @@ use crate::imaging;
 use crate::metadata::Read;
 use crate::model::{BlobHash, TenantId, WallMs};
 
-use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey, UrlError};
+use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
 use keys::{Keys, TenantKeys};
@@ -99,6 +99,11 @@ impl Renditions {
         (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
     }
 
+    /// To be called once a tenant has a new key: it is good from then on.
+    pub(super) async fn keys_changed(&self) {
+        self.keys.forget().await;
+    }
+
     /// How many renditions lie in memory, and their bytes.
     pub fn cached(&self) -> (u64, u64) {
         self.cache.size()
@@ -119,17 +124,9 @@ impl Services {
     /// # Errors
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
-    pub async fn resolve_rendition(&self, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
-        let open = |keys: Keys| RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)));
-        let recent = match self.renditions.keys.recent(self.runtime.clock.monotonic()) {
-            Some(keys) => keys,
-            None => self.current_keys().await?,
-        };
-        let (tenant, url) = match open(recent) {
-            // Signed by a key that is newer than what is remembered?
-            Err(UrlError::Signature) => open(self.current_keys().await?)?,
-            opened => opened?,
-        };
+    pub async fn resolve_rendition(self: &Arc<Self>, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
+        let keys = self.live_keys().await?;
+        let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
         if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
@@ -141,12 +138,22 @@ impl Services {
         Ok(RenditionRequest(CacheKey { hash, recipe }))
     }
 
-    /// All signing keys as they are now, remembered for the next requests.
-    async fn current_keys(&self) -> Result<Keys, ServiceError> {
-        let now = self.runtime.clock.monotonic();
-        let keys = self.read(|at| Ok(keys::read(at)?)).await?;
-        self.renditions.keys.remember(now, keys.clone());
-        Ok(keys)
+    /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
+    async fn live_keys(self: &Arc<Self>) -> Result<Keys, ServiceError> {
+        let asked = self.runtime.clock.monotonic();
+        if let Some(keys) = self.renditions.keys.recent(asked) {
+            return Ok(keys);
+        }
+        let services = self.clone();
+        // In a task of its own: a client that leaves must not have the next one read anew what was all but read.
+        let reading = crate::runtime::spawn_joined(async move {
+            let read = async {
+                let began = services.runtime.clock.monotonic();
+                Ok((began, services.read(|at| Ok(keys::read(at)?)).await?))
+            };
+            services.renditions.keys.recent_or_read(asked, read).await
+        });
+        reading.await?
     }
 
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::blobs::BlobError;
 use crate::metadata::{Commit, JournalRow, Received};
 
 async fn read(site: &Site, bytes: &[u8]) -> Result<Bytes, ServiceError> {
@@ -29,6 +30,30 @@ async fn damage_is_marked_also_where_another_copy_serves_in_its_place() {
         site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
         assert!(!site.is_damaged(&bytes) && site.named(&bytes) != key);
     }
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_had_now_is_not_told_as_damage() {
+    let site = Site::new(10);
+    let (ann, bytes) = (site.user("ann").await, photo(1));
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let key = site.named(&bytes);
+    assert!(site.store.corrupt(&key));
+    let strays = [(), ()].map(|()| site.metadata.begin_copy(key.hash).key());
+    for stray in strays {
+        site.store.put_raw(stray, bytes.clone());
+    }
+    let away = || BlobError::Unavailable { doing: "opening", source: Arc::new(std::io::ErrorKind::TimedOut.into()) };
+    // The named copy is opened first, then the others.
+    site.store.faults().fail(Operation::Open, 1, away());
+    assert!(read(&site, &bytes).await.unwrap() == bytes, "the next one serves");
+    site.store.faults().fail(Operation::Open, 1, away());
+    site.store.faults().fail(Operation::Open, 1, BlobError::NoSpace);
+    assert_eq!(read(&site, &bytes).await.err(), Some(ServiceError::Unavailable("blob store")), "the first that hinders");
+    for stray in strays {
+        assert!(site.store.lose(&stray));
+    }
+    assert_eq!(read(&site, &bytes).await.err(), Some(ServiceError::Damaged));
 }
 
 #[tokio::test]
