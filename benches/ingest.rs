@@ -29,23 +29,25 @@ fn storing(criterion: &mut Criterion) {
         let bytes = Bytes::from((0..size).map(|place| (place * 31 % 251) as u8).collect::<Vec<u8>>());
         let hash = Digests::of(&bytes).hash;
         group.throughput(Throughput::Bytes(size as u64));
-        group.bench_with_input(BenchmarkId::new("disk store", size), &bytes, |bench, bytes| {
-            bench.to_async(&threads).iter_batched(
-                || BlobKey { hash, nonce: BlobNonce::from_random(system.random.bytes()) },
-                |key| {
-                    let (store, bytes) = (store.clone(), bytes.clone());
-                    async move {
-                        let mut staged = store.stage(None).await.unwrap();
-                        for begin in (0..bytes.len()).step_by(CHUNK_BYTES) {
-                            staged.write(bytes.slice(begin..bytes.len().min(begin + CHUNK_BYTES))).await.unwrap();
+        for (name, expected_bytes) in [("disk store, held", Some(size as u64)), ("disk store, streamed", None)] {
+            group.bench_with_input(BenchmarkId::new(name, size), &bytes, |bench, bytes| {
+                bench.to_async(&threads).iter_batched(
+                    || BlobKey { hash, nonce: BlobNonce::from_random(system.random.bytes()) },
+                    |key| {
+                        let (store, bytes) = (store.clone(), bytes.clone());
+                        async move {
+                            let mut staged = store.stage(expected_bytes).await.unwrap();
+                            for begin in (0..bytes.len()).step_by(CHUNK_BYTES) {
+                                staged.write(bytes.slice(begin..bytes.len().min(begin + CHUNK_BYTES))).await.unwrap();
+                            }
+                            staged.publish(&key).await.unwrap();
+                            store.delete(&key).await.unwrap();
                         }
-                        staged.publish(&key).await.unwrap();
-                        store.delete(&key).await.unwrap();
-                    }
-                },
-                BatchSize::SmallInput,
-            );
-        });
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+        }
         let plain = directory.path().join("plain");
         std::fs::create_dir_all(&plain).unwrap();
         group.bench_with_input(BenchmarkId::new("write, fsync, rename, fsync the directory", size), &bytes, |bench, bytes| {

@@ -345,7 +345,7 @@ mod tests {
             unreachable!()
         }
 
-        async fn inventory(&self, _: &mut (dyn FnMut(InventoryItem) + Send)) -> Result<(), BlobError> {
+        fn inventory(&self) -> Box<dyn Inventory> {
             unreachable!()
         }
 

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,6 +10,9 @@ use crate::{runtime, server};
 
 /// The pools have threads of their own: these are for the system's resolver and for closing the pools.
 const RUNTIME_BLOCKING_THREADS: usize = 4;
+
+/// How long the process waits for threads that did not end within the grace, before it ends with them.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Run the server
 ///
@@ -54,6 +58,9 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads =
         builder.enable_all().max_blocking_threads(RUNTIME_BLOCKING_THREADS).build().context("the system has no threads to give")?;
-    threads.block_on(server::run(settings))?;
+    let ended = threads.block_on(server::run(settings));
+    // What still hangs, on a dead disk, has had its grace.
+    threads.shutdown_timeout(LAST_WAIT);
+    ended?;
     Ok(Outcome::Done)
 }

@@ -14,7 +14,7 @@ pub struct BlobsConfig {
     /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
     pub io_threads: u32,
     /// Memory in which uploads of up to 8 MiB are held whole until they are written, past the page cache; those for which there is no room
-    /// are streamed to disk. 0: all are streamed.
+    /// are streamed to disk. 0: all above 256 KiB are streamed.
     pub hold_memory_bytes: ByteSize,
     /// How long a copy whose bytes were checked is served without checking them again.
     #[serde(with = "humantime_serde")]

@@ -35,7 +35,7 @@ pub struct LimitsConfig {
     /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
     /// `renditions.concurrency` says.
     pub max_decoded_bytes: ByteSize,
-    /// Memory for the originals that are read whole, to be decoded or waiting for it; more wait outside of memory.
+    /// Memory for the originals that are read whole, to be decoded or waiting for it; more wait their turn.
     pub decode_memory_bytes: ByteSize,
     /// Items of a page, where the client names no number.
     pub default_page: u32,

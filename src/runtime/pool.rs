@@ -1,8 +1,8 @@
 //! Pools of threads for blocking work.
 
-#![allow(clippy::disallowed_methods)] // Threads are started here.
+#![allow(clippy::disallowed_methods)] // Waits for its threads on one of the async runtime's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::spawn::spawn_thread;
 
 /// How long a thread waits for its next piece of work before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -76,8 +78,19 @@ impl BlockingPool {
 
     fn with_keep_alive(name: &'static str, limit: usize, keep_alive: Duration) -> Self {
         let limit = limit.max(1);
-        let threads = Arc::new(Threads { name, keep_alive, state: Mutex::default() });
-        Self { limit, permits: Arc::new(Semaphore::new(limit)), waiting: Arc::default(), owner: Arc::new(Owner { threads }) }
+        let threads = Threads {
+            name,
+            keep_alive,
+            state: Mutex::default(),
+            #[cfg(test)]
+            is_refused: std::sync::atomic::AtomicBool::default(),
+        };
+        Self {
+            limit,
+            permits: Arc::new(Semaphore::new(limit)),
+            waiting: Arc::default(),
+            owner: Arc::new(Owner { threads: Arc::new(threads) }),
+        }
     }
 
     /// How busy it is, for metrics.
@@ -100,6 +113,8 @@ impl BlockingPool {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone::Closed)?;
         drop(waiting);
         let (answer, answered) = oneshot::channel();
+        let span = tracing::Span::current();
+        let work = move || span.in_scope(work);
         let run = move || -> Answer {
             // Where nobody wants it any more, what dropping it takes is part of the work.
             match catch_unwind(AssertUnwindSafe(|| Some(work()).filter(|_| !answer.is_closed()))) {
@@ -113,7 +128,7 @@ impl BlockingPool {
         answered.await.unwrap_or(Err(Gone::Closed))
     }
 
-    /// Takes no more work, and waits until all of its threads have ended.
+    /// Takes no more work, and waits until all of its threads have ended. The first caller waits; one that comes later finds nobody to wait for.
     pub async fn close(&self) {
         self.permits.close();
         let State { live, retired, .. } = self.owner.threads.close();
@@ -135,6 +150,13 @@ struct Piece {
 /// What a thread does next.
 enum Order {
     Work(Piece),
+    Leave,
+}
+
+/// What a thread does after its work.
+enum After {
+    Work(Piece),
+    Wait,
     Leave,
 }
 
@@ -163,12 +185,17 @@ struct Threads {
     name: &'static str,
     keep_alive: Duration,
     state: Mutex<State>,
+    /// As if the system had no thread to give.
+    #[cfg(test)]
+    is_refused: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     /// Threads without work; the last of them worked last.
     idle: Vec<Arc<Desk>>,
+    /// Work for which the system had no thread; as many at most as there are permits.
+    queue: VecDeque<Piece>,
     /// All that have not ended.
     live: HashMap<u64, JoinHandle<()>>,
     /// The last that ended: whichever ends next waits for it, so that all can be waited for.
@@ -195,7 +222,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Threads {
-    /// Gives the piece to the thread that worked last, or to a new one. Never more than there are permits.
+    /// Gives the piece to the thread that worked last, or to a new one; where the system has none to give, to whichever is free first.
+    /// Never more than there are permits.
     fn begin(self: &Arc<Self>, piece: Piece) -> Result<(), Gone> {
         let mut state = lock(&self.state);
         if state.closed {
@@ -206,46 +234,76 @@ impl Threads {
             desk.put(Order::Work(piece));
             return Ok(());
         }
-        let desk = Arc::new(Desk { thread: state.started, order: Mutex::new(Some(Order::Work(piece))), laid: Condvar::new() });
-        let (threads, number) = (self.clone(), desk.thread);
-        let started = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || threads.serve(&desk));
-        let thread = started.map_err(|error| {
-            tracing::error!(%error, pool = self.name, "no thread to be had");
-            Gone::NoThread
-        })?;
-        state.started += 1;
-        state.live.insert(number, thread);
-        Ok(())
+        let desk = Arc::new(Desk { thread: state.started, order: Mutex::default(), laid: Condvar::new() });
+        match self.start(&desk) {
+            Ok(thread) => {
+                state.started += 1;
+                state.live.insert(desk.thread, thread);
+                drop(state);
+                desk.put(Order::Work(piece));
+                Ok(())
+            }
+            Err(error) if state.live.is_empty() => {
+                drop(state);
+                tracing::error!(%error, pool = self.name, "no thread to be had");
+                Err(Gone::NoThread)
+            }
+            Err(_) => {
+                state.queue.push_back(piece);
+                Ok(())
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, desk: &Arc<Desk>) -> std::io::Result<JoinHandle<()>> {
+        #[cfg(test)]
+        if self.is_refused.load(Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        let (threads, desk) = (self.clone(), desk.clone());
+        spawn_thread(self.name, move || threads.serve(&desk))
     }
 
     /// What a thread does.
     fn serve(&self, desk: &Arc<Desk>) {
-        while let Some(piece) = self.next(desk) {
-            let answer = (piece.run)();
-            // Idle before its place is free, and free before the answer is there: whoever is answered and comes again finds this thread.
-            let stays = self.rest(desk);
-            drop(piece.permit);
-            // What nobody wants after all is dropped here; a panic in that must not take the thread.
-            let _ = catch_unwind(AssertUnwindSafe(answer));
-            if !stays {
-                break;
+        let mut next = self.next(desk);
+        loop {
+            while let Some(piece) = next.take() {
+                let answer = (piece.run)();
+                // Idle before its place is free, and free before the answer is there: whoever is answered and comes again finds this thread.
+                let after = self.rest(desk);
+                drop(piece.permit);
+                // What nobody wants after all is dropped here; a panic in that must not take the thread.
+                let _ = catch_unwind(AssertUnwindSafe(answer));
+                next = match after {
+                    After::Work(piece) => Some(piece),
+                    After::Wait => self.next(desk),
+                    After::Leave => None,
+                };
+            }
+            let mut state = lock(&self.state);
+            // Laid there while this one was about to end.
+            next = state.queue.pop_front();
+            if next.is_none() {
+                let own = state.live.remove(&desk.thread);
+                let previous = own.and_then(|own| state.retired.replace(own));
+                drop(state);
+                return previous.into_iter().for_each(join);
             }
         }
-        let previous = {
-            let mut state = lock(&self.state);
-            let own = state.live.remove(&desk.thread);
-            own.and_then(|own| state.retired.replace(own))
-        };
-        previous.into_iter().for_each(join);
     }
 
-    /// The thread has no work; `false` where it shall not wait for any.
-    fn rest(&self, desk: &Arc<Desk>) -> bool {
+    /// The thread has done its work.
+    fn rest(&self, desk: &Arc<Desk>) -> After {
         let mut state = lock(&self.state);
-        if !state.closed {
-            state.idle.push(desk.clone());
+        if let Some(piece) = state.queue.pop_front() {
+            return After::Work(piece);
         }
-        !state.closed
+        if state.closed {
+            return After::Leave;
+        }
+        state.idle.push(desk.clone());
+        After::Wait
     }
 
     /// Waits for work; `None`: the thread ends.
@@ -313,6 +371,17 @@ mod tests {
         (release, running)
     }
 
+    /// Waits until something holds, within a bound that only a failure reaches.
+    async fn until(holds: impl Fn() -> bool) {
+        for _ in 0..10_000_000 {
+            if holds() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it never came");
+    }
+
     fn threads(pool: &BlockingPool) -> usize {
         lock(&pool.owner.threads.state).live.len()
     }
@@ -363,6 +432,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_there_is_no_thread_the_others_do_the_work() {
+        let pool = BlockingPool::new("test", 8);
+        pool.owner.threads.is_refused.store(true, Ordering::Relaxed);
+        assert_eq!(pool.run(|| ()).await, Err(Gone::NoThread));
+        assert_eq!(pool.load().running, 0);
+        pool.owner.threads.is_refused.store(false, Ordering::Relaxed);
+        let (release, running) = held(&pool).await;
+        pool.owner.threads.is_refused.store(true, Ordering::Relaxed);
+        let mut others: Vec<_> = (0..20).map(|_| Box::pin(pool.run(|| thread::current().id()))).collect();
+        for other in &mut others {
+            assert!(futures_util::poll!(other).is_pending());
+        }
+        drop(release);
+        let only = running.await.unwrap().unwrap();
+        for other in others {
+            assert_eq!(other.await, Ok(only));
+        }
+        let (release, _running) = held(&pool).await;
+        let mut queued = Box::pin(pool.run(|| ()));
+        assert!(futures_util::poll!(&mut queued).is_pending());
+        let mut closing = Box::pin(pool.close());
+        assert!(futures_util::poll!(&mut closing).is_pending());
+        assert_eq!(queued.await, Err(Gone::Closed), "what had no thread yet is not begun any more");
+        drop(release);
+        closing.await;
+    }
+
+    #[tokio::test]
     async fn work_that_panics_is_gone_and_its_thread_goes_on() {
         let pool = BlockingPool::new("test", 1);
         let id = pool.run(|| thread::current().id()).await;
@@ -401,9 +498,7 @@ mod tests {
         drop(running);
         drop(pool);
         release.send(()).unwrap();
-        while Arc::strong_count(&shared) > 1 {
-            tokio::task::yield_now().await;
-        }
+        until(|| Arc::strong_count(&shared) == 1).await;
         assert!(lock(&shared.state).closed);
     }
 
@@ -433,9 +528,7 @@ mod tests {
         for _ in 0..100 {
             pool.run(|| ()).await.unwrap();
         }
-        while threads(&pool) > 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| threads(&pool) == 0).await;
         pool.run(|| ()).await.unwrap();
     }
 }

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -129,6 +130,7 @@ pub struct Running {
     site: Site,
     trigger: ShutdownTrigger,
     close: ShutdownTrigger,
+    grace: Duration,
     /// Comes when the listeners and the work beside them have ended.
     ended: BoxFuture<'static, ()>,
 }
@@ -145,7 +147,7 @@ impl Running {
         self.begin_stop();
         self.close.stop();
         self.ended.await;
-        self.site.close().await;
+        self.site.close(self.grace).await;
     }
 }
 
@@ -213,7 +215,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         let _ = admin_serving.await;
         background.await;
     };
-    Ok(Running { http, admin: admin_address, site, trigger, close, ended: Box::pin(ended) })
+    Ok(Running { http, admin: admin_address, site, trigger, close, grace: config.server.shutdown_grace, ended: Box::pin(ended) })
 }
 
 /// The one line on stdout, for scripts that wait for the server.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
@@ -13,7 +14,7 @@ use crate::blobs::{
 use crate::config::Config;
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-use crate::runtime::{BlockingPool, Runtime, Shutdown, cores};
+use crate::runtime::{self, BlockingPool, Runtime, Shutdown, cores};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
@@ -88,11 +89,18 @@ impl Site {
         SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), shutdown)
     }
 
-    /// Closes metadata, and waits for all blocking work that was begun; nothing may write any more.
-    pub(super) async fn close(self) {
-        self.metadata.close();
-        for pool in self.pools.iter().chain([&self.checks]) {
-            pool.close().await;
+    /// Closes metadata, and waits for all blocking work that was begun, but no longer than `limit`; nothing may write any more.
+    pub(super) async fn close(self, limit: Duration) {
+        let closing = async {
+            // The writer ends what it is at, which a disk that hangs may hold up.
+            let metadata = self.metadata.clone();
+            let _ = self.pool.run(move || metadata.close()).await;
+            for pool in self.pools.iter().chain([&self.checks]) {
+                pool.close().await;
+            }
+        };
+        if runtime::timeout(limit, closing).await.is_none() {
+            tracing::warn!("work on a disk or a picture does not end; it is left behind");
         }
     }
 }
@@ -187,5 +195,20 @@ mod tests {
         assert_eq!(renders_at_once(0), cores());
         assert!(cores() >= 1);
         assert_eq!(renders_at_once(7), 7);
+    }
+
+    #[tokio::test]
+    async fn work_that_hangs_does_not_hold_up_the_stop() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::for_testing(data.path().join("data"));
+        let site = Site::open(&config, &Runtime::system()).await.unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let pool = site.pools.last().unwrap().clone();
+        let mut hanging = Box::pin(pool.run(move || held.recv().is_ok()));
+        assert!(futures_util::poll!(&mut hanging).is_pending());
+        site.close(Duration::from_millis(10)).await;
+        assert!(futures_util::poll!(&mut hanging).is_pending());
+        release.send(()).unwrap();
+        assert_eq!(hanging.await, Ok(true));
     }
 }

@@ -93,7 +93,7 @@ struct Limits {
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
-    /// once, so that the next is read meanwhile and the rest wait on disk.
+    /// once, so that the next is read meanwhile and the rest wait where they were received.
     inspecting: Arc<Semaphore>,
     /// One permit a MiB of originals held whole in memory for a decoder.
     decode_mib: Arc<Semaphore>,
