@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::Marker;
 use crate::model::{BlobHash, BlobKey};
+use crate::runtime::Gone;
 
 /// A failure of a blob store. Cheap to clone, so that one failure can answer everyone who waited for it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +62,12 @@ pub enum BlobError {
         /// Why, for operators.
         reason: String,
     },
+    /// The store is closed, for the process is about to end. Come again once there is another.
+    #[error("the blob store is closed")]
+    Closed,
+    /// The call panicked on the store's threads: a fault of ours. What it was about may be half done; it is as after a crash.
+    #[error("a call of the blob store panicked")]
+    Panicked,
     /// A mistake in the calling code.
     #[error("misuse of the blob store: {reason}")]
     Internal {
@@ -123,9 +130,13 @@ pub(super) fn failed(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
     move |error| BlobError::from_io(doing, error)
 }
 
-impl From<crate::runtime::Gone> for BlobError {
-    fn from(gone: crate::runtime::Gone) -> Self {
-        Self::Unavailable { doing: "work on the blob store's threads", source: Arc::new(io::Error::other(gone)) }
+impl From<Gone> for BlobError {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Panicked => Self::Panicked,
+            Gone::Closed => Self::Closed,
+            Gone::NoThread => Self::Unavailable { doing: "begin on a thread", source: Arc::new(io::Error::other(gone)) },
+        }
     }
 }
 

@@ -70,15 +70,12 @@ pub enum CheckError {
     /// The backend cannot be read.
     #[error(transparent)]
     Blobs(#[from] BlobError),
-    /// It was given up, or the server is shutting down.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl From<Gone> for CheckError {
-    fn from(Gone: Gone) -> Self {
-        Self::Interrupted
-    }
+    /// Its threads gave no answer.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// Nobody waits for it any more.
+    #[error("given up")]
+    GivenUp,
 }
 
 /// Says to work on another thread that nobody waits for it any more: set when this is dropped.
@@ -108,7 +105,7 @@ impl Stop {
     }
 
     fn require_going(&self) -> Result<(), CheckError> {
-        if self.goes_on() { Ok(()) } else { Err(CheckError::Interrupted) }
+        if self.goes_on() { Ok(()) } else { Err(CheckError::GivenUp) }
     }
 }
 

@@ -14,10 +14,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// How long a thread waits for its next piece of work before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The work was given up: it panicked, its pool is closed, or the system has no thread to give.
+/// Why work has no answer, named for what who asked does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the work was given up")]
-pub struct Gone;
+pub enum Gone {
+    /// It panicked, a fault of ours: report it. Asking again meets it again.
+    #[error("the work panicked")]
+    Panicked,
+    /// The pool or the runtime is closed, for the process is about to end: come again once there is another.
+    #[error("no more work is taken: shutting down")]
+    Closed,
+    /// The system has no thread to give. Nothing was begun: try again later, look at the machine.
+    #[error("the system has no thread to give")]
+    NoThread,
+}
 
 /// Runs blocking work (file system, decoding, metadata) off the async threads, at most `limit` pieces at once; the rest wait.
 /// One pool a kind of work, so that a dead filer cannot take the threads that decoding needs. Cheap to clone.
@@ -85,21 +94,23 @@ impl BlockingPool {
     /// Runs `work` on a thread of the pool. Work that has begun runs to its end, also where the caller has gone; its place is held till then.
     ///
     /// # Errors
-    /// [`Gone`] where `work` panicked, the pool is closed, or the system has no thread to give.
+    /// [`Gone`] says why there is no answer.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Gone> {
         let waiting = Waiting::new(&self.waiting);
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone)?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Gone::Closed)?;
         drop(waiting);
         let (answer, answered) = oneshot::channel();
         let run = move || -> Answer {
             // Where nobody wants it any more, what dropping it takes is part of the work.
             match catch_unwind(AssertUnwindSafe(|| Some(work()).filter(|_| !answer.is_closed()))) {
-                Ok(Some(value)) => Box::new(move || drop(answer.send(value))),
-                Ok(None) | Err(_) => Box::new(move || drop(answer)),
+                Ok(Some(value)) => Box::new(move || drop(answer.send(Ok(value)))),
+                Ok(None) => Box::new(move || drop(answer)),
+                Err(_) => Box::new(move || drop(answer.send(Err(Gone::Panicked)))),
             }
         };
         self.owner.threads.begin(Piece { run: Box::new(run), permit })?;
-        answered.await.map_err(|_| Gone)
+        // What was begun is always answered.
+        answered.await.unwrap_or(Err(Gone::Closed))
     }
 
     /// Takes no more work, and waits until all of its threads have ended.
@@ -188,7 +199,7 @@ impl Threads {
     fn begin(self: &Arc<Self>, piece: Piece) -> Result<(), Gone> {
         let mut state = lock(&self.state);
         if state.closed {
-            return Err(Gone);
+            return Err(Gone::Closed);
         }
         if let Some(desk) = state.idle.pop() {
             drop(state);
@@ -200,7 +211,7 @@ impl Threads {
         let started = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || threads.serve(&desk));
         let thread = started.map_err(|error| {
             tracing::error!(%error, pool = self.name, "no thread to be had");
-            Gone
+            Gone::NoThread
         })?;
         state.started += 1;
         state.live.insert(number, thread);
@@ -355,7 +366,7 @@ mod tests {
     async fn work_that_panics_is_gone_and_its_thread_goes_on() {
         let pool = BlockingPool::new("test", 1);
         let id = pool.run(|| thread::current().id()).await;
-        assert_eq!(pool.run(|| -> u8 { panic!("on purpose") }).await, Err(Gone));
+        assert_eq!(pool.run(|| -> u8 { panic!("on purpose") }).await, Err(Gone::Panicked));
         assert_eq!(pool.run(|| thread::current().id()).await, id);
         assert_eq!(pool.load().running, 0);
     }
@@ -403,7 +414,7 @@ mod tests {
         pool.run(|| ()).await.unwrap();
         let mut closing = Box::pin(pool.close());
         assert!(futures_util::poll!(&mut closing).is_pending(), "one still works");
-        assert_eq!(pool.run(|| ()).await, Err(Gone));
+        assert_eq!(pool.run(|| ()).await, Err(Gone::Closed));
         release.send(()).unwrap();
         closing.await;
         assert!(running.await.unwrap().is_ok());

@@ -37,13 +37,18 @@ impl Maintenance for SiteMaintenance {
         let mut shutdown = self.shutdown.clone();
         let checked = tokio::select! {
             checked = maintenance::check(&self.metadata, &*self.backend, &self.pool, request.read_data) => checked,
-            () = shutdown.stopping() => return Err(ServiceError::Busy("shutting down")),
+            () = shutdown.stopping() => return Err(ServiceError::SHUTTING_DOWN),
         };
-        checked.map_err(|error| match error {
-            CheckError::Metadata(error) => error.into(),
-            CheckError::Blobs(error) => error.into(),
-            CheckError::Interrupted => ServiceError::Busy("shutting down"),
-        })
+        checked.map_err(failed)
+    }
+}
+
+fn failed(error: CheckError) -> ServiceError {
+    match error {
+        CheckError::Metadata(error) => error.into(),
+        CheckError::Blobs(error) => error.into(),
+        CheckError::Gone(gone) => gone.into(),
+        CheckError::GivenUp => ServiceError::SHUTTING_DOWN,
     }
 }
 
@@ -57,7 +62,14 @@ mod tests {
     use crate::blobs::MemoryStore;
     use crate::metadata::MetadataSettings;
     use crate::metadata::memory::MemoryEngine;
-    use crate::runtime::{Runtime, shutdown_channel};
+    use crate::runtime::{Gone, Runtime, shutdown_channel};
+
+    #[test]
+    fn a_check_that_panics_is_no_stop() {
+        assert!(matches!(failed(Gone::Panicked.into()), ServiceError::Internal(_)));
+        assert_eq!(failed(Gone::Closed.into()), ServiceError::SHUTTING_DOWN);
+        assert!(matches!(failed(Gone::NoThread.into()), ServiceError::Unavailable(_)));
+    }
 
     #[tokio::test]
     async fn one_check_at_a_time_which_ends_with_its_client_and_with_the_server() {

@@ -47,10 +47,10 @@ impl StoreObserver for Metrics {
         let fault = call.error.map(|error| match error {
             BlobError::NotFound => BlobFault::NotFound,
             BlobError::NoSpace => BlobFault::NoSpace,
-            BlobError::Unavailable { .. } | BlobError::Suspect { .. } => BlobFault::Unavailable,
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } | BlobError::Closed => BlobFault::Unavailable,
             BlobError::Damaged { .. } => BlobFault::Damaged,
             BlobError::ClaimLost { .. } | BlobError::InUse { .. } => BlobFault::NotOurs,
-            BlobError::Refused { .. } | BlobError::Internal { .. } => BlobFault::Other,
+            BlobError::Refused { .. } | BlobError::Panicked | BlobError::Internal { .. } => BlobFault::Other,
         });
         self.blob_call(BlobCall { operation: call.operation.as_str(), duration: call.elapsed, bytes: call.bytes, fault });
     }

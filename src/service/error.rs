@@ -85,13 +85,23 @@ pub enum ServiceError {
     Internal(String),
 }
 
+impl ServiceError {
+    /// The server stops: come again once there is another.
+    pub const SHUTTING_DOWN: Self = Self::Busy("shutting down");
+}
+
 impl From<BlobError> for ServiceError {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::NotFound | BlobError::Damaged { .. } => Self::Damaged,
             BlobError::NoSpace => Self::NoSpace,
             BlobError::Unavailable { .. } | BlobError::Suspect { .. } => Self::Unavailable("blob store"),
-            other => Self::Internal(other.to_string()),
+            BlobError::Closed => Self::SHUTTING_DOWN,
+            BlobError::ClaimLost { .. }
+            | BlobError::InUse { .. }
+            | BlobError::Refused { .. }
+            | BlobError::Panicked
+            | BlobError::Internal { .. } => Self::Internal(error.to_string()),
         }
     }
 }
@@ -147,7 +157,24 @@ impl From<SideTooLarge> for ServiceError {
 }
 
 impl From<Gone> for ServiceError {
-    fn from(Gone: Gone) -> Self {
-        Self::Internal("blocking work was given up".into())
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Panicked => Self::Internal(gone.to_string()),
+            Gone::Closed => Self::SHUTTING_DOWN,
+            Gone::NoThread => Self::Unavailable("thread that this needs"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_without_an_answer_is_named_for_what_a_client_does_next() {
+        let both = |gone| (ServiceError::from(gone), ServiceError::from(BlobError::from(gone)));
+        assert!(matches!(both(Gone::Panicked), (ServiceError::Internal(_), ServiceError::Internal(_))));
+        assert_eq!(both(Gone::Closed), (ServiceError::SHUTTING_DOWN, ServiceError::SHUTTING_DOWN));
+        assert!(matches!(both(Gone::NoThread), (ServiceError::Unavailable(_), ServiceError::Unavailable(_))));
     }
 }

@@ -194,6 +194,18 @@ async fn a_walk_that_nobody_waits_for_ends_within_a_page() {
 }
 
 #[tokio::test]
+async fn a_check_that_panics_says_so() {
+    let armed = Arc::<AtomicBool>::default();
+    let panics = armed.clone();
+    let site = Site::hooked(move |_, _| assert!(!panics.load(Ordering::Relaxed), "on purpose")).await;
+    site.put(&contract::bytes(1, 10)).await;
+    armed.store(true, Ordering::Relaxed);
+    assert!(matches!(site.check(false).await, Err(CheckError::Gone(Gone::Panicked))));
+    site.pool.close().await;
+    assert!(matches!(site.check(false).await, Err(CheckError::Gone(Gone::Closed))));
+}
+
+#[tokio::test]
 async fn metadata_is_read_on_the_thread_of_the_check() {
     let threads = Arc::<Mutex<BTreeSet<Option<String>>>>::default();
     let told = threads.clone();
