@@ -31,8 +31,8 @@ pub(super) struct Site {
     marker: Marker,
     /// Where metadata is read.
     pool: BlockingPool,
-    /// All pools that requests wait for.
-    pools: Vec<BlockingPool>,
+    /// All pools, and what metrics call the queue of each.
+    pools: Vec<(&'static str, BlockingPool)>,
     /// Where checks run.
     checks: BlockingPool,
     metrics: Metrics,
@@ -59,8 +59,14 @@ impl Site {
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
-        let pools = vec![lookup_pool, metadata_pool.clone(), blobs_pool, imaging_pool];
         let checks = BlockingPool::new("check", 1);
+        let pools = vec![
+            ("pool_lookup", lookup_pool),
+            ("pool_metadata", metadata_pool.clone()),
+            ("pool_blobs", blobs_pool),
+            ("pool_imaging", imaging_pool),
+            ("pool_check", checks.clone()),
+        ];
         Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
     }
 
@@ -91,7 +97,7 @@ impl Site {
     /// Closes metadata, and waits for all blocking work that was begun; nothing may write any more.
     pub(super) async fn close(self) {
         self.metadata.close();
-        for pool in self.pools.iter().chain([&self.checks]) {
+        for (_, pool) in &self.pools {
             pool.close().await;
         }
     }
