@@ -56,9 +56,20 @@ fn grew(before: &Page, after: &Page, name: &str, labels: &[&str]) {
     assert!(after.sum(name, labels) > before.sum(name, labels), "{name}{labels:?} did not grow: {}", after.sum(name, labels));
 }
 
+fn document() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap()
+}
+
+/// The values of the label `queue`: all words in backticks of their paragraph.
+fn documented_queues() -> BTreeSet<String> {
+    let text = document();
+    let list = text.split_once("`queue` is ").unwrap().1.split("\n\n").next().unwrap();
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
 /// The names in the first cells of the tables.
 fn documented() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap();
+    let text = document();
     let cells = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
     let words = cells.flat_map(|cell| cell.split([',', ' ']).map(|word| word.trim_matches('`').to_owned()));
     words.filter(|word| !word.is_empty()).collect()
@@ -191,6 +202,7 @@ fn every_documented_family_is_there_and_moves() {
         ("halidom_queue_waiting_limit", "queue=\"renders\""),
         ("halidom_queue_running_limit", "queue=\"uploads\""),
         ("halidom_queue_running_limit", "queue=\"pool_blobs\""),
+        ("halidom_queue_running_limit", "queue=\"pool_check\""),
         ("halidom_queue_running_limit", "queue=\"pool_imaging\""),
         ("halidom_rocksdb_bytes", "property=\"block_cache_capacity\""),
         ("halidom_backend_size_bytes", ""),
@@ -207,6 +219,8 @@ fn every_documented_family_is_there_and_moves() {
 
     let exposed: BTreeSet<String> = lost.families.keys().cloned().collect();
     assert_eq!(exposed, documented(), "left: exposed, right: in docs/metrics.md");
+    let queues = lost.samples.keys().filter_map(|sample| sample.split_once("queue=\"")?.1.split('"').next());
+    assert_eq!(queues.map(str::to_owned).collect::<BTreeSet<_>>(), documented_queues(), "left: exposed, right: in docs/metrics.md");
     assert_no_secrets(&lost.text, &[&id, &hash, &album, "a.jpg", "ann"]);
     for page in [&start, &lost] {
         promtool(&page.text);

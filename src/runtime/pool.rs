@@ -71,7 +71,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl BlockingPool {
-    /// A pool of at most `limit` (at least one) pieces of work at once. `name` is for logs, metrics and the threads.
+    /// A pool of at most `limit` (at least one) pieces of work at once. `name` is for logs and the threads.
     pub fn new(name: &'static str, limit: usize) -> Self {
         Self::with_keep_alive(name, limit, KEEP_ALIVE)
     }
@@ -97,11 +97,6 @@ impl BlockingPool {
     pub fn load(&self) -> PoolLoad {
         let running = self.limit.saturating_sub(self.permits.available_permits());
         PoolLoad { waiting: self.waiting.load(Ordering::Relaxed), running, limit: self.limit }
-    }
-
-    /// What the pool is called.
-    pub fn name(&self) -> &'static str {
-        self.owner.threads.name
     }
 
     /// Runs `work` on a thread of the pool. Work that has begun runs to its end, also where the caller has gone; its place is held till then.

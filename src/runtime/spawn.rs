@@ -56,7 +56,9 @@ mod tests {
         let (first, second) = (begin(), begin());
         assert_eq!(first.block_on(async { spawn_joined(async { 1 }).await }), Ok(1));
         assert_eq!(first.block_on(async { spawn_joined::<u8>(async { panic!("on purpose") }).await }), Err(Gone::Panicked));
-        let cut_off = first.block_on(async { spawn_joined(std::future::pending::<()>()) });
+        let entered = first.enter();
+        let cut_off = spawn_joined(std::future::pending::<()>());
+        drop(entered);
         drop(first);
         assert_eq!(second.block_on(cut_off), Err(Gone::Closed));
     }

@@ -26,20 +26,9 @@ pub(super) struct Observation {
     pub(super) disk: DiskStore,
     /// Where metadata is read.
     pub(super) pool: BlockingPool,
-    /// All pools, for their load.
-    pub(super) pools: Vec<BlockingPool>,
+    /// All pools, for their load, and what metrics call the queue of each.
+    pub(super) pools: Vec<(&'static str, BlockingPool)>,
     pub(super) shutdown: Shutdown,
-}
-
-/// What a pool's queue is called.
-fn queue_of(pool: &BlockingPool) -> &'static str {
-    match pool.name() {
-        "blobs" => "pool_blobs",
-        "imaging" => "pool_imaging",
-        "lookup" => "pool_lookup",
-        "metadata" => "pool_metadata",
-        _ => "pool_other",
-    }
 }
 
 impl StoreObserver for Metrics {
@@ -155,10 +144,10 @@ impl Observation {
                 ..QueueReading::default()
             },
         ];
-        queues.extend(self.pools.iter().map(|pool| {
+        queues.extend(self.pools.iter().map(|(queue, pool)| {
             let load = pool.load();
             QueueReading {
-                queue: queue_of(pool),
+                queue,
                 waiting: Some(load.waiting as u64),
                 running: Some(load.running as u64),
                 running_limit: Some(load.limit as u64),

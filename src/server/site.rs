@@ -32,8 +32,8 @@ pub(super) struct Site {
     marker: Marker,
     /// Where metadata is read.
     pool: BlockingPool,
-    /// All pools that requests wait for.
-    pools: Vec<BlockingPool>,
+    /// All pools, and what metrics call the queue of each.
+    pools: Vec<(&'static str, BlockingPool)>,
     /// Where checks run.
     checks: BlockingPool,
     metrics: Metrics,
@@ -60,8 +60,14 @@ impl Site {
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
-        let pools = vec![lookup_pool, metadata_pool.clone(), blobs_pool, imaging_pool];
         let checks = BlockingPool::new("check", 1);
+        let pools = vec![
+            ("pool_lookup", lookup_pool),
+            ("pool_metadata", metadata_pool.clone()),
+            ("pool_blobs", blobs_pool),
+            ("pool_imaging", imaging_pool),
+            ("pool_check", checks.clone()),
+        ];
         Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
     }
 
@@ -95,7 +101,7 @@ impl Site {
             // The writer ends what it is at, which a disk that hangs may hold up.
             let metadata = self.metadata.clone();
             let _ = self.pool.run(move || metadata.close()).await;
-            for pool in self.pools.iter().chain([&self.checks]) {
+            for (_, pool) in &self.pools {
                 pool.close().await;
             }
         };
@@ -203,7 +209,7 @@ mod tests {
         let config = Config::for_testing(data.path().join("data"));
         let site = Site::open(&config, &Runtime::system()).await.unwrap();
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let pool = site.pools.last().unwrap().clone();
+        let (_, pool) = site.pools[0].clone();
         let mut hanging = Box::pin(pool.run(move || held.recv().is_ok()));
         assert!(futures_util::poll!(&mut hanging).is_pending());
         site.close(Duration::from_millis(10)).await;
