@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::MetadataError;
-use super::column::{Column, HeadsOf, Site};
+use super::column::{Column, Format, HeadsOf, Site};
 use super::engine::{Batch, Engine};
+use super::format::{FORMAT, FormatVersion};
 use super::key::{Commit, Key};
 use super::overlay::Overlay;
 use super::queue::{Queue, Request, Taken, Verdict};
@@ -306,8 +307,8 @@ impl Writer {
         }
     }
 
-    /// After a batch of unknown outcome: reads where the store stands, writes that down, so that no crash can bring the batch back after
-    /// anybody was answered on the strength of its absence, and begins a new life, so that no sequence can be issued twice.
+    /// After a batch of unknown outcome: reads where the store stands, writes something durable behind the batch, so that no crash can bring
+    /// it back after anybody was answered on the strength of its absence, and begins a new life, so that no sequence can be issued twice.
     fn find_standing(&mut self) -> Result<(), MetadataError> {
         let attempted = match &self.standing {
             Standing::Sound => return Ok(()),
@@ -320,8 +321,9 @@ impl Writer {
             self.standing = Standing::Lost(error.clone());
             return Err(error);
         }
+        // It says what was always so: should it fail too, and both come back after a crash, then the batch's heads must be the last.
         let mut barrier = Batch::default();
-        barrier.put(HeadsOf::ID, ().to_key(), found.to_value());
+        barrier.put(Format::ID, ().to_key(), FormatVersion(FORMAT).to_value());
         self.engine.write(barrier, true)?;
         self.heads = found;
         self.origin = Origin(self.runtime.random.bytes());

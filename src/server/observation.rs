@@ -118,6 +118,7 @@ impl Observation {
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
             sync_failures: self.disk.sync_failures(),
+            hold_bytes: self.disk.hold_bytes(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),

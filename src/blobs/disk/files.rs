@@ -308,7 +308,8 @@ mod tests {
         const BLOCKS: usize = 8 * ALIGNMENT_BYTES;
         let blocks = crate::blobs::contract::bytes(1, BLOCKS);
         // What the system answers, write by write; how much is written then, or with which error it ends.
-        let cases: [(&[Result<usize, Errno>], Result<usize, Option<Errno>>); 8] = [
+        type Answers<'a> = &'a [Result<usize, Errno>];
+        let cases: [(Answers<'_>, Result<usize, Option<Errno>>); 8] = [
             (&[Ok(BLOCKS)], Ok(BLOCKS)),
             (&[Ok(ALIGNMENT_BYTES), Ok(2 * ALIGNMENT_BYTES), Ok(5 * ALIGNMENT_BYTES)], Ok(BLOCKS)),
             (&[Ok(ALIGNMENT_BYTES), Err(Errno::INTR), Ok(7 * ALIGNMENT_BYTES)], Ok(BLOCKS)),

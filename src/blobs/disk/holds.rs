@@ -25,6 +25,14 @@ struct State {
     spare: Vec<Vec<u8>>,
 }
 
+/// Room that was taken.
+struct Taken {
+    /// A buffer that has it; else a new one has to be made.
+    spare: Option<Vec<u8>>,
+    /// Those that went for it.
+    evicted: Vec<Vec<u8>>,
+}
+
 impl Holds {
     pub(super) fn new(limit_bytes: usize) -> Arc<Self> {
         Arc::new(Self { limit_bytes, state: Mutex::default() })
@@ -47,7 +55,7 @@ impl Holds {
     }
 
     fn lend(self: &Arc<Self>, room: usize) -> Option<Buffer> {
-        let (spare, evicted) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(room, self.limit_bytes)?;
+        let Taken { spare, evicted } = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(room, self.limit_bytes)?;
         // Not under the lock: what the system takes back, and gives, costs time.
         drop(evicted);
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(room + ALIGNMENT_BYTES));
@@ -70,11 +78,11 @@ impl Holds {
 }
 
 impl State {
-    /// A spare buffer with exactly this room, or `None` where a new one has to be made; and those that have to go for it. Nothing at all,
-    /// and nothing is changed, where it would be too much.
-    fn take(&mut self, room: usize, limit_bytes: usize) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
+    /// Takes room, of a spare buffer that has exactly that, or in place of others. Nothing, and nothing is changed, where it would be too
+    /// much.
+    fn take(&mut self, room: usize, limit_bytes: usize) -> Option<Taken> {
         if let Some(at) = self.spare.iter().rposition(|spare| room_of(spare) == room) {
-            return Some((Some(self.spare.remove(at)), vec![]));
+            return Some(Taken { spare: Some(self.spare.remove(at)), evicted: vec![] });
         }
         if self.total_bytes - self.spare_bytes() + room > limit_bytes {
             return None;
@@ -87,7 +95,7 @@ impl State {
             evicted.push(oldest);
         }
         self.total_bytes += room;
-        Some((None, evicted))
+        Some(Taken { spare: None, evicted })
     }
 
     fn spare_bytes(&self) -> usize {

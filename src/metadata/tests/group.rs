@@ -162,6 +162,27 @@ async fn a_power_cut_after_a_failed_batch_leaves_all_of_it_or_nothing() {
     assert_sound(&metadata);
 }
 
+/// The batch, and then what is written behind it to find out where the store stands.
+#[tokio::test]
+async fn a_power_cut_after_two_failed_batches_leaves_a_sound_store() {
+    for kept in 0..=2 {
+        let engine = MemoryEngine::new();
+        let metadata = open_over(engine.clone(), 6);
+        let in_flight = metadata.begin_copy(hash(1));
+        engine.fail_write(0, Fault::Ghost);
+        upload_as(&metadata, in_flight.clone()).await.unwrap_err();
+        engine.fail_write(0, Fault::Ghost);
+        upload_as(&metadata, in_flight.clone()).await.unwrap_err();
+        let after = engine.crash(kept);
+        metadata.close();
+        let metadata = open_over(after, 7);
+        assert_eq!(metadata.read().photo(owner(1), photo(1)).unwrap().is_some(), kept > 0);
+        assert_sound(&metadata);
+        upload(&metadata, owner(1), album(1), photo(2), 1).await.unwrap();
+        assert_sound(&metadata);
+    }
+}
+
 #[tokio::test]
 async fn a_failure_that_a_request_overlooks_fails_it_all_the_same() {
     let metadata = open_over(MemoryEngine::new(), 8);

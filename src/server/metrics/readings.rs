@@ -20,6 +20,8 @@ pub struct Readings {
     pub backend: Option<BackendReading>,
     /// Syncs of blobs or their names that have failed since the store was opened.
     pub sync_failures: u64,
+    /// Memory that uploads are held in: lent out, and what there is, in bytes.
+    pub hold_bytes: (u64, u64),
     /// Bytes in the cache of renditions.
     pub rendition_cache_bytes: Option<u64>,
     /// Copies that are being written and are not named yet.
@@ -125,6 +127,8 @@ pub(super) struct Gauges {
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
     sync_failures: Gauge,
+    hold_lent_bytes: Gauge,
+    hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
     copies_in_flight: OnceRead,
     ready: Gauge,
@@ -150,6 +154,13 @@ impl Gauges {
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
+            hold_lent_bytes: register(own, "hold_lent", "Memory in which uploads are held until they are written", Some(Unit::Bytes)),
+            hold_limit_bytes: register(
+                own,
+                "hold_limit",
+                "Memory in which uploads may be held; the others are streamed",
+                Some(Unit::Bytes),
+            ),
             rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
             ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
@@ -192,6 +203,8 @@ impl Gauges {
             set(&self.backend_free_bytes.get_or_create(&[]), backend.free_bytes);
         }
         set(&self.sync_failures, readings.sync_failures);
+        set(&self.hold_lent_bytes, readings.hold_bytes.0);
+        set(&self.hold_limit_bytes, readings.hold_bytes.1);
         if let Some(bytes) = readings.rendition_cache_bytes {
             set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
         }

@@ -82,6 +82,10 @@ async fn a_full_disk_is_said_to_be_full_and_recovers() {
     assert_eq!(staged(&store).await, 0);
 
     store.delete(&stored[0].0).await.unwrap();
+    assert!(matches!(store.probe().await, Err(BlobError::NoSpace)), "there is room for the probe, but hardly for a photo");
+    for (key, _) in &stored[1..] {
+        store.delete(key).await.unwrap();
+    }
     store.probe().await.unwrap();
     let again = put(&store, &stored[0].1, 2).await.unwrap();
     assert_eq!(get(&store, &again).await.unwrap(), stored[0].1, "service goes on when there is room");
