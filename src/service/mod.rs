@@ -117,7 +117,7 @@ impl Services {
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        let renditions = Renditions::new(&config.renditions);
+        let renditions = Renditions::new(&config.renditions, pools.imaging.load().limit);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
         Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
