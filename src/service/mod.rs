@@ -33,6 +33,7 @@ use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging;
 use crate::metadata::{Metadata, Snapshot};
+use crate::model::Owner;
 use crate::runtime::{BlockingPool, Runtime};
 
 pub use crate::metadata::Page;
@@ -87,7 +88,7 @@ struct Limits {
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
     /// And one of its user's share, so that nobody takes all the permits.
-    shares: shares::Shares,
+    shares: shares::Shares<Owner>,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at

@@ -124,7 +124,9 @@ impl Services {
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
-        let share = self.limits.shares.take(owner)?;
+        let Some(share) = self.limits.shares.take(owner) else {
+            return Err(ServiceError::TooManyUploads { limit: self.limits.shares.limit() });
+        };
         let (id, own_id) = match id {
             PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),
             PhotoName::Own(id) => (id, true),

@@ -15,9 +15,15 @@ use crate::metadata::Read;
 use crate::model::{BlobHash, TenantId, WallMs};
 
 use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey, UrlError};
+use super::shares::{Share, Shares};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
 use keys::{Keys, TenantKeys};
+
+/// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
+const SHARE_OF_THE_QUEUE: u32 = 16;
+/// But so many in every case.
+const SHARE_AT_LEAST: u32 = 4;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -71,8 +77,10 @@ pub struct Renditions {
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
     queue_limit: u64,
+    /// And one of its photo's share: for one photo there are as many renditions to be had as sizes.
+    shares: Shares<BlobHash>,
     /// One permit a rendition that renders, and one more: its original is read meanwhile.
-    turns: Arc<Semaphore>,
+    pub(super) turns: Arc<Semaphore>,
     max_side: u32,
     quality: u8,
     deadline: Duration,
@@ -82,6 +90,7 @@ pub struct Renditions {
 #[derive(Debug)]
 struct Turn {
     _place: OwnedSemaphorePermit,
+    _share: Share<BlobHash>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -97,6 +106,7 @@ impl Renditions {
             keys: TenantKeys::default(),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             queue_limit: config.queue_limit.into(),
+            shares: Shares::new((config.queue_limit / SHARE_OF_THE_QUEUE).max(SHARE_AT_LEAST) as usize),
             turns: Arc::new(Semaphore::new(at_once + 1)),
             max_side: config.max_side,
             quality: config.default_quality,
@@ -109,13 +119,16 @@ impl Renditions {
         (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
     }
 
-    /// Waits for the turn of a render. Who gives up here leaves nothing behind.
-    async fn turn(&self) -> Result<Turn, ServiceError> {
+    /// Waits for the turn of a render of this photo. Who gives up here leaves nothing behind.
+    async fn turn(&self, hash: BlobHash) -> Result<Turn, ServiceError> {
+        let Some(share) = self.shares.take(hash) else {
+            return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
+        };
         let Ok(place) = self.queue.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::Busy("shutting down"))?;
-        Ok(Turn { _place: place, _turn: turn })
+        Ok(Turn { _place: place, _share: share, _turn: turn })
     }
 
     /// How many renditions lie in memory, and their bytes.
@@ -182,7 +195,7 @@ impl Services {
         let (waiting, services) = (self.clone(), self.clone());
         let began = self.runtime.clock.monotonic();
         let took = Arc::new(OnceLock::new());
-        let turn = async move { waiting.renditions.turn().await };
+        let turn = async move { waiting.renditions.turn(key.hash).await };
         let render = {
             let took = took.clone();
             move |turn: Turn| async move {

@@ -2,6 +2,7 @@
 
 mod lookups;
 mod reading;
+mod renders;
 mod upload;
 
 use std::sync::{Arc, Mutex};
