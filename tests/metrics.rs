@@ -192,6 +192,7 @@ fn every_documented_family_is_there_and_moves() {
         ("halidom_queue_running_limit", "queue=\"uploads\""),
         ("halidom_queue_running_limit", "queue=\"pool_blobs\""),
         ("halidom_queue_running_limit", "queue=\"pool_imaging\""),
+        ("halidom_queue_running_limit", "queue=\"pool_inspecting\""),
         ("halidom_rocksdb_bytes", "property=\"block_cache_capacity\""),
         ("halidom_backend_size_bytes", ""),
         ("halidom_backend_free_bytes", ""),

@@ -33,9 +33,9 @@ pub struct LimitsConfig {
     /// Size of a photo's embedded metadata (EXIF, ICC, XMP).
     pub max_embedded_bytes: ByteSize,
     /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
-    /// `renditions.concurrency` says.
+    /// `renditions.concurrency` says, and for uploads one a core.
     pub max_decoded_bytes: ByteSize,
-    /// Memory for the originals that are read whole, to be decoded or waiting for it; more wait outside of memory.
+    /// Memory for the originals that are read whole, one half for uploads and one for renditions; more wait outside of memory.
     pub decode_memory_bytes: ByteSize,
     /// Items of a page, where the client names no number.
     pub default_page: u32,
@@ -128,10 +128,10 @@ impl LimitsConfig {
         findings.within("limits.max_link_photos", u64::from(self.max_link_photos), 1..=10_000);
         findings.within("limits.max_name_bytes", u64::from(self.max_name_bytes), 16..=1_024);
         findings.within("limits.max_caption_bytes", u64::from(self.max_caption_bytes), 16..=65_536);
-        if self.decode_memory_bytes < self.max_upload_bytes {
+        if self.decode_memory_bytes.as_u64() / 2 < self.max_upload_bytes.as_u64() {
             findings.add(
                 "limits.decode_memory_bytes",
-                format!("{} holds not even one photo of limits.max_upload_bytes ({})", self.decode_memory_bytes, self.max_upload_bytes),
+                format!("{} holds not even two photos of limits.max_upload_bytes ({})", self.decode_memory_bytes, self.max_upload_bytes),
             );
         }
         let needed = ByteSize::bytes(u64::from(self.max_missing_hashes) * JSON_BYTES_PER_HASH + 64);

@@ -36,6 +36,7 @@ fn queue_of(pool: &BlockingPool) -> &'static str {
     match pool.name() {
         "blobs" => "pool_blobs",
         "imaging" => "pool_imaging",
+        "inspecting" => "pool_inspecting",
         "lookup" => "pool_lookup",
         "metadata" => "pool_metadata",
         _ => "pool_other",

@@ -18,7 +18,7 @@ use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, mib};
+use super::{ServiceError, Services};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
@@ -205,10 +205,10 @@ impl Services {
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
         let _turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
-        let memory = self.decode_permit(size).await?;
+        let memory = self.limits.inspect_memory.take(size).await?;
         let bytes = staged.contents().await?;
         let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
-        let mut inspection = self.pools.imaging.run(move || imaging::inspect(&whole, &limits)).await??;
+        let mut inspection = self.pools.inspecting.run(move || imaging::inspect(&whole, &limits)).await??;
         if inspection.placeholder.is_none() {
             inspection.placeholder = self.placeholder(bytes, memory).await;
         }
@@ -219,7 +219,7 @@ impl Services {
     /// too long there is none: a blur is no reason to refuse a photo that was found sound.
     async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
         let limits = self.limits.imaging.clone();
-        let making = self.pools.imaging.run(move || {
+        let making = self.pools.inspecting.run(move || {
             // Held to the decoder's end, also where nobody waits for it any more.
             let _memory = memory;
             imaging::placeholder(&bytes, &limits)
@@ -231,13 +231,6 @@ impl Services {
             None => tracing::debug!("no placeholder in time"),
         }
         None
-    }
-
-    /// A share of the memory in which whole originals may lie.
-    pub(super) async fn decode_permit(&self, size_bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ServiceError> {
-        let whole = mib(self.limits.config.decode_memory_bytes.as_u64());
-        let permits = mib(size_bytes).min(whole);
-        self.limits.decode_mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::Busy("shutting down"))
     }
 
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.

@@ -213,7 +213,7 @@ impl Services {
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
         let blob = self.open_blob(key.hash).await?;
         let size = blob.size_bytes();
-        let _memory = self.decode_permit(size).await?;
+        let _memory = self.limits.render_memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
         let (recipe, limits) = (imaging_recipe(&key.recipe), self.limits.imaging.clone());

@@ -1,6 +1,10 @@
+use std::sync::mpsc;
+use std::time::Duration;
+
 use futures_util::poll;
 
 use super::*;
+use crate::runtime;
 
 impl Site {
     /// What asks for a rendition of this width.
@@ -16,6 +20,8 @@ impl Site {
     }
 }
 
+/// Past this something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Renders at once: one works, and the original of another is read meanwhile.
 const AT_ONCE: u32 = 2;
 /// Renditions of one photo that may wait in these tests.
@@ -74,4 +80,21 @@ async fn one_photo_does_not_fill_the_queue() {
     }
     assert!(matches!(joined.await.unwrap().from, ServedFrom::Joined));
     site.services.rendition(&past).await.unwrap();
+}
+
+#[tokio::test]
+async fn renditions_do_not_hold_up_uploads() {
+    let site = Site::new(22);
+    let ann = site.user("ann").await;
+    // The only thread for renditions works, and others wait for it; originals take all the memory that they may.
+    let ((release, held), imaging) = (mpsc::channel::<()>(), &site.services.pools.imaging);
+    let mut working = Box::pin(imaging.run(move || held.recv().is_ok()));
+    let mut behind = Box::pin(imaging.run(|| ()));
+    assert!(poll!(&mut working).is_pending() && poll!(&mut behind).is_pending());
+    let memory = site.services.limits.render_memory.take(u64::MAX).await.unwrap();
+    let sent = runtime::timeout(PATIENCE, site.send(&ann, PhotoName::Fresh, &photo(1))).await.expect("it does not wait");
+    assert!(sent.unwrap().created);
+    drop(memory);
+    release.send(()).unwrap();
+    assert_eq!((working.await, behind.await), (Ok(true), Ok(())));
 }
