@@ -97,6 +97,8 @@ struct Limits {
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
     /// once, so that the next is read meanwhile and the rest wait on disk.
     inspecting: Arc<Semaphore>,
+    /// How long an upload waits to be inspected.
+    inspection_wait: Duration,
     /// For the originals that are held whole to be inspected.
     inspect_memory: memory::Memory,
     /// And for those that are held to be rendered: a part of its own, so that neither waits for the other.
@@ -119,6 +121,7 @@ impl Services {
             shares: shares::Shares::new(limits.uploads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
+            inspection_wait: upload::INSPECTION_WAIT,
             inspect_memory: memory::Memory::new(memory_bytes / 2),
             render_memory: memory::Memory::new(memory_bytes / 2),
             pin_term: config.blobs.pin_term,

@@ -22,6 +22,8 @@ use super::{ServiceError, Services};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
+/// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
+pub(super) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
 /// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
 const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
 /// How often a row may change under an upload before it gives up.
@@ -204,11 +206,20 @@ impl Services {
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
-        let _turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
-        let memory = self.limits.inspect_memory.take(size).await?;
-        let bytes = staged.contents().await?;
-        let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
-        let mut inspection = self.pools.inspecting.run(move || imaging::inspect(&whole, &limits)).await??;
+        let inspecting = async {
+            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+            let memory = self.limits.inspect_memory.take(size).await?;
+            let bytes = staged.contents().await?;
+            let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
+            // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
+            let looking = self.pools.inspecting.run(move || (imaging::inspect(&whole, &limits), memory));
+            let (inspection, memory) = looking.await?;
+            Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
+        };
+        let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
+            return Err(ServiceError::Busy("too many photos wait to be inspected"));
+        };
+        let (_turn, memory, bytes, mut inspection) = inspected?;
         if inspection.placeholder.is_none() {
             inspection.placeholder = self.placeholder(bytes, memory).await;
         }

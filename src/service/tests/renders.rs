@@ -98,3 +98,34 @@ async fn renditions_do_not_hold_up_uploads() {
     release.send(()).unwrap();
     assert_eq!((working.await, behind.await), (Ok(true), Ok(())));
 }
+
+#[tokio::test]
+async fn an_upload_does_not_wait_for_ever_to_be_inspected() {
+    let mut site = Site::new(23);
+    let ann = site.user("ann").await;
+    let wait = |site: &mut Site, wait| Arc::get_mut(&mut site.services).expect("nothing runs").limits.inspection_wait = wait;
+    wait(&mut site, Duration::ZERO);
+    site.calls();
+    let limits = site.services.limits.clone();
+    // For its turn, for memory, for a thread.
+    let turns = limits.inspecting.acquire_many(AT_ONCE).await.unwrap();
+    assert!(matches!(site.send(&ann, PhotoName::Fresh, &photo(1)).await, Err(ServiceError::Busy(_))));
+    drop(turns);
+    let memory = limits.inspect_memory.take(u64::MAX).await.unwrap();
+    assert!(matches!(site.send(&ann, PhotoName::Fresh, &photo(1)).await, Err(ServiceError::Busy(_))));
+    drop(memory);
+    let ((release, held), inspecting) = (mpsc::channel::<()>(), site.services.pools.inspecting.clone());
+    let mut working = Box::pin(inspecting.run(move || held.recv().is_ok()));
+    assert!(poll!(&mut working).is_pending());
+    assert!(matches!(site.send(&ann, PhotoName::Fresh, &photo(1)).await, Err(ServiceError::Busy(_))));
+    release.send(()).unwrap();
+    assert!(working.await.unwrap());
+
+    // Nothing is left: neither of the photo nor of what it held.
+    assert!(site.calls().iter().all(|(operation, _)| *operation != Operation::Publish));
+    assert_eq!((site.store.keys().len(), site.metadata.read().stats().unwrap().photos), (0, 0));
+    assert_eq!((site.services.load().uploads_running, limits.inspecting.available_permits()), (0, AT_ONCE as usize));
+    drop(limits.inspect_memory.take(u64::MAX).await.unwrap());
+    wait(&mut site, PATIENCE);
+    assert!(site.send(&ann, PhotoName::Fresh, &photo(1)).await.unwrap().created);
+}
