@@ -1,10 +1,10 @@
 //! Extractors: whom the request speaks for, and JSON, paths and queries whose errors are problems like all others.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -54,23 +54,26 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let limited = axum::body::Body::new(http_body_util::Limited::new(body, app.limits.max_json_bytes));
+        if !is_json(request.headers()) {
+            return Err(ApiError::NotJson);
+        }
         // Of most calls `layers::deadline` gives up on the body; a check has none.
-        let reading = Json::<T>::from_request(Request::from_parts(parts, limited), app);
-        let Some(read) = runtime::timeout(app.limits.request_timeout, reading).await else {
+        let receiving = app.limits.json_memory.receive(request.into_body(), app.limits.max_json_bytes);
+        let Some(received) = runtime::timeout(app.limits.request_timeout, receiving).await else {
             return Err(ServiceError::TooSlow.into());
         };
-        match read {
+        match Json::from_bytes(received?.bytes()) {
             Ok(Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::NotJson),
-            Err(JsonRejection::BytesRejection(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-                Err(ApiError::BodyTooLarge)
-            }
-            Err(JsonRejection::BytesRejection(_)) => Err(ServiceError::Interrupted.into()),
             Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
         }
     }
+}
+
+/// `application/json`, or a type that is written so (`application/…+json`).
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
 /// Parameters of the path. An id that is none names nothing, so it is not found.
