@@ -204,6 +204,7 @@ fn every_documented_family_is_there_and_moves() {
         ("halidom_queue_running_limit", "queue=\"pool_blobs\""),
         ("halidom_queue_running_limit", "queue=\"pool_check\""),
         ("halidom_queue_running_limit", "queue=\"pool_imaging\""),
+        ("halidom_queue_running_limit", "queue=\"pool_inspecting\""),
         ("halidom_rocksdb_bytes", "property=\"block_cache_capacity\""),
         ("halidom_backend_size_bytes", ""),
         ("halidom_backend_free_bytes", ""),

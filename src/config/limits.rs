@@ -16,6 +16,8 @@ pub struct LimitsConfig {
     pub max_upload_bytes: ByteSize,
     /// Size of a JSON body.
     pub max_json_bytes: ByteSize,
+    /// Memory for all JSON bodies at once, beside the first 16 KiB of each; more are told to come again.
+    pub json_memory_bytes: ByteSize,
     /// Uploads at once; more are told to come again.
     pub max_concurrent_uploads: u32,
     /// Of these at most so many of one user's; 0: a quarter.
@@ -33,9 +35,9 @@ pub struct LimitsConfig {
     /// Size of a photo's embedded metadata (EXIF, ICC, XMP).
     pub max_embedded_bytes: ByteSize,
     /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
-    /// `renditions.concurrency` says.
+    /// `renditions.concurrency` says, and for uploads one a core.
     pub max_decoded_bytes: ByteSize,
-    /// Memory for the originals that are read whole, to be decoded or waiting for it; more wait their turn.
+    /// Memory for the originals that are read whole, one half for uploads and one for renditions; more wait their turn.
     pub decode_memory_bytes: ByteSize,
     /// Items of a page, where the client names no number.
     pub default_page: u32,
@@ -56,6 +58,7 @@ impl Default for LimitsConfig {
         Self {
             max_upload_bytes: ByteSize::mib(256),
             max_json_bytes: ByteSize::mib(2),
+            json_memory_bytes: ByteSize::mib(64),
             max_concurrent_uploads: 256,
             max_concurrent_uploads_per_user: 0,
             min_upload_bytes_per_second: ByteSize::kib(1),
@@ -82,6 +85,7 @@ impl LimitsConfig {
         Self {
             max_upload_bytes: ByteSize::mib(16),
             max_json_bytes: ByteSize::kib(64),
+            json_memory_bytes: ByteSize::kib(96),
             max_concurrent_uploads: 64,
             max_pixels: 25_000_000,
             max_decoded_bytes: ByteSize::mib(128),
@@ -105,6 +109,11 @@ impl LimitsConfig {
     pub(super) fn check(&self, findings: &mut Findings) {
         findings.size_within("limits.max_upload_bytes", self.max_upload_bytes, ByteSize::kib(1)..=ByteSize::gib(4));
         findings.size_within("limits.max_json_bytes", self.max_json_bytes, ByteSize::kib(4)..=ByteSize::mib(64));
+        findings.size_within(
+            "limits.json_memory_bytes",
+            self.json_memory_bytes,
+            self.max_json_bytes..=ByteSize::gib(64).max(self.max_json_bytes),
+        );
         findings.within("limits.max_concurrent_uploads", u64::from(self.max_concurrent_uploads), 1..=100_000);
         findings.within(
             "limits.max_concurrent_uploads_per_user",
@@ -128,10 +137,10 @@ impl LimitsConfig {
         findings.within("limits.max_link_photos", u64::from(self.max_link_photos), 1..=10_000);
         findings.within("limits.max_name_bytes", u64::from(self.max_name_bytes), 16..=1_024);
         findings.within("limits.max_caption_bytes", u64::from(self.max_caption_bytes), 16..=65_536);
-        if self.decode_memory_bytes < self.max_upload_bytes {
+        if self.decode_memory_bytes.as_u64() / 2 < self.max_upload_bytes.as_u64() {
             findings.add(
                 "limits.decode_memory_bytes",
-                format!("{} holds not even one photo of limits.max_upload_bytes ({})", self.decode_memory_bytes, self.max_upload_bytes),
+                format!("{} holds not even two photos of limits.max_upload_bytes ({})", self.decode_memory_bytes, self.max_upload_bytes),
             );
         }
         let needed = ByteSize::bytes(u64::from(self.max_missing_hashes) * JSON_BYTES_PER_HASH + 64);

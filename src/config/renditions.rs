@@ -15,7 +15,7 @@ pub struct RenditionsConfig {
     pub cache_bytes: ByteSize,
     /// Renders at once; 0: one a core.
     pub concurrency: u32,
-    /// Renders that may wait; more are told to come again.
+    /// Renders that may wait; more are told to come again. Of one photo a sixteenth, but at least 4.
     pub queue_limit: u32,
     /// How long a request waits for its rendition, queue and all.
     #[serde(with = "humantime_serde")]

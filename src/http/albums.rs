@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{Auth, Body, Paging, Params, PathId};
+use super::extract::{Auth, AuthFor, Body, ForUser, Paging, Params, PathId};
 use super::{App, cursor, routes, views};
 use crate::api::{Album, CreateAlbum, Page, PatchAlbum, Problem};
 use crate::model::AlbumId;
@@ -25,7 +25,11 @@ pub(super) struct Filter {
 #[utoipa::path(post, path = "/v1/albums", operation_id = "create_album", tag = "albums", request_body = CreateAlbum, security(("token" = [])), responses(
     (status = 201, body = Album), (status = 200, body = Album, description = "The same id and name again: the album that is there"),
     (status = 400, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn create(State(app): State<App>, Auth(caller): Auth, Body(new): Body<CreateAlbum>) -> Result<Response, ApiError> {
+pub(super) async fn create(
+    State(app): State<App>,
+    AuthFor(caller, _): AuthFor<ForUser>,
+    Body(new): Body<CreateAlbum>,
+) -> Result<Response, ApiError> {
     let (album, made) = app.services.create_album(&caller, new.id, &new.name, new.description.as_deref()).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [(header::LOCATION, routes::album_path(album.view.id))], Json(views::album(album))).into_response())
@@ -62,7 +66,7 @@ pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id):
     request_body = PatchAlbum, responses((status = 200, body = Album), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn edit(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForUser>,
     PathId(id): PathId<AlbumId>,
     Body(patch): Body<PatchAlbum>,
 ) -> Result<Json<Album>, ApiError> {

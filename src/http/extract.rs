@@ -1,10 +1,12 @@
 //! Extractors: whom the request speaks for, and JSON, paths and queries whose errors are problems like all others.
 
+use std::marker::PhantomData;
+
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +16,7 @@ use super::{App, request_id};
 use crate::api::ACT_FOR;
 use crate::model::Owner;
 use crate::runtime;
-use crate::service::{Caller, Secret, ServiceError};
+use crate::service::{Caller, Scope, Secret, ServiceError};
 
 /// The authenticated caller. A handler that takes none serves everyone.
 pub(super) struct Auth(pub(super) Caller);
@@ -26,6 +28,58 @@ impl FromRequestParts<App> for Auth {
         let secret = bearer(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
         let act_for = act_for(&parts.headers)?;
         Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?))
+    }
+}
+
+/// The authenticated caller, where the token has one of the scopes `R`: asked before the body is read, so that who may not call sends none.
+pub(super) struct AuthFor<R>(pub(super) Caller, pub(super) PhantomData<R>);
+
+/// Scopes of which a call needs one.
+pub(super) trait Reach {
+    /// The one that a refusal names comes first.
+    const ANY_OF: &'static [Scope];
+}
+
+/// What reads.
+pub(super) struct ForRead;
+/// What changes a user's photos and albums.
+pub(super) struct ForUser;
+/// What makes tokens: every user rules over its own.
+pub(super) struct ForTokens;
+/// What rules over a tenant.
+pub(super) struct ForTenant;
+/// What rules over the site.
+pub(super) struct ForAdmin;
+
+impl Reach for ForRead {
+    const ANY_OF: &'static [Scope] = &[Scope::Read];
+}
+
+impl Reach for ForUser {
+    const ANY_OF: &'static [Scope] = &[Scope::User];
+}
+
+impl Reach for ForTokens {
+    const ANY_OF: &'static [Scope] = &[Scope::User, Scope::Tenant];
+}
+
+impl Reach for ForTenant {
+    const ANY_OF: &'static [Scope] = &[Scope::Tenant];
+}
+
+impl Reach for ForAdmin {
+    const ANY_OF: &'static [Scope] = &[Scope::Admin];
+}
+
+impl<R: Reach> FromRequestParts<App> for AuthFor<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Auth(caller) = Auth::from_request_parts(parts, app).await?;
+        if !R::ANY_OF.iter().any(|scope| caller.allows(*scope)) {
+            R::ANY_OF.first().map_or(Ok(()), |scope| caller.require(*scope))?;
+        }
+        Ok(Self(caller, PhantomData))
     }
 }
 
@@ -54,23 +108,26 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let limited = axum::body::Body::new(http_body_util::Limited::new(body, app.limits.max_json_bytes));
+        if !is_json(request.headers()) {
+            return Err(ApiError::NotJson);
+        }
         // Of most calls `layers::deadline` gives up on the body; a check has none.
-        let reading = Json::<T>::from_request(Request::from_parts(parts, limited), app);
-        let Some(read) = runtime::timeout(app.limits.request_timeout, reading).await else {
+        let receiving = app.limits.json_memory.receive(request.into_body(), app.limits.max_json_bytes);
+        let Some(received) = runtime::timeout(app.limits.request_timeout, receiving).await else {
             return Err(ServiceError::TooSlow.into());
         };
-        match read {
+        match Json::from_bytes(received?.bytes()) {
             Ok(Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::NotJson),
-            Err(JsonRejection::BytesRejection(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-                Err(ApiError::BodyTooLarge)
-            }
-            Err(JsonRejection::BytesRejection(_)) => Err(ServiceError::Interrupted.into()),
             Err(error) => Err(ApiError::Malformed { detail: error.body_text() }),
         }
     }
+}
+
+/// `application/json`, or a type that is written so (`application/…+json`).
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
 /// Parameters of the path. An id that is none names nothing, so it is not found.

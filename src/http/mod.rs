@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod health;
 mod idle;
+mod json_body;
 mod layers;
 mod me;
 mod measure;
@@ -38,6 +39,7 @@ use crate::service::Services;
 
 pub use client_end::ClientEnd;
 pub use error::ErrorCode;
+pub use json_body::JsonMemory;
 pub use openapi::document as openapi_document;
 pub use routes::{admin_router, router};
 pub use sendfile::{Outgoing, SendfileStream};
@@ -140,6 +142,8 @@ pub struct AppParts {
 pub struct HttpLimits {
     /// Bytes of a JSON body.
     pub max_json_bytes: usize,
+    /// Memory for all of them together.
+    pub json_memory: JsonMemory,
     /// Bytes of a request's head: its line and all its fields.
     pub max_header_bytes: usize,
     /// How long a request may take, but for the streaming of bodies.

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::error::ApiError;
-use super::extract::{Auth, Body, Paging, Params, PathId};
+use super::extract::{Auth, AuthFor, Body, ForUser, Paging, Params, PathId};
 use super::views::PhotoWriter;
 use super::{App, cursor};
 use crate::api::{Page, PatchPhoto, Photo, Problem};
@@ -44,7 +44,7 @@ pub(super) async fn show(State(app): State<App>, Auth(caller): Auth, PathId(id):
     request_body = PatchPhoto, responses((status = 200, body = Photo), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn edit(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForUser>,
     PathId(id): PathId<PhotoId>,
     Body(patch): Body<PatchPhoto>,
 ) -> Result<Json<Photo>, ApiError> {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::error::ApiError;
-use super::extract::{Auth, Body, PathId};
+use super::extract::{AuthFor, Body, ForUser, PathId};
 use super::views::PhotoWriter;
 use super::{App, UploadOutcome};
 use crate::api::{LinkRequest, Linked, Missing, MissingRequest, Problem};
@@ -16,7 +16,7 @@ use crate::service::{LinkItem, LinkOutcome};
     responses((status = 200, body = Missing), (status = 413, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn missing(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForUser>,
     Body(request): Body<MissingRequest>,
 ) -> Result<Json<Missing>, ApiError> {
     Ok(Json(Missing { missing: app.services.missing(&caller, request.hashes).await? }))
@@ -28,7 +28,7 @@ pub(super) async fn missing(
         (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn link(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForUser>,
     PathId(album): PathId<AlbumId>,
     Body(request): Body<LinkRequest>,
 ) -> Result<Json<Linked>, ApiError> {

@@ -5,14 +5,18 @@ use axum::extract::State;
 
 use super::App;
 use super::error::ApiError;
-use super::extract::{Auth, Body};
+use super::extract::{AuthFor, Body, ForRead};
 use crate::api::{Problem, SignUrl, SignedUrl};
 use crate::service::UrlOptions;
 
 /// Signs a rendition URL.
 #[utoipa::path(post, path = "/v1/urls", operation_id = "sign_url", tag = "renditions", security(("token" = [])), request_body = SignUrl,
     responses((status = 200, body = SignedUrl), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn sign(State(app): State<App>, Auth(caller): Auth, Body(request): Body<SignUrl>) -> Result<Json<SignedUrl>, ApiError> {
+pub(super) async fn sign(
+    State(app): State<App>,
+    AuthFor(caller, _): AuthFor<ForRead>,
+    Body(request): Body<SignUrl>,
+) -> Result<Json<SignedUrl>, ApiError> {
     let options = UrlOptions {
         width: request.width.unwrap_or(0),
         height: request.height.unwrap_or(0),

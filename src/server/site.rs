@@ -57,7 +57,13 @@ impl Site {
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
-        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging: imaging_pool.clone() };
+        let inspecting_pool = BlockingPool::new("inspecting", cores());
+        let pools = Pools {
+            lookup: lookup_pool.clone(),
+            metadata: metadata_pool.clone(),
+            imaging: imaging_pool.clone(),
+            inspecting: inspecting_pool.clone(),
+        };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
@@ -66,6 +72,7 @@ impl Site {
             ("pool_metadata", metadata_pool.clone()),
             ("pool_blobs", blobs_pool),
             ("pool_imaging", imaging_pool),
+            ("pool_inspecting", inspecting_pool),
             ("pool_check", checks.clone()),
         ];
         Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })

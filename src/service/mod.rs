@@ -8,6 +8,7 @@ mod auth;
 mod caller;
 mod delete_queue;
 mod error;
+mod memory;
 mod names;
 mod original;
 mod photos;
@@ -33,6 +34,7 @@ use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging;
 use crate::metadata::{Metadata, Snapshot};
+use crate::model::Owner;
 use crate::runtime::{BlockingPool, Runtime};
 
 pub use crate::metadata::Page;
@@ -77,8 +79,10 @@ pub struct Pools {
     pub lookup: BlockingPool,
     /// Scans of metadata.
     pub metadata: BlockingPool,
-    /// Inspecting, decoding, encoding.
+    /// Decoding and encoding for renditions.
     pub imaging: BlockingPool,
+    /// What uploads are looked at on. Apart from renditions, which must not hold them up.
+    pub inspecting: BlockingPool,
 }
 
 /// What the service bounds.
@@ -89,14 +93,18 @@ struct Limits {
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
     /// And one of its user's share, so that nobody takes all the permits.
-    shares: shares::Shares,
+    shares: shares::Shares<Owner>,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
     /// once, so that the next is read meanwhile and the rest wait where they were received.
     inspecting: Arc<Semaphore>,
-    /// One permit a MiB of originals held whole in memory for a decoder.
-    decode_mib: Arc<Semaphore>,
+    /// How long an upload waits to be inspected.
+    inspection_wait: Duration,
+    /// For the originals that are held whole to be inspected.
+    inspect_memory: memory::Memory,
+    /// And for those that are held to be rendered: a part of its own, so that neither waits for the other.
+    render_memory: memory::Memory,
     /// How long a promise of `missing` holds.
     pin_term: Duration,
     /// How long a new token holds whose maker names no time.
@@ -108,18 +116,21 @@ impl Services {
     pub fn new(metadata: Metadata, blobs: Blobs, runtime: Runtime, pools: Pools, config: &Config) -> Self {
         let limits = &config.limits;
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
+        let memory_bytes = limits.decode_memory_bytes.as_u64();
         let limits = Limits {
             imaging: limits.into(),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             shares: shares::Shares::new(limits.uploads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
-            inspecting: Arc::new(Semaphore::new(pools.imaging.load().limit + 1)),
-            decode_mib: Arc::new(Semaphore::new(mib(limits.decode_memory_bytes.as_u64()) as usize)),
+            inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
+            inspection_wait: upload::INSPECTION_WAIT,
+            inspect_memory: memory::Memory::new(memory_bytes / 2),
+            render_memory: memory::Memory::new(memory_bytes / 2),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        let renditions = Renditions::new(&config.renditions);
+        let renditions = Renditions::new(&config.renditions, pools.imaging.load().limit);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
         Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
@@ -152,9 +163,4 @@ impl Services {
         let metadata = self.metadata.clone();
         self.pools.lookup.run(move || look(&metadata.read())).await?
     }
-}
-
-/// Bytes in whole MiB, at least one.
-fn mib(bytes: u64) -> u32 {
-    bytes.div_ceil(1 << 20).clamp(1, u32::MAX as u64 / 2) as u32
 }

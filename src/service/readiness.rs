@@ -133,6 +133,7 @@ pub(super) mod tests {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
             imaging: BlockingPool::new("imaging", 1),
+            inspecting: BlockingPool::new("inspecting", 1),
         };
         let config = Config::for_testing("/nowhere");
         let services = Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config);

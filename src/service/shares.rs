@@ -1,57 +1,58 @@
-//! A user's share of what all users have together: so many pieces of work at once, and no more.
+//! A share of what all have together: so many pieces of work at once for each user, or each photo, and no more.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::Owner;
-
-use super::ServiceError;
-
-/// How many uploads each user has under way. Holds only users who have some, so it is bounded by what all have together.
+/// How many pieces of work each has under way. Holds only those who have some, so it is bounded by what all have together.
 #[derive(Debug, Clone)]
-pub(super) struct Shares {
+pub(super) struct Shares<K: Eq + Hash> {
     limit: usize,
-    taken: Arc<Mutex<HashMap<Owner, usize>>>,
+    taken: Arc<Mutex<HashMap<K, usize>>>,
 }
 
-/// One upload of its user's share, for as long as it lives.
+/// One piece of somebody's share, for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Share {
-    owner: Owner,
-    shares: Shares,
+pub(super) struct Share<K: Eq + Hash> {
+    whose: K,
+    shares: Shares<K>,
 }
 
-impl Shares {
-    /// At most `limit` (at least one) a user.
+impl<K: Eq + Hash + Clone> Shares<K> {
+    /// At most `limit` (at least one) for each.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), taken: Arc::default() }
     }
 
-    /// Takes one of this user's.
-    ///
-    /// # Errors
-    /// `TooManyUploads` where all are taken.
-    pub(super) fn take(&self, owner: Owner) -> Result<Share, ServiceError> {
-        let mut taken = self.taken();
-        let count = taken.entry(owner).or_default();
-        if *count >= self.limit {
-            return Err(ServiceError::TooManyUploads { limit: self.limit });
-        }
-        *count += 1;
-        Ok(Share { owner, shares: self.clone() })
+    /// How many each may have.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
+    /// Takes one of this one's; `None` where all are taken.
+    pub(super) fn take(&self, whose: K) -> Option<Share<K>> {
+        let mut taken = self.taken();
+        let count = taken.entry(whose.clone()).or_default();
+        if *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Share { whose, shares: self.clone() })
+    }
+}
+
+impl<K: Eq + Hash> Shares<K> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<K, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Share {
+impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.taken();
-        match taken.get_mut(&self.owner) {
+        match taken.get_mut(&self.whose) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(&self.owner)),
+            _ => drop(taken.remove(&self.whose)),
         }
     }
 }
@@ -59,18 +60,16 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TenantId, UserId};
 
     #[test]
-    fn each_user_has_one_and_nothing_is_kept_of_those_who_have_none() {
+    fn each_has_one_and_nothing_is_kept_of_those_who_have_none() {
         let shares = Shares::new(2);
-        let [one, other] = [1, 2].map(|user| Owner { tenant: TenantId::DEFAULT, user: UserId::from_bytes([user; 16]) });
-        let (first, second) = (shares.take(one).unwrap(), shares.take(one).unwrap());
-        assert_eq!(shares.take(one).unwrap_err(), ServiceError::TooManyUploads { limit: 2 });
-        let others = shares.take(other).unwrap();
+        let (first, second) = (shares.take("one").unwrap(), shares.take("one").unwrap());
+        assert!(shares.take("one").is_none());
+        let others = shares.take("other").unwrap();
         drop(first);
-        let third = shares.take(one).unwrap();
-        assert!(shares.take(one).is_err());
+        let third = shares.take("one").unwrap();
+        assert!(shares.take("one").is_none());
         drop((second, third, others));
         assert!(shares.taken().is_empty());
     }

@@ -18,10 +18,12 @@ use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services, mib};
+use super::{ServiceError, Services};
 
 /// Bytes that suffice to tell an image from what is none.
 const SNIFF_LENGTH: usize = 64;
+/// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
+pub(super) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
 /// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
 const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
 /// How often a row may change under an upload before it gives up.
@@ -124,7 +126,9 @@ impl Services {
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
-        let share = self.limits.shares.take(owner)?;
+        let Some(share) = self.limits.shares.take(owner) else {
+            return Err(ServiceError::TooManyUploads { limit: self.limits.shares.limit() });
+        };
         let (id, own_id) = match id {
             PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),
             PhotoName::Own(id) => (id, true),
@@ -205,11 +209,20 @@ impl Services {
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
-        let _turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
-        let memory = self.decode_permit(size).await?;
-        let bytes = staged.contents().await?;
-        let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
-        let mut inspection = self.pools.imaging.run(move || imaging::inspect(&whole, &limits)).await??;
+        let inspecting = async {
+            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+            let memory = self.limits.inspect_memory.take(size).await?;
+            let bytes = staged.contents().await?;
+            let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
+            // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
+            let looking = self.pools.inspecting.run(move || (imaging::inspect(&whole, &limits), memory));
+            let (inspection, memory) = looking.await?;
+            Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
+        };
+        let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
+            return Err(ServiceError::Busy("too many photos wait to be inspected"));
+        };
+        let (_turn, memory, bytes, mut inspection) = inspected?;
         if inspection.placeholder.is_none() {
             inspection.placeholder = self.placeholder(bytes, memory).await;
         }
@@ -220,7 +233,7 @@ impl Services {
     /// too long there is none: a blur is no reason to refuse a photo that was found sound.
     async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
         let limits = self.limits.imaging.clone();
-        let making = self.pools.imaging.run(move || {
+        let making = self.pools.inspecting.run(move || {
             // Held to the decoder's end, also where nobody waits for it any more.
             let _memory = memory;
             imaging::placeholder(&bytes, &limits)
@@ -232,13 +245,6 @@ impl Services {
             None => tracing::debug!("no placeholder in time"),
         }
         None
-    }
-
-    /// A share of the memory in which whole originals may lie.
-    pub(super) async fn decode_permit(&self, size_bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ServiceError> {
-        let whole = mib(self.limits.config.decode_memory_bytes.as_u64());
-        let permits = mib(size_bytes).min(whole);
-        self.limits.decode_mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::Busy("shutting down"))
     }
 
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.

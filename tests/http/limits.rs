@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::answer::answer;
 use super::photos::{fixture, small, small_with};
 use super::site::{Caller, Site, until};
 
@@ -136,7 +137,7 @@ async fn a_body_that_trickles_is_broken_off() {
 async fn a_call_whose_body_does_not_come_was_not_begun() {
     let site = Site::start_with(|config| config.server.request_timeout = Duration::from_millis(200)).await;
     for path in ["/v1/albums", "/v1/admin/check"] {
-        let mut slow = half_posted(&site.admin, path).await;
+        let mut slow = half_posted(&site.admin, path, 90).await;
         assert_eq!(status_line(&mut slow).await, "HTTP/1.1 408", "{path}");
     }
 }
@@ -145,19 +146,45 @@ async fn a_call_whose_body_does_not_come_was_not_begun() {
 async fn a_call_whose_body_breaks_off_is_told_so() {
     let site = Site::start().await;
     for path in ["/v1/albums", "/v1/admin/check"] {
-        let mut broken = half_posted(&site.admin, path).await;
+        let mut broken = half_posted(&site.admin, path, 90).await;
         broken.shutdown().await.unwrap();
         assert_eq!(status_line(&mut broken).await, "HTTP/1.1 400", "{path}");
     }
 }
 
+/// Whether a call with so large a body is taken: else it is told to come again.
+async fn takes_json(caller: &Caller, length: usize) -> bool {
+    let body = format!("{{\"hashes\":[]{}}}", " ".repeat(length - 13));
+    let request = caller.call(reqwest::Method::POST, "/v1/blobs/missing").header("content-type", "application/json").body(body);
+    let answered = answer(request).await;
+    if answered.status == 503 {
+        answered.refused(503, "busy");
+        assert_eq!(answered.field("retry-after"), "2");
+        return false;
+    }
+    answered.value(200);
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_bodies_that_stand_still_take_no_more_memory_than_is_theirs() {
+    let site = Site::start_with(|config| config.limits.json_memory_bytes = config.limits.max_json_bytes).await;
+    assert!(takes_json(&site.admin, 60_000).await);
+    let mut slow = half_posted(&site.admin, "/v1/blobs/missing", 60_000).await;
+    slow.write_all(&[b' '; 50_000]).await.unwrap();
+    until("there is no room for a second", || async { !takes_json(&site.admin, 60_000).await }).await;
+    assert!(takes_json(&site.admin, 13).await && takes_json(&site.admin, 8_000).await, "the small are free");
+    drop(slow);
+    until("the room is free", || takes_json(&site.admin, 60_000)).await;
+}
+
 /// Begins a call with a JSON body and sends half of that.
-async fn half_posted(caller: &Caller, path: &str) -> TcpStream {
+async fn half_posted(caller: &Caller, path: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(caller.base.strip_prefix("http://").unwrap()).await.unwrap();
     let token = caller.token.as_ref().unwrap();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Content-Length: 90\r\n\r\n{{\"name\":"
+         Content-Length: {length}\r\n\r\n{{\"name\":"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream

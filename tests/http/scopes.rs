@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::answer::answer;
 use super::photos::small;
@@ -188,5 +190,30 @@ async fn nobody_reaches_past_its_tenant() {
     admin.get_with("/v1/me", &[("halidom-act-for", &format!("{tenant}/{unknown}"))]).await.refused(404, "not_found");
     for malformed in ["", "eve", &tenant, "a/b"] {
         admin.get_with("/v1/me", &[("halidom-act-for", malformed)]).await.refused(400, "malformed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_is_asked_of_those_who_may_not_call() {
+    let world = World::new().await;
+    for (at, name) in CALLERS.into_iter().enumerate() {
+        let caller = world.caller(name).await;
+        for (method, path, body, statuses) in TABLE {
+            if matches!(body, "" | "image") {
+                continue;
+            }
+            let mut stream = TcpStream::connect(caller.base.strip_prefix("http://").unwrap()).await.unwrap();
+            let path = world.filled(path, name).await;
+            let token = caller.token.as_deref().unwrap_or_default();
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 90\r\nExpect: 100-continue\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut said = [0; 12];
+            stream.read_exact(&mut said).await.unwrap();
+            let status = if statuses[at] < 300 { 100 } else { statuses[at] };
+            assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"), "{name}: {method} {path}");
+        }
     }
 }

@@ -46,6 +46,7 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
         lookup: BlockingPool::new("lookup", 2),
         metadata: BlockingPool::new("metadata", 2),
         imaging: BlockingPool::new("imaging", 2),
+        inspecting: BlockingPool::new("inspecting", 2),
     };
     let mut config = Config::for_testing("unused");
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::{CreateTenant, Page, Problem, SigningKey, SigningKeys, Tenant};
 use crate::http::error::ApiError;
-use crate::http::extract::{Auth, Body, Paging, Params, PathId};
+use crate::http::extract::{Auth, AuthFor, Body, ForAdmin, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
 use crate::model::TenantId;
 use crate::model::tenant::TenantView;
@@ -21,7 +21,7 @@ fn tenant(view: TenantView) -> Tenant {
     responses((status = 201, body = Tenant), (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn create(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForAdmin>,
     Body(new): Body<CreateTenant>,
 ) -> Result<Response, ApiError> {
     let made = app.services.create_tenant(&caller, &new.name).await?;

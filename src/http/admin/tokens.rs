@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Whose;
 use crate::api::{CreateToken, CreatedToken, Page, Problem, Token};
 use crate::http::error::ApiError;
-use crate::http::extract::{Auth, Body, Paging, Params, PathId};
+use crate::http::extract::{Auth, AuthFor, Body, ForTokens, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
 use crate::model::{Owner, TenantId, TokenId, UserId};
 use crate::service::{NewTokenRequest, Scope};
@@ -29,7 +29,7 @@ pub(in crate::http) struct Filter {
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn create(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForTokens>,
     Body(new): Body<CreateToken>,
 ) -> Result<Response, ApiError> {
     let owner = Owner { tenant: new.tenant.unwrap_or(caller.owner.tenant), user: new.user.unwrap_or(caller.owner.user) };

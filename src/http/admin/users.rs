@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Whose;
 use crate::api::{CreateUser, Page, PatchUser, Problem, User};
 use crate::http::error::ApiError;
-use crate::http::extract::{Auth, Body, Paging, Params, PathId};
+use crate::http::extract::{Auth, AuthFor, Body, ForTenant, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
 use crate::model::user::UserView;
 use crate::model::{Owner, TenantId, UserId};
@@ -29,7 +29,11 @@ fn user(view: UserView) -> User {
 /// Makes a user.
 #[utoipa::path(post, path = "/v1/admin/users", operation_id = "create_user", tag = "admin", security(("token" = [])), request_body = CreateUser,
     responses((status = 201, body = User), (status = 409, body = Problem, content_type = "application/problem+json")))]
-pub(in crate::http) async fn create(State(app): State<App>, Auth(caller): Auth, Body(new): Body<CreateUser>) -> Result<Response, ApiError> {
+pub(in crate::http) async fn create(
+    State(app): State<App>,
+    AuthFor(caller, _): AuthFor<ForTenant>,
+    Body(new): Body<CreateUser>,
+) -> Result<Response, ApiError> {
     let tenant = new.tenant.unwrap_or(caller.owner.tenant);
     let made = app.services.create_user(&caller, tenant, &new.name).await?;
     Ok((StatusCode::CREATED, Json(user(made))).into_response())
@@ -55,7 +59,7 @@ pub(in crate::http) async fn show(
     responses((status = 200, body = User), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn edit(
     State(app): State<App>,
-    Auth(caller): Auth,
+    AuthFor(caller, _): AuthFor<ForTenant>,
     PathId(id): PathId<UserId>,
     Params(whose): Params<Whose>,
     Body(patch): Body<PatchUser>,

@@ -1,8 +1,13 @@
 //! A cache of renditions in memory, bounded in bytes, scan-resistant (moka's TinyLFU), with one render at a time for a key.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::model::BlobHash;
+use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
 
 use super::{Rendition, ServiceError};
@@ -33,35 +38,119 @@ impl CacheKey {
 
 /// The cache. Failed renders are not kept.
 #[derive(Debug)]
-pub(super) struct Cache(moka::future::Cache<CacheKey, Rendition>);
+pub(super) struct Cache {
+    kept: Kept,
+    flights: Flights,
+}
+
+type Kept = moka::future::Cache<CacheKey, Rendition>;
+type Rendered = BoxFuture<'static, Result<Rendition, ServiceError>>;
 
 impl Cache {
     /// Holds at most `max_bytes` of images.
     pub(super) fn new(max_bytes: u64) -> Self {
         let weigh = |_: &CacheKey, rendition: &Rendition| (rendition.bytes.len() + OVERHEAD).try_into().unwrap_or(u32::MAX);
-        Self(moka::future::Cache::builder().max_capacity(max_bytes).weigher(weigh).build())
+        let kept = moka::future::Cache::builder().max_capacity(max_bytes).weigher(weigh).build();
+        Self { kept, flights: Flights::default() }
     }
 
     pub(super) async fn get(&self, key: &CacheKey) -> Option<Rendition> {
-        self.0.get(key).await
+        self.kept.get(key).await
     }
 
-    /// The kept rendition, or the one that `render` makes; others that ask meanwhile wait for it and share its error. A render that has
-    /// begun ends and is kept also where every asker has gone.
-    pub(super) async fn get_or_render(
+    /// The kept rendition, or the one that `render` makes once it is its `turn`; others that ask meanwhile wait for it and share its
+    /// error. One that has its turn goes to its end and is kept also where every asker has gone; before that it is dropped with the last.
+    pub(super) async fn get_or_render<Turn, Render>(
         &self,
         key: CacheKey,
-        render: impl Future<Output = Result<Rendition, ServiceError>> + Send + 'static,
-    ) -> Result<Rendition, ServiceError> {
-        let cache = self.0.clone();
-        // All of it in a task of its own: a wait that is given up inside the cache would give up the render for everybody.
-        let asking = crate::runtime::spawn_joined(async move { cache.try_get_with(key, render).await });
-        asking.await?.map_err(|error: Arc<ServiceError>| ServiceError::clone(&error))
+        turn: impl Future<Output = Result<Turn, ServiceError>> + Send + 'static,
+        render: impl FnOnce(Turn) -> Render + Send + 'static,
+    ) -> Result<Rendition, ServiceError>
+    where
+        Turn: Send + 'static,
+        Render: Future<Output = Result<Rendition, ServiceError>> + Send + 'static,
+    {
+        let (kept, flights) = (self.kept.clone(), self.flights.clone());
+        let rendered = async move {
+            // One that landed since this asker looked.
+            if let Some(rendition) = kept.get(&key).await {
+                return Ok(rendition);
+            }
+            let turn = turn.await?;
+            flights.hold(&key);
+            let rendition = render(turn).await?;
+            kept.insert(key, rendition.clone()).await;
+            Ok(rendition)
+        };
+        self.flights.join(key, rendered).await
     }
 
     /// Entries and bytes.
     pub(super) fn size(&self) -> (u64, u64) {
-        (self.0.entry_count(), self.0.weighted_size())
+        (self.kept.entry_count(), self.kept.weighted_size())
+    }
+}
+
+/// The renders under way. Each lives as long as somebody waits for it.
+#[derive(Debug, Clone, Default)]
+struct Flights(Arc<Mutex<FlightsState>>);
+
+#[derive(Debug, Default)]
+struct FlightsState {
+    begun: u64,
+    /// With their numbers.
+    by_key: HashMap<CacheKey, (u64, WeakShared<Rendered>)>,
+}
+
+impl Flights {
+    /// The flight under way, or `rendered` as a new one.
+    fn join(&self, key: CacheKey, rendered: impl Future<Output = Result<Rendition, ServiceError>> + Send + 'static) -> Shared<Rendered> {
+        let mut state = self.state();
+        if let Some(flight) = state.by_key.get(&key).and_then(|(_, flight)| flight.upgrade()) {
+            return flight;
+        }
+        state.begun += 1;
+        let landing = Landing { flights: self.clone(), key, number: state.begun };
+        let number = landing.number;
+        let flight = async move {
+            let _landing = landing;
+            rendered.await
+        };
+        let flight = flight.boxed().shared();
+        // Always there before it is first asked.
+        if let Some(weak) = flight.downgrade() {
+            state.by_key.insert(key, (number, weak));
+        }
+        flight
+    }
+
+    /// Has a task wait for the flight, to its end.
+    fn hold(&self, key: &CacheKey) {
+        let flight = self.state().by_key.get(key).and_then(|(_, flight)| flight.upgrade());
+        if let Some(flight) = flight {
+            runtime::spawn(async move { drop(flight.await) });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, FlightsState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Strikes a flight off the list when it ends or is dropped.
+struct Landing {
+    flights: Flights,
+    key: CacheKey,
+    number: u64,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut state = self.flights.state();
+        // Where the last asker has gone, another may have begun the same anew.
+        if state.by_key.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            state.by_key.remove(&self.key);
+        }
     }
 }
 
@@ -70,35 +159,100 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
-    use futures_util::FutureExt as _;
+    use futures_util::poll;
     use tokio::sync::Semaphore;
 
     use super::*;
     use crate::service::rendition_url::{RecipeRequest, RenditionFormat};
 
+    /// A cache, and renders whose turns come, and that end, as often as they are let.
+    struct Rig {
+        cache: Cache,
+        key: CacheKey,
+        turns: Arc<Semaphore>,
+        ends: Arc<Semaphore>,
+        renders: Arc<AtomicUsize>,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let recipe = RecipeRequest { width: 10, height: 10, enlarge: false, quality: None, format: Some(RenditionFormat::Png) };
+            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap() };
+            let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            Self { cache: Cache::new(1_000_000), key, turns, ends, renders: Arc::default() }
+        }
+
+        fn ask(&self) -> BoxFuture<'_, Result<Rendition, ServiceError>> {
+            let (turns, ends, renders) = (self.turns.clone(), self.ends.clone(), self.renders.clone());
+            let turn = async move { turns.acquire_owned().await.map_err(|_| ServiceError::Busy("closed")) };
+            let render = |turn| async move {
+                renders.fetch_add(1, Ordering::Relaxed);
+                ends.acquire().await.unwrap().forget();
+                drop(turn);
+                Ok(Rendition { bytes: Bytes::from_static(b"picture"), format: RenditionFormat::Png })
+            };
+            Box::pin(self.cache.get_or_render(self.key, turn, render))
+        }
+
+        fn renders(&self) -> usize {
+            self.renders.load(Ordering::Relaxed)
+        }
+
+        fn flights(&self) -> usize {
+            self.cache.flights.state().by_key.len()
+        }
+    }
+
     #[tokio::test]
     async fn a_render_whose_askers_have_gone_ends_and_is_kept() {
-        let cache = Cache::new(1_000_000);
-        let recipe = RecipeRequest { width: 10, height: 10, enlarge: false, quality: None, format: Some(RenditionFormat::Png) };
-        let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap() };
-        let (gate, renders) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-        let render = || {
-            let (gate, renders) = (gate.clone(), renders.clone());
-            async move {
-                renders.fetch_add(1, Ordering::Relaxed);
-                gate.acquire().await.unwrap().forget();
-                Ok(Rendition { bytes: Bytes::from_static(b"picture"), format: RenditionFormat::Png })
-            }
-        };
+        let rig = Rig::new();
+        rig.turns.add_permits(1);
         // Asked for, and given up before it is there: twice.
         for _ in 0..2 {
-            assert!(cache.get_or_render(key, render()).now_or_never().is_none());
-            tokio::task::yield_now().await;
+            assert!(poll!(rig.ask()).is_pending());
+            assert_eq!(rig.flights(), 1);
         }
-        let last = cache.get_or_render(key, render());
-        gate.add_permits(10);
+        let last = rig.ask();
+        rig.ends.add_permits(10);
         assert_eq!(last.await.unwrap().bytes, "picture");
-        assert_eq!(renders.load(Ordering::Relaxed), 1);
-        assert!(cache.get(&key).await.is_some());
+        assert_eq!((rig.renders(), rig.flights()), (1, 0));
+        assert!(rig.cache.get(&rig.key).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_whose_turn_has_not_come_is_dropped_with_its_last_asker() {
+        let rig = Rig::new();
+        let (mut first, mut second) = (rig.ask(), rig.ask());
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        // Who joined is served, whoever began.
+        drop(first);
+        assert!(poll!(&mut second).is_pending());
+        assert_eq!(rig.flights(), 1);
+        drop(second);
+        assert_eq!(rig.flights(), 0);
+        rig.turns.add_permits(1);
+        assert_eq!(rig.turns.available_permits(), 1, "nobody waits for a turn");
+        assert_eq!(rig.renders(), 0);
+
+        rig.turns.forget_permits(1);
+        let (mut first, mut second) = (rig.ask(), rig.ask());
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        drop(first);
+        rig.turns.add_permits(1);
+        rig.ends.add_permits(1);
+        assert_eq!(second.await.unwrap().bytes, "picture");
+        assert_eq!(rig.renders(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_shared_and_not_kept() {
+        let rig = Rig::new();
+        let (mut first, mut second) = (rig.ask(), rig.ask());
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        rig.turns.close();
+        assert_eq!(first.await.unwrap_err(), ServiceError::Busy("closed"));
+        assert_eq!(second.await.unwrap_err(), ServiceError::Busy("closed"));
+        assert_eq!(rig.flights(), 0);
+        assert!(rig.cache.get(&rig.key).await.is_none());
     }
 }

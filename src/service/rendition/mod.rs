@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::RenditionsConfig;
 use crate::imaging;
@@ -15,9 +15,15 @@ use crate::metadata::Read;
 use crate::model::{BlobHash, TenantId, WallMs};
 
 use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
+use super::shares::{Share, Shares};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
 use keys::{Keys, TenantKeys};
+
+/// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
+const SHARE_OF_THE_QUEUE: u32 = 16;
+/// But so many in every case.
+const SHARE_AT_LEAST: u32 = 4;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -71,9 +77,21 @@ pub struct Renditions {
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
     queue_limit: u64,
+    /// And one of its photo's share: for one photo there are as many renditions to be had as sizes.
+    shares: Shares<BlobHash>,
+    /// One permit a rendition that renders, and one more: its original is read meanwhile.
+    pub(super) turns: Arc<Semaphore>,
     max_side: u32,
     quality: u8,
     deadline: Duration,
+}
+
+/// The right to render, until it is dropped.
+#[derive(Debug)]
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _share: Share<BlobHash>,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// A rendition that a client may see: its signature was checked, and its tenant has the blob.
@@ -81,13 +99,15 @@ pub struct Renditions {
 pub struct RenditionRequest(CacheKey);
 
 impl Renditions {
-    /// An empty cache.
-    pub fn new(config: &RenditionsConfig) -> Self {
+    /// An empty cache, before a pool that renders so many at once.
+    pub fn new(config: &RenditionsConfig, at_once: usize) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64()),
             keys: TenantKeys::default(),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             queue_limit: config.queue_limit.into(),
+            shares: Shares::new((config.queue_limit / SHARE_OF_THE_QUEUE).max(SHARE_AT_LEAST) as usize),
+            turns: Arc::new(Semaphore::new(at_once + 1)),
             max_side: config.max_side,
             quality: config.default_quality,
             deadline: config.deadline,
@@ -102,6 +122,18 @@ impl Renditions {
     /// To be called once a tenant has a new key: it is good from then on.
     pub(super) async fn keys_changed(&self) {
         self.keys.forget().await;
+    }
+
+    /// Waits for the turn of a render of this photo. Who gives up here leaves nothing behind.
+    async fn turn(&self, hash: BlobHash) -> Result<Turn, ServiceError> {
+        let Some(share) = self.shares.take(hash) else {
+            return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
+        };
+        let Ok(place) = self.queue.clone().try_acquire_owned() else {
+            return Err(ServiceError::Busy("too many renditions are waiting"));
+        };
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+        Ok(Turn { _place: place, _share: share, _turn: turn })
     }
 
     /// How many renditions lie in memory, and their bytes.
@@ -156,7 +188,8 @@ impl Services {
         reading.await?
     }
 
-    /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render.
+    /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
+    /// them have gone before its turn.
     ///
     /// # Errors
     /// `Busy` where too many renditions wait or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
@@ -166,29 +199,28 @@ impl Services {
         if let Some(rendition) = self.renditions.cache.get(&key).await {
             return Ok(Served { rendition, from: ServedFrom::Cache });
         }
-        let services = self.clone();
+        let (waiting, services) = (self.clone(), self.clone());
+        let began = self.runtime.clock.monotonic();
         let took = Arc::new(OnceLock::new());
+        let turn = async move { waiting.renditions.turn(key.hash).await };
         let render = {
             let took = took.clone();
-            async move {
-                let began = services.runtime.clock.monotonic();
+            move |turn: Turn| async move {
                 let rendition = services.render(&key).await?;
+                drop(turn);
                 let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
                 Ok(rendition)
             }
         };
-        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, render)).await;
+        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, turn, render)).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
         Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
-        let Ok(_place) = self.renditions.queue.clone().try_acquire_owned() else {
-            return Err(ServiceError::Busy("too many renditions are waiting"));
-        };
         let blob = self.open_blob(key.hash).await?;
         let size = blob.size_bytes();
-        let _memory = self.decode_permit(size).await?;
+        let _memory = self.limits.render_memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
         let (recipe, limits) = (imaging_recipe(&key.recipe), self.limits.imaging.clone());

@@ -2,6 +2,7 @@
 
 mod lookups;
 mod reading;
+mod renders;
 mod signatures;
 mod upload;
 
@@ -49,6 +50,7 @@ impl Site {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
             imaging: BlockingPool::new("imaging", 1),
+            inspecting: BlockingPool::new("inspecting", 1),
         };
         let config = Config::for_testing("/nowhere");
         let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
