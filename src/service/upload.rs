@@ -1,33 +1,30 @@
-//! Upload: bytes stream into staging while they are hashed; then one copy is made durable, or the existing one verified; then one commit.
+//! Upload: bytes are received, into staging or held in memory, and hashed (`receive`); then one copy is made durable, or the existing one
+//! verified; then one commit (`keep`).
 //! The order is that of `protocols/blobs.md`, "Upload"; an acknowledged photo is durable in both stores.
 //!
 //! Invariant 9: what stands at the site is looked at, and its copy kept, only for a user who has the blob already. For all others a copy is
 //! made durable and named in every case, so that neither the answer nor the clock tells whether someone else has the photo.
 
+mod keep;
+mod receive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 
-use crate::blobs::{BlobError, BlobStore, Digests, Staged};
-use crate::imaging::{self, Inspection};
-use crate::metadata::{NewBlob, PlaceError, Placed, Read, Transaction};
-use crate::model::photo::{NewPhoto, PhotoView};
-use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, Sha256};
+use crate::blobs::{BlobStore, Digests};
+use crate::imaging::Inspection;
+use crate::metadata::Read;
+use crate::model::photo::PhotoView;
+use crate::model::{AlbumId, BlobHash, Owner, PhotoId, Sha256};
 use crate::runtime;
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
-
-/// Bytes that suffice to tell an image from what is none.
-const SNIFF_LENGTH: usize = 64;
-/// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
-pub(super) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
-/// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
-const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
-/// How often a row may change under an upload before it gives up.
-const MAX_RECHECKS: usize = 8;
+pub(super) use keep::create_photo;
+pub(super) use receive::INSPECTION_WAIT;
 
 /// Which id the photo gets.
 #[derive(Debug, Clone)]
@@ -93,17 +90,11 @@ struct Arrival {
     inspection: Inspection,
 }
 
-/// How a commit ended.
-enum Outcome {
-    Done(Box<Uploaded>),
-    /// The row names another copy now than the one that was verified (or none was): look at it first.
-    Recheck(BlobKey),
-}
-
 impl Services {
     /// Receives a photo.
     ///
-    /// The body is streamed to staging and never whole in memory, but for the moment in which it is inspected, which a budget bounds.
+    /// A small body is held whole in memory, a large one streamed to staging and whole in memory only while it is inspected; budgets bound
+    /// both.
     /// Where it fails, or the caller goes away before the last byte, nothing is left.
     ///
     /// # Errors
@@ -170,219 +161,6 @@ impl Services {
 
     fn too_many_bytes(&self) -> ServiceError {
         ServiceError::TooLarge(format!("at most {} a photo", self.limits.config.max_upload_bytes))
-    }
-
-    /// Streams the body into staging, checks it against what was promised, and looks what it is.
-    async fn receive(
-        &self,
-        staged: &mut dyn Staged,
-        mut body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
-        expected: ExpectedDigests,
-    ) -> Result<(Digests, Inspection), ServiceError> {
-        let max = self.limits.config.max_upload_bytes.as_u64();
-        let mut head = Vec::with_capacity(SNIFF_LENGTH);
-        let mut size = 0_u64;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk?;
-            size += chunk.len() as u64;
-            if size > max {
-                return Err(self.too_many_bytes());
-            }
-            if head.len() < SNIFF_LENGTH {
-                head.extend_from_slice(&chunk[..chunk.len().min(SNIFF_LENGTH - head.len())]);
-                if head.len() == SNIFF_LENGTH && imaging::sniff(&head).is_none() {
-                    return Err(ServiceError::NotAnImage("not an image of a kind that is taken".into()));
-                }
-            }
-            staged.write(chunk).await?;
-        }
-        let digests = staged.digests().await?;
-        if expected.sha256.is_some_and(|sha256| sha256 != digests.sha256) || expected.blake3.is_some_and(|hash| hash != digests.hash) {
-            return Err(ServiceError::DigestMismatch);
-        }
-        let inspection = self.inspect(staged, size).await?;
-        if let Some(warning) = &inspection.warning {
-            tracing::info!(hash = %digests.hash, warning, "a photo came damaged inside");
-        }
-        Ok((digests, inspection))
-    }
-
-    /// Looks what the staged bytes are, holding them in memory under the budget.
-    async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
-        let inspecting = async {
-            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
-            let memory = self.limits.inspect_memory.take(size).await?;
-            let bytes = staged.contents().await?;
-            let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
-            // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
-            let looking = self.pools.inspecting.run(move || (imaging::inspect(&whole, &limits), memory));
-            let (inspection, memory) = looking.await?;
-            Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
-        };
-        let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
-            return Err(ServiceError::Busy("too many photos wait to be inspected"));
-        };
-        let (_turn, memory, bytes, mut inspection) = inspected?;
-        if inspection.placeholder.is_none() {
-            inspection.placeholder = self.placeholder(bytes, memory).await;
-        }
-        Ok(inspection)
-    }
-
-    /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
-    /// too long there is none: a blur is no reason to refuse a photo that was found sound.
-    async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
-        let limits = self.limits.imaging.clone();
-        let making = self.pools.inspecting.run(move || {
-            // Held to the decoder's end, also where nobody waits for it any more.
-            let _memory = memory;
-            imaging::placeholder(&bytes, &limits)
-        });
-        match runtime::timeout(PLACEHOLDER_WAIT, making).await {
-            Some(Ok(Ok(placeholder))) => return Some(placeholder),
-            Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
-            Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
-            None => tracing::debug!("no placeholder in time"),
-        }
-        None
-    }
-
-    /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
-    async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
-        let hash = arrival.digests.hash;
-        let owner = arrival.owner;
-        let looking = self.look_up(move |at| {
-            let owned = at.owns(owner, &hash)?;
-            // Of what others have not even the row is looked at.
-            Ok((owned, if owned { at.blob(&hash)? } else { None }))
-        });
-        let (owned, standing) = looking.await?;
-        if let Some(row) = standing.filter(|row| !row.damaged)
-            && self.verify_or_mark(row.key).await?
-        {
-            let verified = row.key;
-            match self.commit_reference(arrival.clone(), verified).await {
-                Ok(Some(uploaded)) => {
-                    staged.discard().await;
-                    return Ok(uploaded);
-                }
-                Ok(None) => {} // The row has changed since: our bytes are needed after all.
-                Err(error) => {
-                    staged.discard().await;
-                    return Err(error);
-                }
-            }
-        }
-        // From here until the commit that takes it, dropping `in_flight` queues the copy for deletion.
-        let in_flight = self.metadata.begin_copy(hash);
-        let key = in_flight.key();
-        staged.publish(&key).await?;
-        let mut verified = None;
-        for _ in 0..MAX_RECHECKS {
-            let (arrival, in_flight) = (arrival.clone(), in_flight.clone());
-            let digests = arrival.digests;
-            let new = NewBlob::raw(key, digests.size_bytes, digests.sha256, digests.crc32);
-            let committed = self.metadata.write("upload", move |tx| -> Result<_, ServiceError> {
-                let placed = if owned { tx.place_blob(&in_flight, new, verified) } else { Ok(tx.replace_blob(&in_flight, new)?) };
-                match placed {
-                    Ok(placed) => Ok(Outcome::Done(Box::new(commit_photo(tx, &arrival, placed != Placed::Named)?))),
-                    Err(PlaceError::Recheck { row_key }) => Ok(Outcome::Recheck(row_key)),
-                    Err(PlaceError::Failed(error)) => Err(error.into()),
-                }
-            });
-            match committed.await? {
-                Outcome::Done(uploaded) => return Ok(*uploaded),
-                Outcome::Recheck(row_key) => verified = self.verify_or_mark(row_key).await?.then_some(row_key),
-            }
-        }
-        Err(ServiceError::Busy("the blob's row kept changing"))
-    }
-
-    /// Reads and verifies an object that a row names (now, or within the remembered time); where it is bad or gone, the row is marked damaged.
-    pub(super) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
-        match self.blobs.open(&key).await {
-            Ok(_) => Ok(true),
-            Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
-                tracing::error!(%key, "a stored copy is damaged or gone");
-                self.set_damaged(key, true).await?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Commits a photo of the verified copy; `None` where the row no longer names it.
-    async fn commit_reference(&self, arrival: Arrival, verified: BlobKey) -> Result<Option<Uploaded>, ServiceError> {
-        let committed = self.metadata.write("upload", move |tx| -> Result<_, ServiceError> {
-            let stands = tx.blob(&verified.hash)?.is_some_and(|row| !row.damaged && row.key == verified);
-            if stands { commit_photo(tx, &arrival, true).map(Some) } else { Ok(None) }
-        });
-        Ok(committed.await?)
-    }
-}
-
-/// The part of the commit that is about the photo. The blob is present: placed or checked in this very transaction.
-fn commit_photo(tx: &mut Transaction, arrival: &Arrival, deduplicated: bool) -> Result<Uploaded, ServiceError> {
-    let Arrival { owner, album, .. } = *arrival;
-    let (hash, size_bytes) = (arrival.digests.hash, arrival.digests.size_bytes);
-    let key = RowKey::photo(owner, arrival.id);
-    if tx.is_erased(&key)? {
-        return Err(ServiceError::Erased("photo"));
-    }
-    if arrival.own_id
-        && let Some(existing) = tx.photo_or_trashed(owner, arrival.id)?
-    {
-        return if existing.hash == hash {
-            Ok(Uploaded { photo: existing, duplicate: false, created: false, deduplicated, size_bytes })
-        } else {
-            Err(ServiceError::Conflict { code: "photo_id_taken", detail: "this photo id names other bytes".into() })
-        };
-    }
-    if tx.album(owner, album)?.is_none() {
-        return Err(ServiceError::NotFound("album"));
-    }
-    if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
-        && let Some(photo) = tx.photo(owner, existing)?
-    {
-        return Ok(Uploaded { photo, duplicate: true, created: false, deduplicated, size_bytes });
-    }
-    create_photo(tx, owner, arrival.id, album, &arrival.name, &new_photo(arrival))?;
-    let photo = tx.photo(owner, arrival.id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
-    Ok(Uploaded { photo, duplicate: false, created: true, deduplicated, size_bytes })
-}
-
-/// Makes a photo in this commit.
-pub(super) fn create_photo(
-    tx: &mut Transaction,
-    owner: Owner,
-    id: PhotoId,
-    album: AlbumId,
-    name: &str,
-    new: &NewPhoto,
-) -> Result<(), ServiceError> {
-    let stamp = tx.stamp();
-    tx.apply(new.create(owner, id, stamp, album, name, None))?;
-    Ok(())
-}
-
-fn new_photo(arrival: &Arrival) -> NewPhoto {
-    let Inspection { format, width, height, orientation, taken_at, camera_make, camera_model, lens, gps, placeholder, .. } =
-        arrival.inspection.clone();
-    NewPhoto {
-        hash: arrival.digests.hash,
-        size_bytes: arrival.digests.size_bytes,
-        sha256: arrival.digests.sha256,
-        crc32: arrival.digests.crc32,
-        format: format.as_str().to_owned(),
-        width,
-        height,
-        orientation,
-        taken_at: taken_at.map(|taken| taken.to_string()),
-        camera_make,
-        camera_model,
-        lens,
-        gps,
-        placeholder,
     }
 }
 

@@ -1,0 +1,96 @@
+//! Receiving: the body goes to a staged copy, is compared with what was promised, and looked at.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use super::ExpectedDigests;
+use crate::blobs::{Digests, Staged};
+use crate::imaging::{self, Inspection};
+use crate::runtime;
+use crate::service::{ServiceError, Services};
+
+/// Bytes that suffice to tell an image from what is none.
+const SNIFF_LENGTH: usize = 64;
+/// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
+pub(in crate::service) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
+/// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
+const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
+
+impl Services {
+    /// Streams the body into staging, checks it against what was promised, and looks what it is.
+    pub(super) async fn receive(
+        &self,
+        staged: &mut dyn Staged,
+        mut body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
+        expected: ExpectedDigests,
+    ) -> Result<(Digests, Inspection), ServiceError> {
+        let max = self.limits.config.max_upload_bytes.as_u64();
+        let mut head = Vec::with_capacity(SNIFF_LENGTH);
+        let mut size = 0_u64;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            size += chunk.len() as u64;
+            if size > max {
+                return Err(self.too_many_bytes());
+            }
+            if head.len() < SNIFF_LENGTH {
+                head.extend_from_slice(&chunk[..chunk.len().min(SNIFF_LENGTH - head.len())]);
+                if head.len() == SNIFF_LENGTH && imaging::sniff(&head).is_none() {
+                    return Err(ServiceError::NotAnImage("not an image of a kind that is taken".into()));
+                }
+            }
+            staged.write(chunk).await?;
+        }
+        let digests = staged.digests().await?;
+        if expected.sha256.is_some_and(|sha256| sha256 != digests.sha256) || expected.blake3.is_some_and(|hash| hash != digests.hash) {
+            return Err(ServiceError::DigestMismatch);
+        }
+        let inspection = self.inspect(staged, size).await?;
+        if let Some(warning) = &inspection.warning {
+            tracing::info!(hash = %digests.hash, warning, "a photo came damaged inside");
+        }
+        Ok((digests, inspection))
+    }
+
+    /// Looks what the staged bytes are, holding them in memory under the budget.
+    async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
+        let inspecting = async {
+            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+            let memory = self.limits.inspect_memory.take(size).await?;
+            let bytes = staged.contents().await?;
+            let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
+            // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
+            let looking = self.pools.inspecting.run(move || (imaging::inspect(&whole, &limits), memory));
+            let (inspection, memory) = looking.await?;
+            Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
+        };
+        let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
+            return Err(ServiceError::Busy("too many photos wait to be inspected"));
+        };
+        let (_turn, memory, bytes, mut inspection) = inspected?;
+        if inspection.placeholder.is_none() {
+            inspection.placeholder = self.placeholder(bytes, memory).await;
+        }
+        Ok(inspection)
+    }
+
+    /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
+    /// too long there is none: a blur is no reason to refuse a photo that was found sound.
+    async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
+        let limits = self.limits.imaging.clone();
+        let making = self.pools.inspecting.run(move || {
+            // Held to the decoder's end, also where nobody waits for it any more.
+            let _memory = memory;
+            imaging::placeholder(&bytes, &limits)
+        });
+        match runtime::timeout(PLACEHOLDER_WAIT, making).await {
+            Some(Ok(Ok(placeholder))) => return Some(placeholder),
+            Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
+            Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
+            None => tracing::debug!("no placeholder in time"),
+        }
+        None
+    }
+}
