@@ -96,6 +96,9 @@ pub enum Damage {
     /// The device, or the file system's own checksums, give an error for it.
     #[error("it cannot be read: {0}")]
     Unreadable(Arc<io::Error>),
+    /// Something else wrote to it while it was open.
+    #[error("it was written to while it was read")]
+    Written,
     /// What lies under its name is no regular file.
     #[error("it is no regular file")]
     NotAFile,

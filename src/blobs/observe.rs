@@ -211,6 +211,10 @@ impl BlobRead for ObservedRead {
         self.read.version()
     }
 
+    fn is_unchanged(&self) -> bool {
+        self.read.is_unchanged()
+    }
+
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.teller.told_bytes(Operation::Read, |bytes: &Bytes| bytes.len() as u64, self.read.read_at(offset, length)).await
     }

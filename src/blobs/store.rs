@@ -113,10 +113,17 @@ pub trait BlobRead: Send + Sync + Debug {
         None
     }
 
+    /// Whether nobody has written to the file since it was opened, for stores of files, as far as the file system tells. A copy never
+    /// changes, so whoever did was none of us, and what was found good then says nothing now.
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+
     /// Exactly `length` bytes from `offset`.
     ///
     /// # Errors
-    /// [`BlobError::Damaged`] where fewer are there than [`BlobRead::size_bytes`] says; [`BlobError::Internal`] where the range reaches
+    /// [`BlobError::Damaged`] where fewer are there than [`BlobRead::size_bytes`] says, or [`BlobRead::is_unchanged`] is not so;
+    /// [`BlobError::Internal`] where the range reaches
     /// past that size.
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError>;
 

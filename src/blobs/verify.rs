@@ -193,6 +193,10 @@ impl BlobRead for VerifiedRead {
         self.read.version()
     }
 
+    fn is_unchanged(&self) -> bool {
+        self.read.is_unchanged()
+    }
+
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.note(self.read.read_at(offset, length).await).await
     }

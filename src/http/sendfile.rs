@@ -89,6 +89,10 @@ impl Outgoing {
         let promise = promises.due.front_mut().filter(|promise| promise.at == place.as_ptr().addr() && promise.left >= place.len());
         let promise = promise.ok_or_else(|| io::Error::other("a place that is not due"))?;
         let file = promise.blob.as_fd().ok_or_else(|| io::Error::other("a promise of what is no file"))?;
+        // What is not what was checked is withheld: the client must not take it for whole.
+        if !promise.blob.is_unchanged() {
+            return Err(io::Error::other("the file was written to while it was sent"));
+        }
         let mut offset = promise.offset;
         let sent = match rustix::fs::sendfile(socket, file, Some(&mut offset), place.len()) {
             // Shorter than when it was checked.
@@ -263,18 +267,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_became_shorter_is_an_error() {
-        let Place { directory, blob, outgoing, mut stream, client: _client, .. } = place(1_000).await;
-        let copies: Vec<_> = walkdir::WalkDir::new(directory.path())
-            .into_iter()
-            .map(Result::unwrap)
-            .filter(|entry| entry.metadata().unwrap().len() == 1_000 && entry.file_type().is_file())
-            .collect();
-        assert_eq!(copies.len(), 1);
-        std::fs::File::options().write(true).open(copies[0].path()).unwrap().set_len(400).unwrap();
-        let place = outgoing.promise(blob, 0, 1_000);
-        assert_eq!(stream.write(&place).await.unwrap(), 400);
-        assert_eq!(stream.write(&place.slice(400..)).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    async fn a_file_that_was_written_to_since_is_not_sent_on() {
+        for cut in [false, true] {
+            let Place { directory, blob, outgoing, mut stream, client: _client, .. } = place(1_000).await;
+            let copies: Vec<_> = walkdir::WalkDir::new(directory.path())
+                .into_iter()
+                .map(Result::unwrap)
+                .filter(|entry| entry.metadata().unwrap().len() == 1_000 && entry.file_type().is_file())
+                .collect();
+            assert_eq!(copies.len(), 1);
+            let place = outgoing.promise(blob, 0, 1_000);
+            assert_eq!(stream.write(&place.slice(..400)).await.unwrap(), 400);
+            let file = std::fs::File::options().write(true).open(copies[0].path()).unwrap();
+            if cut {
+                file.set_len(400).unwrap();
+            } else {
+                std::os::unix::fs::FileExt::write_all_at(&file, b"other", 900).unwrap();
+                // File systems may count time in steps of some milliseconds.
+                file.set_modified(file.metadata().unwrap().modified().unwrap() + std::time::Duration::from_millis(20)).unwrap();
+            }
+            assert!(stream.write(&place.slice(400..)).await.is_err(), "cut: {cut}");
+        }
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl BlobReader {
         Ok(self.0.read_at(offset, length).await?)
     }
 
+    /// Whether nobody has written to the bytes since they were opened, as far as the store can tell.
+    pub fn is_unchanged(&self) -> bool {
+        self.0.is_unchanged()
+    }
+
     /// The file that the bytes lie in, from its begin to its end, where the store has one a blob.
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_fd()

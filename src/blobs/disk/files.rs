@@ -52,6 +52,8 @@ impl Identity {
 pub(super) struct Status {
     pub(super) is_file: bool,
     pub(super) size_bytes: u64,
+    /// When its bytes were last written (`st_mtime`): seconds and nanoseconds.
+    pub(super) written: (i64, i64),
     pub(super) version: FileVersion,
 }
 
@@ -60,6 +62,7 @@ impl From<rustix::fs::Stat> for Status {
         Self {
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
             size_bytes: stat.st_size.try_into().unwrap_or(0),
+            written: (stat.st_mtime, stat.st_mtime_nsec.cast_signed()),
             version: FileVersion { device: stat.st_dev, inode: stat.st_ino, changed: (stat.st_ctime, stat.st_ctime_nsec.cast_signed()) },
         }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::files::Status;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, BlobRead, Damage, FileVersion, path};
 use crate::model::{BlobHash, BlobKey};
@@ -30,6 +31,7 @@ pub(super) struct Opened {
     path: PathBuf,
     file: File,
     size_bytes: u64,
+    written: (i64, i64),
     version: FileVersion,
 }
 
@@ -59,7 +61,8 @@ pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobErr
     if !status.is_file {
         return Err(BlobError::Damaged { key: *key, damage: Damage::NotAFile });
     }
-    Ok(Opened { shared, key: *key, path, file, size_bytes: status.size_bytes, version: status.version })
+    let Status { size_bytes, written, version, .. } = status;
+    Ok(Opened { shared, key: *key, path, file, size_bytes, written, version })
 }
 
 impl Opened {
@@ -94,6 +97,16 @@ impl Opened {
             return Err(BlobError::Damaged { key: self.key, damage });
         }
         Ok(())
+    }
+
+    /// Deleting changes the file's other time, and is no harm to whoever has it open.
+    fn is_unchanged(&self) -> bool {
+        let now = self.shared.files.stat_file(&self.path, &self.file);
+        now.is_ok_and(|now| (now.size_bytes, now.written) == (self.size_bytes, self.written))
+    }
+
+    fn require_unchanged(&self) -> Result<(), BlobError> {
+        if self.is_unchanged() { Ok(()) } else { Err(BlobError::Damaged { key: self.key, damage: Damage::Written }) }
     }
 
     /// Whether these bytes lie in the page cache, by samples of a byte each: the cache is filled and emptied in runs of pages.
@@ -160,6 +173,10 @@ impl BlobRead for DiskRead {
         Some(self.opened.version)
     }
 
+    fn is_unchanged(&self) -> bool {
+        self.opened.is_unchanged()
+    }
+
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.check_range(offset, length)?;
         let mut bytes = vec![0; length];
@@ -169,6 +186,7 @@ impl BlobRead for DiskRead {
             let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
             bytes = self.pool.run(work).await??;
         }
+        self.opened.require_unchanged()?;
         Ok(bytes.into())
     }
 
@@ -178,11 +196,11 @@ impl BlobRead for DiskRead {
 
     async fn warm(&self, offset: u64, length: usize) -> Result<(), BlobError> {
         self.check_range(offset, length)?;
-        if self.opened.is_cached(offset, length) {
-            return Ok(());
+        if !self.opened.is_cached(offset, length) {
+            let opened = self.opened.clone();
+            self.pool.run(move || opened.read_through(offset, length)).await??;
         }
-        let opened = self.opened.clone();
-        self.pool.run(move || opened.read_through(offset, length)).await?
+        self.opened.require_unchanged()
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

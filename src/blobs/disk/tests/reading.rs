@@ -53,7 +53,8 @@ async fn missing_and_unreadable_bytes_are_damage() {
     std::fs::File::options().write(true).open(place.at(path::copy(&key))).unwrap().set_len(300_000).unwrap();
     for cached in [false, true] {
         store.shared.reads_cached.store(cached, Ordering::Relaxed);
-        read.read_at(0, 300_000).await.unwrap();
+        let written = read.read_at(0, 300_000).await;
+        assert!(matches!(written, Err(BlobError::Damaged { damage: Damage::Written, .. })), "{written:?}");
         for (offset, length) in [(0, 600_000), (299_999, 2), (300_000, 1), (500_000, 1)] {
             let failed = read.read_at(offset, length).await;
             let short = matches!(failed, Err(BlobError::Damaged { damage: Damage::Short { size_bytes: 600_000, .. }, .. }));
@@ -154,4 +155,29 @@ async fn a_file_that_took_the_place_of_a_checked_one_is_checked() {
     std::fs::write(&beside, other).unwrap();
     std::fs::rename(&beside, place.at(path::copy(&key))).unwrap();
     assert!(matches!(verify.open(&key).await, Err(BlobError::Damaged { .. })), "as large, and at no later time by the clock");
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_to_while_it_is_open_gives_nothing_more() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    let content = bytes(1, 300_000);
+    let key = put(&store, &content, 1).await.unwrap();
+    let read = VerifyStore::new(store.clone(), Clock::manual(0), VerifySettings::default()).open(&key).await.unwrap();
+    let file = std::fs::File::options().write(true).open(place.at(path::copy(&key))).unwrap();
+    assert_eq!(read.read_at(0, 300_000).await.unwrap(), content);
+    read.warm(0, 300_000).await.unwrap();
+    store.delete(&key).await.unwrap();
+    assert!(read.is_unchanged(), "deleted");
+    assert_eq!(read.read_at(0, 300_000).await.unwrap(), content);
+
+    std::os::unix::fs::FileExt::write_all_at(&file, &[content[200_000] ^ 1], 200_000).unwrap();
+    // File systems may count time in steps of some milliseconds.
+    let later = file.metadata().unwrap().modified().unwrap() + Duration::from_millis(20);
+    file.set_modified(later).unwrap();
+    assert!(!read.is_unchanged());
+    let written = |done: BlobError| matches!(done, BlobError::Damaged { damage: Damage::Written, .. });
+    assert!(written(read.read_at(0, 10).await.unwrap_err()));
+    assert!(written(read.read_at(100_000, 200_000).await.unwrap_err()));
+    assert!(written(read.warm(0, 10).await.unwrap_err()));
 }
