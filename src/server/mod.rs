@@ -131,8 +131,10 @@ pub struct Running {
     trigger: ShutdownTrigger,
     close: ShutdownTrigger,
     grace: Duration,
-    /// Comes when the listeners and the work beside them have ended.
+    /// Comes when the public listener and the uploads that it took have ended.
     ended: BoxFuture<'static, ()>,
+    /// And then the admin listener and the work beside the requests.
+    beside: BoxFuture<'static, ()>,
 }
 
 impl Running {
@@ -147,7 +149,7 @@ impl Running {
         self.begin_stop();
         self.close.stop();
         self.ended.await;
-        self.site.close(self.grace).await;
+        self.site.close(self.beside, self.grace).await;
     }
 }
 
@@ -213,10 +215,12 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             tracing::warn!("some uploads did not end within the grace; what they wrote may be left over");
         }
         end.stop();
+    };
+    let beside = async move {
         let _ = admin_serving.await;
         background.await;
     };
-    Ok(Running { http, admin: admin_address, site, trigger, close, grace: config.server.shutdown_grace, ended: Box::pin(ended) })
+    Ok(Running { http, admin: admin_address, site, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
 }
 
 /// The one line on stdout, for scripts that wait for the server.

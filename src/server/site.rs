@@ -102,9 +102,11 @@ impl Site {
         SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), shutdown)
     }
 
-    /// Closes metadata, and waits for all blocking work that was begun, but no longer than `limit`; nothing may write any more.
-    pub(super) async fn close(self, limit: Duration) {
+    /// Waits for what runs beside the requests and is about to end, closes metadata, and waits for all blocking work that was begun, but for
+    /// all of it no longer than `limit`; nothing else may write any more.
+    pub(super) async fn close(self, beside: impl Future<Output = ()>, limit: Duration) {
         let closing = async {
+            beside.await;
             // The writer ends what it is at, which a disk that hangs may hold up.
             let metadata = self.metadata.clone();
             let _ = self.pool.run(move || metadata.close()).await;
@@ -211,6 +213,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nor_does_what_runs_beside_the_requests() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::for_testing(data.path().join("data"));
+        let site = Site::open(&config, &Runtime::system()).await.unwrap();
+        site.close(std::future::pending(), Duration::from_millis(10)).await;
+    }
+
+    #[tokio::test]
     async fn work_that_hangs_does_not_hold_up_the_stop() {
         let data = tempfile::tempdir().unwrap();
         let config = Config::for_testing(data.path().join("data"));
@@ -219,7 +229,7 @@ mod tests {
         let (_, pool) = site.pools[0].clone();
         let mut hanging = Box::pin(pool.run(move || held.recv().is_ok()));
         assert!(futures_util::poll!(&mut hanging).is_pending());
-        site.close(Duration::from_millis(10)).await;
+        site.close(std::future::ready(()), Duration::from_millis(10)).await;
         assert!(futures_util::poll!(&mut hanging).is_pending());
         release.send(()).unwrap();
         assert_eq!(hanging.await, Ok(true));
