@@ -99,14 +99,14 @@ impl Opened {
         Ok(())
     }
 
-    /// Deleting changes the file's other time, and is no harm to whoever has it open.
-    fn is_unchanged(&self) -> bool {
-        let now = self.shared.files.stat_file(&self.path, &self.file);
-        now.is_ok_and(|now| (now.size_bytes, now.written) == (self.size_bytes, self.written))
-    }
-
+    /// That nobody has written to the file. Deleting changes its other time, and is no harm to whoever has it open.
     fn require_unchanged(&self) -> Result<(), BlobError> {
-        if self.is_unchanged() { Ok(()) } else { Err(BlobError::Damaged { key: self.key, damage: Damage::Written }) }
+        let now = self.shared.files.stat_file(&self.path, &self.file).map_err(failed("look at a copy"))?;
+        if (now.size_bytes, now.written) == (self.size_bytes, self.written) {
+            Ok(())
+        } else {
+            Err(BlobError::Damaged { key: self.key, damage: Damage::Written })
+        }
     }
 
     /// Whether these bytes lie in the page cache, by samples of a byte each: the cache is filled and emptied in runs of pages.
@@ -174,7 +174,7 @@ impl BlobRead for DiskRead {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.opened.is_unchanged()
+        self.opened.require_unchanged().is_ok()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

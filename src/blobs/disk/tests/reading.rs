@@ -169,6 +169,9 @@ async fn a_file_that_is_written_to_while_it_is_open_gives_nothing_more() {
     read.warm(0, 300_000).await.unwrap();
     store.delete(&key).await.unwrap();
     assert!(read.is_unchanged(), "deleted");
+    store.shared.files.faults().plan_next(|call| call == Call::Stat, Fault::Fail(Errno::STALE));
+    let away = read.read_at(0, 10).await;
+    assert!(matches!(away, Err(BlobError::Unavailable { .. })), "that it cannot be looked at is no damage: {away:?}");
     assert_eq!(read.read_at(0, 300_000).await.unwrap(), content);
 
     std::os::unix::fs::FileExt::write_all_at(&file, &[content[200_000] ^ 1], 200_000).unwrap();
