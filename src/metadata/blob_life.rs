@@ -185,10 +185,10 @@ impl Transaction<'_> {
     /// # Errors
     /// What the engine meets.
     pub fn doom(&mut self, key: BlobKey) -> Result<bool, MetadataError> {
-        self.doom_unnamed(key, true)
+        self.doom_as(key, true)
     }
 
-    fn doom_unnamed(&mut self, key: BlobKey, was_named: bool) -> Result<bool, MetadataError> {
+    fn doom_as(&mut self, key: BlobKey, was_named: bool) -> Result<bool, MetadataError> {
         self.guard(|tx| {
             let in_flight = tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
             if in_flight || tx.blob(&key.hash)?.is_some_and(|blob| blob.key == key) {
@@ -202,7 +202,7 @@ impl Transaction<'_> {
     /// The end of an upload that was given up: dooms its copy, unless a row names it after all. It leaves the flight with this commit.
     pub(super) fn doom_abandoned(&mut self, key: BlobKey) -> Result<(), MetadataError> {
         self.landed.push(key);
-        self.doom_unnamed(key, false).map(drop)
+        self.doom_as(key, false).map(drop)
     }
 
     /// Marks the blob of this copy as damaged, where the row still names the copy. Answers whether it does.

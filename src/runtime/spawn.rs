@@ -1,6 +1,6 @@
 //! Tasks, and the few long-lived threads of our own.
 
-#![allow(clippy::disallowed_methods)] // The one place that spawns.
+#![allow(clippy::disallowed_methods)] // With `pool` and `tasks` the only place that spawns.
 
 use super::Gone;
 
