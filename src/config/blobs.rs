@@ -13,6 +13,9 @@ use super::error::Findings;
 pub struct BlobsConfig {
     /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
     pub io_threads: u32,
+    /// Whether all 65,536 directories for copies are made at the start where they are missing (on ext4 256 MiB, a second or two), so that
+    /// no upload waits for one. On file systems of less than 64 GiB each is made when it is first needed.
+    pub directories_ahead: bool,
     /// Memory in which uploads of up to 8 MiB are held whole until they are written, past the page cache; those for which there is no room
     /// are streamed to disk. 0: all above 256 KiB are streamed.
     pub hold_memory_bytes: ByteSize,
@@ -33,6 +36,7 @@ impl Default for BlobsConfig {
     fn default() -> Self {
         Self {
             io_threads: 16,
+            directories_ahead: true,
             hold_memory_bytes: ByteSize::mib(128),
             verify_remember: Duration::from_secs(10 * 60),
             verify_remember_copies: 100_000,
@@ -43,10 +47,11 @@ impl Default for BlobsConfig {
 }
 
 impl BlobsConfig {
-    /// Few threads, a short memory.
+    /// Few threads, a short memory, no directories that are not needed.
     pub fn for_testing() -> Self {
         Self {
             io_threads: 4,
+            directories_ahead: false,
             hold_memory_bytes: ByteSize::mib(16),
             delete_grace: Duration::from_secs(60),
             verify_remember_copies: 1_000,

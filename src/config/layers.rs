@@ -112,8 +112,9 @@ impl Layers {
     /// Sets a key to a value that came as text.
     fn set_text(&mut self, section: &str, key: &str, text: &str, source: Source) {
         let value = match self.default(section, key) {
-            // What is no number stays text, and is refused as such.
+            // What is no number, or neither true nor false, stays text, and is refused as such.
             Some(Value::Num(..)) => text.trim().parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+            Some(Value::Bool(..)) => text.trim().parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
             _ => Value::from(text),
         };
         self.set(section, key, value, source);

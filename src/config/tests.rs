@@ -77,6 +77,7 @@ fn values_are_read_by_the_kind_of_their_key() {
         ("HALIDOM_SERVER__REQUEST_TIMEOUT", "1m 30s"),
         ("HALIDOM_STORAGE__DATA", "2026"),
         ("HALIDOM_AUTH__TOKEN_EXPIRY", "90days"),
+        ("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false"),
         ("HALIDOM_LOG__FORMAT", "json"),
         ("HALIDOM_LOG__LEVEL", "warn,halidom::blobs=debug"),
     ];
@@ -133,6 +134,11 @@ fn what_is_of_the_wrong_kind_names_key_and_source() {
             "",
             Some(("HALIDOM_LIMITS__MAX_PAGE", "1e3")),
             "limits.max_page: invalid type: found string \"1e3\", expected u32 (from the environment",
+        ),
+        (
+            "",
+            Some(("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "no")),
+            "blobs.directories_ahead: invalid type: found string \"no\", expected a boolean (from the environment",
         ),
         ("", Some(("HALIDOM_RENDITIONS__DEFAULT_QUALITY", "300")), "renditions.default_quality: "),
     ] {

@@ -9,7 +9,8 @@ use super::metrics::Metrics;
 use super::observation::Observation;
 use super::{ServerError, admin_token};
 use crate::blobs::{
-    BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably, path as blob_path,
+    BlobError, BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
+    path as blob_path,
 };
 use crate::config::Config;
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
@@ -183,7 +184,23 @@ async fn open_backend(
     };
     // Only now: in another site's store this would be another's uploads.
     store.sweep().await?;
+    if config.blobs.directories_ahead {
+        prepare(&store).await?;
+    }
     Ok((store, marker))
+}
+
+/// Makes the store's directories. A disk that is too full for them, or too small, makes each when it is first needed.
+async fn prepare(store: &DiskStore) -> Result<(), ServerError> {
+    match store.prepare().await {
+        Ok(Some(made @ 1..)) => tracing::info!(made, "made the blob store's directories"),
+        Ok(Some(0)) => {}
+        Ok(None) | Err(BlobError::NoSpace) => {
+            tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// As set; 0: one a core.

@@ -45,6 +45,8 @@ impl Server {
             .arg(data)
             // A line for every request would bury what a test says.
             .env("HALIDOM_LOG__LEVEL", "warn")
+            // A second and 256 MiB for each server of a test.
+            .env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

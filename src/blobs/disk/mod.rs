@@ -1,8 +1,9 @@
 //! The durable disk store.
 //!
-//! A copy is streamed into `staging/` while it is hashed, or held in memory and written there at once (`stage`), then synced, moved to its
-//! final name and its directory synced (`publish`). The process that has a store open holds its lock (`open`); what an earlier one left in staging is removed once the store is
-//! known as its own. After a sync that failed nothing is made durable any more (`standing`): a second one may lie.
+//! A copy is streamed into `staging/` while it is hashed, or held in memory and written there at once (`stage`), then moved to its final
+//! name, synced there, and its directory synced (`publish`). The process that has a store open holds its lock (`open`); what an earlier one
+//! left in staging is removed once the store is known as its own. After a sync that failed nothing is made durable any more (`standing`): a
+//! second one may lie.
 
 #[cfg(test)]
 mod faults;
@@ -115,6 +116,16 @@ impl DiskStore {
     /// What the backend meets.
     pub async fn sweep(&self) -> Result<(), BlobError> {
         self.run(Shared::sweep).await
+    }
+
+    /// Makes the directories that copies will lie in, all that are missing, and their names durable, so that no upload waits for one; answers
+    /// how many were missing. `None` where the file system is so small (64 GiB), or so full, that they would be felt: there each is made
+    /// when it is first needed, as it is where this was not asked for. Only for whoever has found the store to be its own.
+    ///
+    /// # Errors
+    /// What the backend meets; [`BlobError::NoSpace`] leaves a store that can be used.
+    pub async fn prepare(&self) -> Result<Option<usize>, BlobError> {
+        self.run(Shared::prepare).await
     }
 
     /// Whether anything was ever put there.
