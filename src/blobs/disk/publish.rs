@@ -11,8 +11,8 @@ use crate::blobs::{BlobError, path};
 use crate::model::BlobKey;
 
 impl Receiving {
-    /// The write protocol: sync the file, make sure of its directory, move it there, sync the directory. When it answers `Ok`, nothing
-    /// is left in staging; on an error the caller removes that, and what may have got its final name is taken back here.
+    /// The write protocol: make sure of the directory, move the file there, sync the file and then the directory (decision 0011). When it
+    /// answers `Ok`, nothing is left in staging; on an error the caller removes that, and what may have got its final name is taken back here.
     pub(super) fn publish(&mut self, key: &BlobKey) -> Result<(), BlobError> {
         if self.digests.finish().hash != key.hash {
             return Err(BlobError::Internal { reason: "published under another hash than its own" });
@@ -20,14 +20,10 @@ impl Receiving {
         let (shared, staged, named) = (self.shared.clone(), self.path.clone(), path::copy(key));
         shared.standing.require_sound()?;
         let file = self.file()?;
-        // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
-        shared.sync_file(&staged, file)?;
         shared.fan_out.ensure(&shared, &key.hash)?;
         shared.move_to_name(&staged, &named, key, file)?;
-        // A sync of another upload's may have failed meanwhile, of the same directory: then ours says nothing.
-        let synced = shared.sync_directory(&path::leaf(&key.hash)).and_then(|()| shared.standing.require_sound());
-        if let Err(error) = synced {
-            shared.take_back(key, &named);
+        if let Err(error) = shared.make_durable(&named, file, key) {
+            shared.take_back(key, &named, &error);
             return Err(error);
         }
         self.release();
@@ -63,10 +59,22 @@ impl Shared {
         }
     }
 
-    /// Removes a copy whose name could not be made durable. Best effort: the caller dooms the key.
-    fn take_back(&self, key: &BlobKey, named: &Path) {
+    /// Syncs a copy's bytes, then its name.
+    fn make_durable(&self, named: &Path, file: &File, key: &BlobKey) -> Result<(), BlobError> {
+        // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
+        self.sync_file(named, file)?;
+        self.sync_directory(&path::leaf(&key.hash))?;
+        // A sync of another upload's may have failed meanwhile, of the same directory: then ours says nothing.
+        self.standing.require_sound()
+    }
+
+    /// Removes a copy that could not be made durable. Best effort: the caller dooms the key.
+    fn take_back(&self, key: &BlobKey, named: &Path, error: &BlobError) {
         let removed = self.files.remove(named).is_ok();
         let durable = removed && self.sync_directory(&path::leaf(&key.hash)).is_ok() && self.standing.require_sound().is_ok();
-        tracing::error!(%key, removed, durable, "the name of a copy could not be made durable, so it was taken back");
+        // That the disk is full is told to whoever sent it, and no fault.
+        if !(durable && matches!(error, BlobError::NoSpace)) {
+            tracing::error!(%key, %error, removed, durable, "a copy could not be made durable, so it was taken back");
+        }
     }
 }
