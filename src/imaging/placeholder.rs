@@ -11,9 +11,9 @@ use super::resize::resize;
 use super::structure::outline;
 use crate::model::format::Format;
 
-/// Pixels a side that ThumbHash is taken of. It takes up to 100, at a cost that grows with their number, but keeps at most seven waves a
-/// side, which these are enough for.
-const SIDE: u32 = 32;
+/// Pixels a side that ThumbHash is taken of. It takes up to 100, at a cost that grows with their number, but keeps at most three whole waves
+/// a side, which these are enough for.
+const SIDE: u32 = 16;
 
 /// How large a decoder should deliver the picture where it has a choice: resizing from less than twice the size blurs.
 pub(super) const DECODE_AT_LEAST: (u32, u32) = (2 * SIDE, 2 * SIDE);
