@@ -85,7 +85,11 @@ pub trait Source {
 }
 
 /// A store at one point of its history. Owned: it keeps what it needs alive.
-pub trait EngineSnapshot: Source + Send + Sync + Debug {}
+pub trait EngineSnapshot: Source + Send + Sync + Debug {
+    /// Whether a read has failed because what it asked for does not lie in memory: only of one that does not wait for the disk, see
+    /// [`Engine::snapshot_in_memory`].
+    fn has_missed(&self) -> bool;
+}
 
 /// A column, a key, and its new value, or `None` for a removal.
 pub type Change = (ColumnId, Vec<u8>, Option<Vec<u8>>);
@@ -128,6 +132,10 @@ pub trait Engine: Source + Send + Sync + Debug {
 
     /// The store as it is now, not moved by later writes.
     fn snapshot(&self) -> Box<dyn EngineSnapshot>;
+
+    /// The same, without waiting for the disk: a read of what does not lie in memory fails, and [`EngineSnapshot::has_missed`] says so from
+    /// then on.
+    fn snapshot_in_memory(&self) -> Box<dyn EngineSnapshot>;
 
     /// Makes a complete copy at `path`, which must not exist and must lie on the same file system.
     ///

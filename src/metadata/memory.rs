@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::MetadataError;
@@ -48,6 +49,8 @@ struct State {
     write_faults: Vec<(u64, Fault)>,
     /// Every read fails.
     unreadable: bool,
+    /// Nothing lies in memory, as it were.
+    cold: bool,
     /// Crashed: an old handle does nothing more.
     gone: bool,
     checkpoints: BTreeMap<std::path::PathBuf, Columns>,
@@ -105,6 +108,11 @@ impl MemoryEngine {
     /// Lets every read fail, or succeed again.
     pub fn set_unreadable(&self, unreadable: bool) {
         self.state().unreadable = unreadable;
+    }
+
+    /// As if nothing lay in memory: reads that do not wait for the disk find nothing; or as if all did again.
+    pub fn set_cold(&self, cold: bool) {
+        self.state().cold = cold;
     }
 
     /// The copy made by [`Engine::checkpoint`], as a store of its own.
@@ -192,9 +200,12 @@ impl Engine for MemoryEngine {
     }
 
     fn snapshot(&self) -> Box<dyn EngineSnapshot> {
+        Box::new(MemorySnapshot::of(&self.state(), false))
+    }
+
+    fn snapshot_in_memory(&self) -> Box<dyn EngineSnapshot> {
         let state = self.state();
-        let broken = state.gone || state.unreadable;
-        Box::new(MemorySnapshot { columns: state.current.clone(), broken })
+        Box::new(MemorySnapshot::of(&state, state.cold))
     }
 
     fn checkpoint(&self, path: &Path) -> Result<(), MetadataError> {
@@ -209,11 +220,20 @@ impl Engine for MemoryEngine {
 struct MemorySnapshot {
     columns: Columns,
     broken: bool,
+    cold: bool,
+    missed: AtomicBool,
 }
 
 impl MemorySnapshot {
+    fn of(state: &State, cold: bool) -> Self {
+        Self { columns: state.current.clone(), broken: state.gone || state.unreadable, cold, missed: AtomicBool::new(false) }
+    }
+
     fn readable(&self) -> Result<&Columns, MetadataError> {
-        if self.broken { Err(Fault::Lost.error()) } else { Ok(&self.columns) }
+        if self.cold {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+        if self.broken || self.cold { Err(Fault::Lost.error()) } else { Ok(&self.columns) }
     }
 }
 
@@ -234,4 +254,8 @@ impl Source for MemorySnapshot {
     }
 }
 
-impl EngineSnapshot for MemorySnapshot {}
+impl EngineSnapshot for MemorySnapshot {
+    fn has_missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
+    }
+}

@@ -133,6 +133,15 @@ impl Metadata {
         Snapshot::new(self.0.engine.snapshot())
     }
 
+    /// Looks at the metadata as it is now without waiting for the disk. `None` where something that `look` asked for does not lie in memory:
+    /// ask [`Metadata::read`] then.
+    pub fn look_in_memory<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        let snapshot = Snapshot::new(self.0.engine.snapshot_in_memory());
+        let found = look(&snapshot);
+        // What it made of a read that failed for this is of no use, whatever it is.
+        (!snapshot.has_missed()).then_some(found)
+    }
+
     /// Draws a key for a copy of a blob, and notes that this run writes it, before a byte of it reaches the backend under this key.
     pub fn begin_copy(&self, hash: BlobHash) -> InFlight {
         loop {

@@ -435,6 +435,10 @@ impl Snapshot {
     pub(super) fn new(snapshot: Box<dyn super::engine::EngineSnapshot>) -> Self {
         Self(snapshot)
     }
+
+    pub(super) fn has_missed(&self) -> bool {
+        self.0.has_missed()
+    }
 }
 
 impl Read for Snapshot {

@@ -7,11 +7,13 @@ use std::ops::{Bound, ControlFlow};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType,
-    DBRawIterator, DBRecoveryMode, ErrorKind, Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteBufferManager, WriteOptions,
+    DBRawIterator, DBRecoveryMode, ErrorKind, Options, ReadOptions, ReadTier, SnapshotWithThreadMode, WriteBatch, WriteBufferManager,
+    WriteOptions,
 };
 use self_cell::self_cell;
 
@@ -173,17 +175,17 @@ impl Database {
         self.db.cf_handle(column.name()).expect("every column was opened")
     }
 
-    fn get(&self, column: ColumnId, key: &[u8], options: &ReadOptions) -> Result<Option<Vec<u8>>, MetadataError> {
-        let value = self.db.get_pinned_cf_opt(self.column(column), key, options).map_err(engine_error)?;
+    fn get(&self, column: ColumnId, key: &[u8], options: &ReadOptions) -> Result<Option<Vec<u8>>, rocksdb::Error> {
+        let value = self.db.get_pinned_cf_opt(self.column(column), key, options)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
-    fn multi_get(&self, column: ColumnId, keys: &[Vec<u8>], options: &ReadOptions) -> Result<Vec<Option<Vec<u8>>>, MetadataError> {
+    fn multi_get(&self, column: ColumnId, keys: &[Vec<u8>], options: &ReadOptions) -> Result<Vec<Option<Vec<u8>>>, rocksdb::Error> {
         let values = self.db.batched_multi_get_cf_opt(self.column(column), keys, false, options);
-        values.into_iter().map(|value| Ok(value.map_err(engine_error)?.map(|value| value.to_vec()))).collect()
+        values.into_iter().map(|value| Ok(value?.map(|value| value.to_vec()))).collect()
     }
 
-    fn scan(&self, column: ColumnId, bounds: &Bounds, mut options: ReadOptions, each: &mut Each<'_>) -> Result<(), MetadataError> {
+    fn scan(&self, column: ColumnId, bounds: &Bounds, mut options: ReadOptions, each: &mut Each<'_>) -> Result<(), rocksdb::Error> {
         if bounds.is_empty() {
             return Ok(());
         }
@@ -212,21 +214,21 @@ impl Database {
             if bounds.reverse { rows.prev() } else { rows.next() }
         }
         // An iterator that met an error looks like one at its end.
-        rows.status().map_err(engine_error)
+        rows.status()
     }
 }
 
 impl Source for RocksEngine {
     fn get(&self, column: ColumnId, key: &[u8]) -> Result<Option<Vec<u8>>, MetadataError> {
-        self.0.get(column, key, &ReadOptions::default())
+        self.0.get(column, key, &ReadOptions::default()).map_err(engine_error)
     }
 
     fn multi_get(&self, column: ColumnId, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, MetadataError> {
-        self.0.multi_get(column, keys, &ReadOptions::default())
+        self.0.multi_get(column, keys, &ReadOptions::default()).map_err(engine_error)
     }
 
     fn scan(&self, column: ColumnId, bounds: &Bounds, each: &mut Each<'_>) -> Result<(), MetadataError> {
-        self.0.scan(column, bounds, ReadOptions::default(), each)
+        self.0.scan(column, bounds, ReadOptions::default(), each).map_err(engine_error)
     }
 }
 
@@ -246,7 +248,11 @@ impl Engine for RocksEngine {
     }
 
     fn snapshot(&self) -> Box<dyn EngineSnapshot> {
-        Box::new(RocksSnapshot::new(self.0.clone(), |database| View { snapshot: database.db.snapshot() }))
+        Box::new(RocksSnapshot::of(self.0.clone(), ReadTier::All))
+    }
+
+    fn snapshot_in_memory(&self) -> Box<dyn EngineSnapshot> {
+        Box::new(RocksSnapshot::of(self.0.clone(), ReadTier::BlockCache))
     }
 
     fn checkpoint(&self, path: &Path) -> Result<(), MetadataError> {
@@ -274,6 +280,8 @@ impl fmt::Debug for RocksEngine {
 
 struct View<'a> {
     snapshot: SnapshotWithThreadMode<'a, DB>,
+    tier: ReadTier,
+    missed: AtomicBool,
 }
 
 self_cell!(
@@ -286,24 +294,38 @@ self_cell!(
 );
 
 impl RocksSnapshot {
+    fn of(database: Arc<Database>, tier: ReadTier) -> Self {
+        Self::new(database, |database| View { snapshot: database.db.snapshot(), tier, missed: AtomicBool::new(false) })
+    }
+
     fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
-        options.set_snapshot(&self.borrow_dependent().snapshot);
+        let view = self.borrow_dependent();
+        options.set_snapshot(&view.snapshot);
+        options.set_read_tier(view.tier);
         options
+    }
+
+    /// What an error means; notes where it means that something does not lie in memory.
+    fn error(&self, error: rocksdb::Error) -> MetadataError {
+        if error.kind() == ErrorKind::Incomplete {
+            self.borrow_dependent().missed.store(true, Ordering::Relaxed);
+        }
+        engine_error(error)
     }
 }
 
 impl Source for RocksSnapshot {
     fn get(&self, column: ColumnId, key: &[u8]) -> Result<Option<Vec<u8>>, MetadataError> {
-        self.borrow_owner().get(column, key, &self.options())
+        self.borrow_owner().get(column, key, &self.options()).map_err(|error| self.error(error))
     }
 
     fn multi_get(&self, column: ColumnId, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, MetadataError> {
-        self.borrow_owner().multi_get(column, keys, &self.options())
+        self.borrow_owner().multi_get(column, keys, &self.options()).map_err(|error| self.error(error))
     }
 
     fn scan(&self, column: ColumnId, bounds: &Bounds, each: &mut Each<'_>) -> Result<(), MetadataError> {
-        self.borrow_owner().scan(column, bounds, self.options(), each)
+        self.borrow_owner().scan(column, bounds, self.options(), each).map_err(|error| self.error(error))
     }
 }
 
@@ -313,4 +335,8 @@ impl fmt::Debug for RocksSnapshot {
     }
 }
 
-impl EngineSnapshot for RocksSnapshot {}
+impl EngineSnapshot for RocksSnapshot {
+    fn has_missed(&self) -> bool {
+        self.borrow_dependent().missed.load(Ordering::Relaxed)
+    }
+}

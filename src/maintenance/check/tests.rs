@@ -53,6 +53,10 @@ impl Engine for Hooked<MemoryEngine> {
         Box::new(Hooked { inner: self.inner.snapshot(), hook: self.hook.clone() })
     }
 
+    fn snapshot_in_memory(&self) -> Box<dyn EngineSnapshot> {
+        Box::new(Hooked { inner: self.inner.snapshot_in_memory(), hook: self.hook.clone() })
+    }
+
     fn checkpoint(&self, path: &std::path::Path) -> Result<(), MetadataError> {
         self.inner.checkpoint(path)
     }
@@ -70,7 +74,11 @@ impl Source for Hooked<Box<dyn EngineSnapshot>> {
     }
 }
 
-impl EngineSnapshot for Hooked<Box<dyn EngineSnapshot>> {}
+impl EngineSnapshot for Hooked<Box<dyn EngineSnapshot>> {
+    fn has_missed(&self) -> bool {
+        self.inner.has_missed()
+    }
+}
 
 /// A site whose store is its own.
 #[derive(Debug)]

@@ -115,6 +115,52 @@ fn a_snapshot_stays_as_it_was_and_outlives_its_engine() {
     });
 }
 
+/// What is read of one key, and of all, without waiting for the disk; and whether something was missing for it.
+fn in_memory(engine: &dyn Engine, key: &[u8]) -> (Result<Option<Vec<u8>>, ()>, Result<usize, ()>, bool) {
+    let snapshot = engine.snapshot_in_memory();
+    let one = snapshot.get(ColumnId::Rows, key).map_err(drop);
+    let many = snapshot.multi_get(ColumnId::Rows, &[key.to_vec()]).map_err(drop);
+    assert_eq!(one.is_err(), many.is_err());
+    let mut rows = 0;
+    let scanned = snapshot.scan(ColumnId::Rows, &Bounds::all(), &mut |_, _| {
+        rows += 1;
+        ControlFlow::Continue(())
+    });
+    (one, scanned.map(|()| rows).map_err(drop), snapshot.has_missed())
+}
+
+#[test]
+fn what_does_not_lie_in_memory_is_not_waited_for_and_never_taken_for_absent() {
+    const WAITS: (Result<Option<Vec<u8>>, ()>, Result<usize, ()>, bool) = (Err(()), Err(()), true);
+    let one = || Ok(Some(b"1".to_vec()));
+    each_engine(|engine| {
+        engine.write(batch(&[(ColumnId::Rows, b"a", Some(b"1"))]), true).unwrap();
+        assert_eq!(in_memory(&*engine, b"a"), (one(), Ok(1), false));
+        assert_eq!(in_memory(&*engine, b"b"), (Ok(None), Ok(1), false));
+    });
+
+    let directory = tempfile::tempdir().unwrap();
+    let engine = rocks(&directory);
+    engine.write(batch(&[(ColumnId::Rows, b"a", Some(b"1")), (ColumnId::Rows, b"c", Some(b"1"))]), true).unwrap();
+    engine.compact().unwrap();
+    drop(engine);
+    let engine = rocks(&directory);
+    assert_eq!(in_memory(&engine, b"a"), WAITS);
+    assert_eq!(in_memory(&engine, b"b"), WAITS, "nor can it be said yet that there is nothing");
+    // Newer rows do not hide that older ones are out of reach.
+    engine.write(batch(&[(ColumnId::Rows, b"b", Some(b"2"))]), true).unwrap();
+    let (found, rows, missed) = in_memory(&engine, b"b");
+    assert_eq!((found, rows, missed), (Ok(Some(b"2".to_vec())), Err(()), true));
+    assert_eq!(engine.snapshot().get(ColumnId::Rows, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(in_memory(&engine, b"a"), (one(), Ok(3), false), "read once");
+
+    let memory = MemoryEngine::new();
+    memory.write(batch(&[(ColumnId::Rows, b"a", Some(b"1"))]), true).unwrap();
+    memory.set_cold(true);
+    assert_eq!(in_memory(&memory, b"a"), WAITS);
+    assert_eq!(memory.snapshot().get(ColumnId::Rows, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+}
+
 #[test]
 fn rocks_comes_back_with_what_was_synced_and_admits_one_process() {
     let directory = tempfile::tempdir().unwrap();

@@ -7,12 +7,30 @@ use futures_util::poll;
 use super::*;
 
 #[tokio::test]
-async fn rows_are_looked_up_off_the_async_threads() {
+async fn rows_that_lie_in_memory_wait_for_no_thread() {
+    let site = Site::new(6);
+    let ann = site.user("ann").await;
+    let sent = site.send(&ann, PhotoName::Fresh, &photo(1)).await.unwrap().photo;
+    let (release, held) = mpsc::channel::<()>();
+    let mut holding = Box::pin(site.services.pools.lookup.run(move || held.recv().is_ok()));
+    assert!(poll!(&mut holding).is_pending());
+    assert_eq!(site.services.photo(&ann.0, sent.id).await.unwrap(), sent);
+    let other = site.send(&ann, PhotoName::Fresh, &photo(2)).await.unwrap().photo;
+    site.services.original(&ann.0, other.id).await.unwrap();
+    let unknown = site.services.authenticate(&Secret::from_random([7; 32]), None, None).await;
+    assert_eq!(unknown.unwrap_err(), ServiceError::Unauthenticated);
+    release.send(()).unwrap();
+    assert_eq!(holding.await, Ok(true));
+}
+
+#[tokio::test]
+async fn rows_that_do_not_are_looked_up_off_the_async_threads() {
     let site = Site::new(6);
     let ann = site.user("ann").await;
     let bytes = photo(1);
     let sent = site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap().photo;
     site.calls();
+    site.engine.set_cold(true);
 
     // No row can be had: the only thread of each pool waits, as for a disk.
     let Pools { lookup, metadata, .. } = &site.services.pools;

@@ -34,6 +34,7 @@ impl StoreObserver for Calls {
 struct Site {
     store: MemoryStore,
     calls: Arc<Calls>,
+    engine: MemoryEngine,
     metadata: Metadata,
     runtime: Runtime,
     services: Arc<Services>,
@@ -42,7 +43,8 @@ struct Site {
 impl Site {
     fn new(seed: u64) -> Self {
         let runtime = Runtime::simulated(seed, START_MS);
-        let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime.clone(), MetadataSettings::default()).unwrap();
+        let engine = MemoryEngine::new();
+        let metadata = Metadata::open(Arc::new(engine.clone()), runtime.clone(), MetadataSettings::default()).unwrap();
         let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
@@ -54,7 +56,7 @@ impl Site {
         };
         let config = Config::for_testing("/nowhere");
         let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
-        Self { store, calls, metadata, runtime, services }
+        Self { store, calls, engine, metadata, runtime, services }
     }
 
     /// A new user, and an album of theirs.
