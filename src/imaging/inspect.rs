@@ -56,14 +56,14 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
     let outline = outline(bytes, limits)?;
     let metadata = exif::read(outline.exif.as_deref(), outline.xmp);
     let orientation = metadata.orientation.unwrap_or(Orientation::NORMAL);
-    let (width, height) = orientation.shown((outline.width, outline.height));
+    let stored = (outline.width, outline.height);
+    let (width, height) = orientation.shown(stored);
 
     let (placeholder, warning) = if outline.pixels() <= limits.inspect_decodes_pixels {
         let decoded = decode(bytes, &outline, DECODE_AT_LEAST, limits)?;
-        (shielded_option(|| of_pixels(decoded.pixels, decoded.icc.as_deref(), orientation).ok()), decoded.warning)
+        (shielded_option(|| of_pixels(decoded.pixels, stored, decoded.icc.as_deref(), orientation).ok()), decoded.warning)
     } else {
         check_header(bytes, outline.format, limits)?;
-        let stored = (outline.width, outline.height);
         let of_thumbnail = |jpeg: &Vec<u8>| shielded_option(|| of_thumbnail(jpeg, outline.icc.as_deref(), stored, orientation));
         (metadata.thumbnail.as_ref().and_then(of_thumbnail), None)
     };
@@ -91,5 +91,5 @@ pub fn placeholder(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, ImagingErro
     let outline = outline(bytes, limits)?;
     let orientation = exif::read(outline.exif.as_deref(), None).orientation.unwrap_or(Orientation::NORMAL);
     let decoded = decode(bytes, &outline, DECODE_AT_LEAST, limits)?;
-    shielded(outline.format, || of_pixels(decoded.pixels, decoded.icc.as_deref(), orientation))
+    shielded(outline.format, || of_pixels(decoded.pixels, (outline.width, outline.height), decoded.icc.as_deref(), orientation))
 }

@@ -12,8 +12,8 @@ use super::structure::outline;
 use crate::model::format::Format;
 
 /// Pixels a side that ThumbHash is taken of. It takes up to 100, at a cost that grows with their number, but keeps at most three whole waves
-/// a side, which these are enough for.
-const SIDE: u32 = 16;
+/// a side, and a shape, which these are enough for.
+const SIDE: u32 = 24;
 
 /// How large a decoder should deliver the picture where it has a choice: resizing from less than twice the size blurs.
 pub(super) const DECODE_AT_LEAST: (u32, u32) = (2 * SIDE, 2 * SIDE);
@@ -30,9 +30,9 @@ const THUMBNAIL_LIMITS: Limits = Limits {
     inspect_decodes_pixels: 0,
 };
 
-/// Of a decoded picture.
-pub(super) fn of_pixels(pixels: Pixels, icc: Option<&[u8]>, orientation: Orientation) -> Result<Vec<u8>, ImagingError> {
-    let (width, height) = fit((pixels.width, pixels.height), (SIDE, SIDE), false);
+/// Of a decoded picture, which may have been scaled or cut: `stored` is the photo's size before its orientation, and the hash keeps its shape.
+pub(super) fn of_pixels(pixels: Pixels, stored: (u32, u32), icc: Option<&[u8]>, orientation: Orientation) -> Result<Vec<u8>, ImagingError> {
+    let (width, height) = fit(stored, (SIDE, SIDE), false);
     let small = to_srgb(resize(pixels, width, height)?, icc);
     let upright = orientation.apply(small).into_rgba();
     Ok(thumbhash::rgba_to_thumb_hash(upright.width as usize, upright.height as usize, &upright.data))
@@ -46,7 +46,7 @@ pub(super) fn of_thumbnail(thumbnail: &[u8], icc: Option<&[u8]>, photo: (u32, u3
         return None;
     }
     let pixels = without_bars(decoded.pixels, photo)?;
-    of_pixels(pixels, icc, orientation).ok()
+    of_pixels(pixels, photo, icc, orientation).ok()
 }
 
 /// Cameras keep thumbnails of 4:3 for photos of any shape and fill up with black bars. Cut to the photo's shape; `None` where what would
@@ -116,6 +116,6 @@ mod tests {
     #[test]
     fn one_pixel() {
         let one = Pixels { width: 1, height: 1, layout: Layout::Rgba, data: vec![255, 0, 0, 128] };
-        assert!(!of_pixels(one, None, Orientation::NORMAL).unwrap().is_empty());
+        assert!(!of_pixels(one, (1, 1), None, Orientation::NORMAL).unwrap().is_empty());
     }
 }
