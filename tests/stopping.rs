@@ -159,6 +159,16 @@ fn a_second_site_is_refused_before_anything_is_made() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("peer_listen"), "{said}");
     assert!(!data.exists());
+    // An address that another listens on.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    for (listen, admin) in [(taken.as_str(), "off"), ("127.0.0.1:0", taken.as_str())] {
+        let mut command = harness::command();
+        let output = wait::output(command.args(["serve", "--listen", listen, "--admin-listen", admin, "--data"]).arg(&data));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains(&taken), "{said}");
+        assert!(!data.exists());
+    }
     // Settings that are read, but cannot be, say where they come from.
     let output = wait::output(harness::command().env("HALIDOM_LIMITS__MAX_PAGE", "many").args(["serve", "--data"]).arg(&data));
     assert!(String::from_utf8_lossy(&output.stderr).contains("HALIDOM_LIMITS__MAX_PAGE"), "{output:?}");

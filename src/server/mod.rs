@@ -167,6 +167,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     if config.server.peer_listen.address().is_some() {
         return Err(ServerError::Unsupported("server.peer_listen: not in this release; there is no second site yet".to_owned()));
     }
+    // Before anything is made or opened: an address that another has taken is mostly a mistake in the settings.
+    let public = serve::reserve(config.server.listen)?;
+    let admin = config.server.admin_listen.address().map(serve::reserve).transpose()?;
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
@@ -187,11 +190,8 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             max_page: config.limits.max_page as usize,
         },
     });
-    let public = serve::bind(config.server.listen).await?;
-    let admin = match config.server.admin_listen.address() {
-        Some(address) => Some(serve::bind(address).await?),
-        None => None,
-    };
+    let public = public.listen()?;
+    let admin = admin.map(serve::Reserved::listen).transpose()?;
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();

@@ -8,7 +8,7 @@ use axum::Router;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
 use super::ServerError;
@@ -20,10 +20,44 @@ use crate::runtime::{self, Clock, Shutdown, Tasks};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of the admin listener at once.
 const ADMIN_CONNECTIONS: usize = 64;
+/// Connections that wait to be accepted, at most.
+const BACKLOG: u32 = 1024;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 
-/// A bound socket.
+/// An address that nobody else can take, but where nothing listens yet: who connects is refused.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// Takes an address.
+pub(super) fn reserve(address: SocketAddr) -> Result<Reserved, ServerError> {
+    let bound = || {
+        let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+        // A server that has just ended must not keep the next one from its port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    let socket = bound().map_err(ServerError::io(format!("listening on {address}")))?;
+    Ok(Reserved { socket, address })
+}
+
+impl Reserved {
+    /// Lets clients connect.
+    pub(super) fn listen(self) -> Result<Bound, ServerError> {
+        let listening = || {
+            let listener = self.socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            Ok(Bound { listener, address })
+        };
+        listening().map_err(ServerError::io(format!("listening on {}", self.address)))
+    }
+}
+
+/// A socket that listens.
 #[derive(Debug)]
 pub(super) struct Bound {
     listener: TcpListener,
@@ -35,13 +69,6 @@ impl Bound {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-/// Binds a socket.
-pub(super) async fn bind(address: SocketAddr) -> Result<Bound, ServerError> {
-    let listener = TcpListener::bind(address).await.map_err(ServerError::io(format!("listening on {address}")))?;
-    let address = listener.local_addr().map_err(ServerError::io(format!("listening on {address}")))?;
-    Ok(Bound { listener, address })
 }
 
 /// What a listener bounds.

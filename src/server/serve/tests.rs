@@ -27,7 +27,7 @@ struct Served {
 
 impl Served {
     async fn begin(router: Router) -> Self {
-        let bound = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let bound = reserve(([127, 0, 0, 1], 0).into()).unwrap().listen().unwrap();
         let address = bound.address();
         let config = ServerConfig { shutdown_grace: Duration::from_millis(1), ..ServerConfig::for_testing() };
         let (stop, shutdown) = shutdown_channel();
