@@ -202,6 +202,26 @@ async fn a_walk_that_nobody_waits_for_ends_within_a_page() {
 }
 
 #[tokio::test]
+async fn any_number_of_photos_may_come_during_a_check() {
+    // Whoever reads a second page of rows is past the listing: only now the rows' copies come.
+    let coming = Arc::<Mutex<Vec<(MemoryStore, BlobKey)>>>::default();
+    let come = coming.clone();
+    let site = Site::hooked(move |column, bounds| {
+        if column == ColumnId::Blobs && bounds.is_some_and(|bounds| matches!(bounds.from, Bound::Excluded(_))) {
+            come.lock().unwrap().drain(..).for_each(|(store, key)| store.put_raw(key, Bytes::new()));
+        }
+    })
+    .await;
+    let keys = site.put_rows(3 * PAGE).await;
+    let (there, coming_keys) = keys.split_at(PAGE);
+    there.iter().for_each(|key| site.store.put_raw(*key, Bytes::new()));
+    coming.lock().unwrap().extend(coming_keys.iter().map(|key| (site.store.clone(), *key)));
+    let report = site.check(false).await.unwrap();
+    assert_eq!((report.problems, report.blobs), (0, 3 * PAGE as u64));
+    assert!(coming.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_check_that_panics_says_so() {
     let armed = Arc::<AtomicBool>::default();
     let panics = armed.clone();

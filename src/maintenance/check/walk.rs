@@ -13,8 +13,9 @@ use crate::metadata::{BlobRow, Metadata, MetadataError, Read};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
-/// Rows not found in the listing that are looked at one by one; past that the backend as a whole is not what it should be.
-const MAX_UNLISTED: usize = 100_000;
+/// Copies that are missing, or wait to be looked for; past that the backend as a whole is not what it should be, and whatever is not in its
+/// listing is said to be missing.
+const MAX_MISSING: usize = if cfg!(test) { PAGE } else { 100_000 };
 
 /// Walks both, a batch of the listing or a page of the rows a hop, so that it ends with whoever waits for it.
 pub(super) async fn walk(
@@ -24,7 +25,7 @@ pub(super) async fn walk(
     given_up: &GivenUp,
     report: CheckReport,
 ) -> Result<CheckReport, CheckError> {
-    let mut walk = Walk { rows: Rows::new(metadata.clone()), stop: given_up.stop(), report, unlisted: vec![], unnamed: vec![] };
+    let mut walk = Walk { rows: Rows::new(metadata.clone()), stop: given_up.stop(), report, unlisted: vec![], missing: 0, unnamed: vec![] };
     let mut inventory = blobs.inventory();
     while let Some(items) = inventory.next().await? {
         walk = pool.run(move || walk.meet_all(items)).await??;
@@ -33,15 +34,13 @@ pub(super) async fn walk(
             let is_gone = matches!(blobs.open(&key).await, Err(BlobError::NotFound));
             walk.report.orphans += u64::from(!is_gone);
         }
+        look_for_unlisted(metadata, blobs, pool, &mut walk).await?;
     }
     while !walk.rows.is_at_end() {
         walk = pool.run(move || walk.pass_page()).await??;
+        look_for_unlisted(metadata, blobs, pool, &mut walk).await?;
     }
-    let Walk { mut report, unlisted, .. } = walk;
-    for row in unlisted {
-        look_again(metadata, blobs, pool, &mut report, row).await?;
-    }
-    Ok(report)
+    Ok(walk.report)
 }
 
 /// How far both have been walked: moves from hop to hop.
@@ -49,8 +48,10 @@ struct Walk {
     rows: Rows,
     stop: Stop,
     report: CheckReport,
-    /// Rows whose copies were not listed.
+    /// Rows passed since the last look whose copies were not listed.
     unlisted: Vec<BlobRow>,
+    /// How many were looked for in vain.
+    missing: usize,
     /// Copies of the last batch that no row names, that do not wait for their deletion and that nobody is writing.
     unnamed: Vec<BlobKey>,
 }
@@ -119,7 +120,7 @@ impl Walk {
         if row.damaged {
             return;
         }
-        if self.unlisted.len() < MAX_UNLISTED {
+        if self.missing + self.unlisted.len() < MAX_MISSING {
             self.unlisted.push(row);
         } else {
             add(&mut self.report, Problem::BlobMissing, row.key, "not in the backend's listing");
@@ -143,14 +144,22 @@ fn readable<T>(read: Result<T, MetadataError>) -> Result<Option<T>, MetadataErro
     }
 }
 
-/// A row that was not listed: its copy is gone, or was written since; or the row has moved on.
+/// Looks for the copies of the rows that were passed: those of photos that came meanwhile are there, and in hours many come.
+async fn look_for_unlisted(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, walk: &mut Walk) -> Result<(), CheckError> {
+    for row in std::mem::take(&mut walk.unlisted) {
+        walk.missing += usize::from(look_again(metadata, blobs, pool, &mut walk.report, row).await?);
+    }
+    Ok(())
+}
+
+/// A row that was not listed: its copy is gone, or was written since; or the row has moved on. Answers whether it is missing.
 async fn look_again(
     metadata: &Metadata,
     blobs: &dyn BlobStore,
     pool: &BlockingPool,
     report: &mut CheckReport,
     row: BlobRow,
-) -> Result<(), CheckError> {
+) -> Result<bool, CheckError> {
     match blobs.open(&row.key).await {
         Ok(reader) if reader.size_bytes() == row.stored_bytes => {}
         Ok(reader) => {
@@ -161,12 +170,13 @@ async fn look_again(
             let now = pool.run(move || metadata.read().blob(&row.key.hash)).await??;
             if now.is_some_and(|now| now.key == row.key) {
                 add(report, Problem::BlobMissing, row.key, "metadata names it, the backend does not have it");
+                return Ok(true);
             }
         }
         Err(BlobError::Damaged { .. }) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
         Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The blob rows in the order of their hashes, a page at a time.
