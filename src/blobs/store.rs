@@ -17,7 +17,8 @@ const HASH_PIECE_BYTES: usize = 256 * 1024;
 
 /// Where copies of blobs lie.
 ///
-/// A copy never changes: it is absent, then whole and durable under its key, then deleted. Every call may be repeated.
+/// A copy never changes: it is absent, then, once [`Staged::publish`] has answered, whole and durable under its key, then deleted. What lies
+/// under a key of which that was never answered may be torn: only its hash says that it is whole. Every call may be repeated.
 /// Errors are named for what the caller does next, see [`BlobError`]; in particular a failure of the backend is never told as absence.
 #[async_trait]
 pub trait BlobStore: Send + Sync + Debug + 'static {
@@ -94,7 +95,7 @@ pub trait Staged: Send {
     ///
     /// # Errors
     /// Nothing is left in staging. Nothing stands under the key either, unless the backend failed in taking it back or its answer got
-    /// lost: so the caller dooms the key, as after every upload that came to nothing. What may stand there is whole.
+    /// lost: so the caller dooms the key, as after every upload that came to nothing. What may stand there may be torn.
     async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError>;
 
     /// Removes what was received. Best effort: what is left is swept at the next opening.

@@ -13,8 +13,8 @@ use super::error::Findings;
 pub struct BlobsConfig {
     /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
     pub io_threads: u32,
-    /// Whether all 65,536 directories for copies are made at the start where they are missing (on ext4 256 MiB, a second or two), so that
-    /// no upload waits for one. On file systems of less than 64 GiB each is made when it is first needed.
+    /// Whether all 65,536 directories for copies are made at the start where they are missing (on ext4 256 MiB, some seconds), so that
+    /// no upload waits for one. Where the file system has little room each is made when it is first needed.
     pub directories_ahead: bool,
     /// Memory in which uploads of up to 8 MiB are held whole until they are written, past the page cache; those for which there is no room
     /// are streamed to disk. 0: all above 256 KiB are streamed.

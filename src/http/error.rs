@@ -105,6 +105,8 @@ impl IntoResponse for ApiError {
         let (status, code, detail) = self.parts();
         if status.is_server_error() {
             match &self {
+                // Load, or a stop: nothing is broken.
+                Self::Service(error @ ServiceError::Busy(_)) => tracing::info!(code, error = %error, "request refused"),
                 Self::Service(error) => tracing::error!(code, error = %error, "request failed"),
                 other => tracing::warn!(code, error = ?other, "request failed"),
             }

@@ -19,7 +19,7 @@ pub(super) async fn live() -> &'static str {
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = crate::api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
     if app.shutdown.is_stopping() {
-        return Err(ServiceError::Busy("shutting down").into());
+        return Err(ServiceError::SHUTTING_DOWN.into());
     }
     if let Err(error) = app.services.ready().await {
         tracing::warn!(%error, "not ready");

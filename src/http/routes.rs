@@ -9,9 +9,10 @@ use super::{App, admin, albums, error::ApiError, health, layers, me, openapi, or
 
 /// What the public listener serves.
 pub fn router(app: App) -> Router {
-    // Bodies of photos: streamed, bounded by the service, no overall timeout; a body that stands still is given up.
+    // Bodies of photos, streamed and bounded by the service, and what may take long: no overall timeout; a body that stands still is given up.
+    let deadline = || axum::middleware::from_fn_with_state(app.clone(), layers::deadline);
     let uploads = Router::new()
-        .route("/v1/albums/{album}/photos", get(photos::list).post(upload::create))
+        .route("/v1/albums/{album}/photos", get(photos::list).layer(deadline()).post(upload::create))
         .route("/v1/albums/{album}/photos/{photo}", axum::routing::put(upload::put))
         .route("/v1/photos/{photo}/original", get(original::get))
         .route("/v1/admin/check", post(admin::check::run));
@@ -35,7 +36,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
         .route("/i/{*rendition}", get(renditions::get))
         .route("/openapi.json", get(openapi::show))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), layers::deadline));
+        .layer(deadline());
 
     let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 

@@ -25,7 +25,8 @@ const BACKLOG: u32 = 1024;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 
-/// An address that nobody else can take, but where nothing listens yet: who connects is refused.
+/// An address where nothing listens, ours not yet either: who connects is refused. Of two that take the same at the same moment one fails
+/// when it is to listen.
 #[derive(Debug)]
 pub(super) struct Reserved {
     socket: TcpSocket,

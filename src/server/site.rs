@@ -185,22 +185,21 @@ async fn open_backend(
     // Only now: in another site's store this would be another's uploads.
     store.sweep().await?;
     if config.blobs.directories_ahead {
-        prepare(&store).await?;
+        prepare(&store).await;
     }
     Ok((store, marker))
 }
 
-/// Makes the store's directories. A disk that is too full for them, or too small, makes each when it is first needed.
-async fn prepare(store: &DiskStore) -> Result<(), ServerError> {
+/// Makes the store's directories, as far as that goes: a site that cannot have all of them ahead still has photos to serve.
+async fn prepare(store: &DiskStore) {
     match store.prepare().await {
-        Ok(Some(made @ 1..)) => tracing::info!(made, "made the blob store's directories"),
         Ok(Some(0)) => {}
+        Ok(Some(made)) => tracing::info!(made, "made the blob store's directories"),
         Ok(None) | Err(BlobError::NoSpace) => {
             tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed"),
     }
-    Ok(())
 }
 
 /// As set; 0: one a core.

@@ -95,7 +95,11 @@ impl From<BlobError> for ServiceError {
         match error {
             BlobError::NotFound | BlobError::Damaged { .. } => Self::Damaged,
             BlobError::NoSpace => Self::NoSpace,
-            BlobError::Unavailable { .. } | BlobError::Suspect { .. } => Self::Unavailable("blob store"),
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } => {
+                // The caller is told no more than that; the operator needs to know what the system said.
+                tracing::warn!(%error, "a call of the blob store failed");
+                Self::Unavailable("blob store")
+            }
             BlobError::Closed => Self::SHUTTING_DOWN,
             BlobError::ClaimLost { .. }
             | BlobError::InUse { .. }
@@ -110,8 +114,20 @@ impl From<MetadataError> for ServiceError {
     fn from(error: MetadataError) -> Self {
         match error {
             MetadataError::NoSpace { .. } => Self::NoSpace,
-            MetadataError::Unavailable { .. } => Self::Unavailable("metadata"),
-            other => Self::Internal(other.to_string()),
+            MetadataError::Unavailable { .. } => {
+                tracing::warn!(%error, "a call of the metadata store failed");
+                Self::Unavailable("metadata")
+            }
+            // Those that have an answer of their own are answered where they come up; here each is a fault.
+            MetadataError::Damaged { .. }
+            | MetadataError::Newer { .. }
+            | MetadataError::Locked { .. }
+            | MetadataError::OtherFileSystem { .. }
+            | MetadataError::MissingBlob { .. }
+            | MetadataError::Erased { .. }
+            | MetadataError::NotInFlight { .. }
+            | MetadataError::Contradiction { .. }
+            | MetadataError::Panicked { .. } => Self::Internal(error.to_string()),
         }
     }
 }

@@ -23,7 +23,7 @@ impl Memory {
     /// Takes what an original of this size needs. One that is larger than the whole takes all of it.
     pub(super) async fn take(&self, size_bytes: u64) -> Result<OwnedSemaphorePermit, ServiceError> {
         let permits = mib(size_bytes).min(self.whole);
-        self.mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::Busy("shutting down"))
+        self.mib.clone().acquire_many_owned(permits).await.map_err(|_| ServiceError::SHUTTING_DOWN)
     }
 }
 

@@ -95,7 +95,12 @@ impl Services {
             }
         }
         match failed {
-            Some(row) => self.set_damaged(row.key, true).await?,
+            Some(row) => {
+                if let Err(error) = self.set_damaged(row.key, true).await {
+                    // Another copy may be good all the same; the next read tries again.
+                    tracing::warn!(key = %row.key, %error, "a copy that is damaged could not be marked");
+                }
+            }
             // Its row is still to come, as it may be for a photo of another site's; what no photo refers to is not given out.
             None if self.look_up(move |at| Ok(at.is_referenced(&hash)?)).await? => {}
             None => return Err(ServiceError::NotFound("blob")),

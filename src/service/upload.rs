@@ -132,7 +132,7 @@ impl Services {
                 // There are as many as uploads at once: so it is there unless the site stops.
                 let Ok(keeping) = self.limits.keeping.clone().try_acquire_owned() else {
                     staged.discard().await;
-                    return Err(ServiceError::Busy("shutting down"));
+                    return Err(ServiceError::SHUTTING_DOWN);
                 };
                 // From here on the bytes are whole: the work goes on to its end also where the client has gone.
                 let services = self.clone();

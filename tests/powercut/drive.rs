@@ -20,8 +20,6 @@ use halidom::runtime::{Random, spawn_thread};
 use super::nbd::{self, Request};
 use crate::durability::settings::below;
 
-/// What a drive writes whole or not at all.
-const SECTOR: usize = 512;
 /// No guest may pile up more than this without a flush.
 const MAX_CACHED: usize = 256 << 20;
 
@@ -30,6 +28,8 @@ const MAX_CACHED: usize = 256 << 20;
 pub struct Drive {
     image: PathBuf,
     socket: PathBuf,
+    /// What it writes whole or not at all.
+    sector_bytes: usize,
 }
 
 /// A drive with power: it serves one machine, until that goes.
@@ -113,8 +113,8 @@ impl fmt::Display for Lost {
 
 impl Drive {
     /// The drive with this image, which stands already.
-    pub fn new(image: &Path, socket: &Path) -> Self {
-        Self { image: image.to_owned(), socket: socket.to_owned() }
+    pub fn new(image: &Path, socket: &Path, sector_bytes: usize) -> Self {
+        Self { image: image.to_owned(), socket: socket.to_owned(), sector_bytes }
     }
 
     /// Where a machine connects to.
@@ -145,7 +145,7 @@ impl Drive {
         let mut lost = Lost { writes: cache.written, flushes: cache.flushes, unflushed: cache.writes.len(), ..Lost::default() };
         let fate = below(random, 4);
         for (offset, data) in &cache.writes {
-            let sectors = data.len() / SECTOR;
+            let sectors = data.len().div_ceil(self.sector_bytes);
             let kept = match fate {
                 0 => sectors,
                 1 => 0,
@@ -157,7 +157,7 @@ impl Drive {
             };
             lost.lost += usize::from(kept == 0);
             lost.torn += usize::from(kept > 0 && kept < sectors);
-            image.write_all_at(&data[..kept * SECTOR], *offset)?;
+            image.write_all_at(&data[..data.len().min(kept * self.sector_bytes)], *offset)?;
         }
         Ok(lost)
     }
@@ -166,8 +166,8 @@ impl Drive {
 impl Cache {
     fn write(&mut self, offset: u64, data: Vec<u8>) -> io::Result<()> {
         self.bytes += data.len();
-        if self.bytes > MAX_CACHED || !data.len().is_multiple_of(SECTOR) {
-            return Err(io::Error::other("the guest writes what this drive does not take"));
+        if self.bytes > MAX_CACHED {
+            return Err(io::Error::other("the guest writes more than this drive can hold without a flush"));
         }
         self.written += 1;
         self.writes.push((offset, data));

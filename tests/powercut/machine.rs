@@ -67,11 +67,24 @@ impl FileSystem {
         }
     }
 
+    /// Sectors of its drive. XFS relies on a block of its metadata being written whole: its log recovery passes over one whose head is newer
+    /// than the entry, so one that was torn during an earlier recovery stays so, and the disk is not mounted any more. Drives with sectors
+    /// of a block's size keep that.
+    fn sector_bytes(self) -> usize {
+        match self {
+            Self::Ext4 => 512,
+            Self::Xfs => 4096,
+        }
+    }
+
     fn format(self, image: &Path) {
         let mut command = match self {
             Self::Ext4 => Command::new("mkfs.ext4"),
             Self::Xfs => Command::new("mkfs.xfs"),
         };
+        if self == Self::Xfs {
+            command.args(["-s", &format!("size={}", self.sector_bytes())]);
+        }
         command.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin").arg("-q").arg(image);
         assert!(command.status().expect("mkfs runs").success(), "{command:?} failed");
     }
@@ -86,7 +99,7 @@ impl Computer {
         let _ = fs::remove_file(&image);
         fs::File::create(&image).and_then(|file| file.set_len(DISK_BYTES)).expect("a disk image");
         file_system.format(&image);
-        let drive = Drive::new(&image, &dir.join("drive.sock"));
+        let drive = Drive::new(&image, &dir.join("drive.sock"), file_system.sector_bytes());
         Self { parts: parts.to_owned(), dir: dir.to_owned(), file_system, drive }
     }
 

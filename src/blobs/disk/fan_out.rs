@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Shared;
+use super::files::Room;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, path};
 use crate::model::BlobHash;
@@ -13,6 +14,8 @@ const LEAVES: usize = path::FAN_OUT * path::FAN_OUT;
 const AHEAD_FROM_BYTES: u64 = 64 << 30;
 /// So that they are not what fills a disk.
 const AHEAD_FROM_FREE_BYTES: u64 = 2 << 30;
+/// Each takes an inode, of which some file systems have a fixed number: ext4 made for large files may have fewer than there are directories.
+const AHEAD_FROM_FREE_INODES: u64 = 1_000_000;
 /// Names that a directory of directories may have: far more than belong there.
 const NAMES_LIMIT: usize = 10_000;
 
@@ -37,6 +40,12 @@ impl FanOut {
         let [first, second, ..] = *hash.as_bytes();
         self.first.clear(first.into());
         self.leaves.clear(usize::from(first) * path::FAN_OUT + usize::from(second));
+    }
+
+    /// Nothing is known to be there any more.
+    fn forget_all(&self) {
+        self.first.clear_all();
+        self.leaves.clear_all();
     }
 
     /// Every one of the `first` directory's names is durable.
@@ -66,40 +75,63 @@ impl FanOut {
     }
 }
 
+/// Whether all directories would not be felt on a file system like this.
+fn has_room_ahead(room: &Room) -> bool {
+    let has_inodes = room.free_inodes.is_none_or(|free| free >= AHEAD_FROM_FREE_INODES);
+    room.total_bytes >= AHEAD_FROM_BYTES && room.free_bytes >= AHEAD_FROM_FREE_BYTES && has_inodes
+}
+
 impl Shared {
     /// See [`super::DiskStore::prepare`].
     pub(super) fn prepare(&self) -> Result<Option<usize>, BlobError> {
-        let room = self.usage()?;
-        if room.total_bytes < AHEAD_FROM_BYTES || room.free_bytes < AHEAD_FROM_FREE_BYTES {
+        if !has_room_ahead(&self.files.room().map_err(failed("ask for the file system's room"))?) {
             return Ok(None);
         }
         self.make_fan_out().map(Some)
     }
 
-    /// Makes all directories that are missing, and the names of all durable; answers how many were missing.
+    /// Makes all directories that are missing, and the names of all durable; answers how many were missing. One that cannot be read does
+    /// not keep the others from it. Where there is no room for all (a quota, which no file system tells of), those that were made are taken
+    /// away again, so that they are not what used it up.
     pub(super) fn make_fan_out(&self) -> Result<usize, BlobError> {
         self.standing.require_sound()?;
-        let mut made = self.make_missing(path::BLOBS.as_ref(), path::fan_out)?;
-        for first in 0..=u8::MAX {
-            made += self.make_missing(&path::fan_out(first), |second| path::leaf_of(first, second))?;
-            self.fan_out.set_all(first);
+        let mut made = vec![];
+        let done = self.make_all_missing(&mut made);
+        if matches!(done, Err(BlobError::NoSpace)) {
+            self.fan_out.forget_all();
+            // The inner ones first. What is not empty stays.
+            made.iter().rev().for_each(|directory| drop(self.files.remove_directory(directory)));
         }
-        Ok(made)
+        done.map(|()| made.len())
+    }
+
+    fn make_all_missing(&self, made: &mut Vec<PathBuf>) -> Result<(), BlobError> {
+        self.make_missing(path::BLOBS.as_ref(), path::fan_out, made)?;
+        let mut failed = None;
+        for first in 0..=u8::MAX {
+            match self.make_missing(&path::fan_out(first), |second| path::leaf_of(first, second), made) {
+                Ok(()) => self.fan_out.set_all(first),
+                Err(error @ BlobError::NoSpace) => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            self.standing.require_sound()?;
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Makes those of a directory's 256 that are missing, and the names of all durable: whoever made the others may not have synced them.
-    fn make_missing(&self, parent: &Path, child: impl Fn(u8) -> PathBuf) -> Result<usize, BlobError> {
+    fn make_missing(&self, parent: &Path, child: impl Fn(u8) -> PathBuf, made: &mut Vec<PathBuf>) -> Result<(), BlobError> {
         let names = self.files.list(parent, NAMES_LIMIT).map_err(failed("list a directory"))?;
         let mut missing = [true; path::FAN_OUT];
         for byte in names.iter().filter_map(|name| path::parse_fan_out(name)) {
             missing[usize::from(byte)] = false;
         }
-        let missing: Vec<u8> = (0..=u8::MAX).filter(|byte| missing[usize::from(*byte)]).collect();
-        for byte in &missing {
-            self.files.make_directory(&child(*byte)).map_err(failed("make a directory"))?;
+        for byte in (0..=u8::MAX).filter(|byte| missing[usize::from(*byte)]) {
+            let directory = child(byte);
+            self.files.make_directory(&directory).map_err(failed("make a directory"))?;
+            made.push(directory);
         }
-        self.sync_directory(parent)?;
-        Ok(missing.len())
+        self.sync_directory(parent)
     }
 }
 
@@ -119,7 +151,31 @@ impl Bits {
         self.0[at / 64].fetch_and(!(1 << (at % 64)), Ordering::Release);
     }
 
+    fn clear_all(&self) {
+        self.0.iter().for_each(|bits| bits.store(0, Ordering::Release));
+    }
+
     fn set(&self, at: usize) {
         self.0[at / 64].fetch_or(1 << (at % 64), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_full_disks_make_each_directory_when_it_is_needed() {
+        const GIB: u64 = 1 << 30;
+        for (total_bytes, free_bytes, free_inodes, expected) in [
+            (64 * GIB, 2 * GIB, None, true),
+            (64 * GIB - 1, 60 * GIB, None, false),
+            (1_000 * GIB, 2 * GIB - 1, None, false),
+            (1_000 * GIB, 900 * GIB, Some(1_000_000), true),
+            (1_000 * GIB, 900 * GIB, Some(999_999), false),
+        ] {
+            let room = Room { total_bytes, free_bytes, free_inodes };
+            assert_eq!(has_room_ahead(&room), expected, "{room:?}");
+        }
     }
 }

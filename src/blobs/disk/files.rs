@@ -57,6 +57,15 @@ pub(super) struct Status {
     pub(super) version: FileVersion,
 }
 
+/// What [`Files::room`] tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) total_bytes: u64,
+    pub(super) free_bytes: u64,
+    /// How many more files there can be; `None` where the file system has no such limit.
+    pub(super) free_inodes: Option<u64>,
+}
+
 impl From<rustix::fs::Stat> for Status {
     fn from(stat: rustix::fs::Stat) -> Self {
         Self {
@@ -213,6 +222,11 @@ impl Files {
         })
     }
 
+    /// Removes a directory that is empty.
+    pub(super) fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::Remove, path, || Ok(rustix::fs::unlinkat(&self.root, path, AtFlags::REMOVEDIR)?))
+    }
+
     /// Removes a file; answers whether it was there.
     pub(super) fn remove(&self, path: &Path) -> io::Result<bool> {
         self.call(Call::Remove, path, || match rustix::fs::unlinkat(&self.root, path, AtFlags::empty()) {
@@ -241,10 +255,14 @@ impl Files {
         Ok(Status::from(rustix::fs::fstat(&self.root)?).identity())
     }
 
-    /// Room on the file system: size and what is free, in bytes.
-    pub(super) fn room(&self) -> io::Result<(u64, u64)> {
+    /// Room on the file system.
+    pub(super) fn room(&self) -> io::Result<Room> {
         let room = rustix::fs::fstatvfs(&self.root)?;
-        Ok((room.f_blocks.saturating_mul(room.f_frsize), room.f_bavail.saturating_mul(room.f_frsize)))
+        Ok(Room {
+            total_bytes: room.f_blocks.saturating_mul(room.f_frsize),
+            free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+            free_inodes: (room.f_files > 0).then_some(room.f_favail),
+        })
     }
 
     /// The names in a directory, sorted; at most `limit`.

@@ -128,7 +128,7 @@ impl DiskStore {
         self.run(Shared::prepare).await
     }
 
-    /// Whether anything was ever put there.
+    /// Whether there are any copies, or were, or directories for them: only a store that was never used, nor prepared, has none.
     ///
     /// # Errors
     /// What the backend meets.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use super::Shared;
-use super::files::Identity;
+use super::files::{Identity, Room};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Usage};
 
@@ -37,7 +37,7 @@ impl Shared {
 
     /// Room on the file system.
     pub(super) fn usage(&self) -> Result<Usage, BlobError> {
-        let (total_bytes, free_bytes) = self.files.room().map_err(failed("ask for the file system's room"))?;
+        let Room { total_bytes, free_bytes, .. } = self.files.room().map_err(failed("ask for the file system's room"))?;
         Ok(Usage { total_bytes, free_bytes })
     }
 }

@@ -21,7 +21,13 @@ impl Receiving {
         shared.standing.require_sound()?;
         let file = self.file()?;
         shared.fan_out.ensure(&shared, &key.hash)?;
-        shared.move_to_name(&staged, &named, key, file)?;
+        if !shared.move_to_name(&staged, &named, key, file)? {
+            // Somebody removed its directory.
+            shared.fan_out.ensure(&shared, &key.hash)?;
+            if !shared.move_to_name(&staged, &named, key, file)? {
+                return Err(BlobError::from_io("name a copy", io::ErrorKind::NotFound.into()));
+            }
+        }
         if let Err(error) = shared.make_durable(&named, file, key) {
             shared.take_back(key, &named, &error);
             return Err(error);
@@ -32,9 +38,9 @@ impl Receiving {
 }
 
 impl Shared {
-    /// Moves a synced file to its final name, where nothing may stand.
-    fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<(), BlobError> {
-        let Err(error) = self.files.move_new(staged, named) else { return Ok(()) };
+    /// Moves a received file to its final name, where nothing may stand. `false`, and nothing is done, where its directory is gone.
+    fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<bool, BlobError> {
+        let Err(error) = self.files.move_new(staged, named) else { return Ok(true) };
         // The answer, not the work, may have failed: then our own file stands there.
         let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity();
         let found = self.files.stat(named).map_err(failed("look at a copy's name"))?;
@@ -44,13 +50,14 @@ impl Shared {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound if stands => {
                 // Linked, not renamed: the other name goes; if it cannot, the next opening sweeps it.
                 let _ = self.files.remove(staged);
-                Ok(())
+                Ok(true)
+            }
+            io::ErrorKind::NotFound => {
+                self.fan_out.forget(&key.hash);
+                Ok(false)
             }
             io::ErrorKind::AlreadyExists => Err(BlobError::Internal { reason: "the key is taken: every copy needs a fresh one" }),
-            kind => {
-                if kind == io::ErrorKind::NotFound {
-                    self.fan_out.forget(&key.hash);
-                }
+            _ => {
                 if stands {
                     let _ = self.files.remove(named);
                 }

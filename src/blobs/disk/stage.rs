@@ -176,7 +176,6 @@ impl Staged for DiskStaged {
     async fn publish(mut self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
         self.hash_held().await?;
         let key = *key;
-        // Published: nothing of it is in staging any more.
         match &self.received {
             Received::Whole(whole) => {
                 let whole = whole.clone();

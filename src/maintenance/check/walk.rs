@@ -15,7 +15,7 @@ use crate::runtime::BlockingPool;
 
 /// Copies that are missing, or wait to be looked for; past that the backend as a whole is not what it should be, and whatever is not in its
 /// listing is said to be missing.
-const MAX_MISSING: usize = if cfg!(test) { PAGE } else { 100_000 };
+const MAX_MISSING: usize = 100_000;
 
 /// Walks both, a batch of the listing or a page of the rows a hop, so that it ends with whoever waits for it.
 pub(super) async fn walk(

@@ -132,7 +132,7 @@ impl Renditions {
         let Ok(place) = self.queue.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
         Ok(Turn { _place: place, _share: share, _turn: turn })
     }
 

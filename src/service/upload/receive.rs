@@ -7,19 +7,17 @@ use futures_util::{Stream, StreamExt};
 
 use super::ExpectedDigests;
 use crate::blobs::{Digests, Staged};
-use crate::imaging::{self, Inspection};
+use crate::imaging::{self, Inspection, SNIFF_BYTES};
 use crate::runtime;
 use crate::service::{ServiceError, Services};
 
-/// Bytes that suffice to tell an image from what is none.
-const SNIFF_LENGTH: usize = 64;
 /// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
 pub(in crate::service) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
 /// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
 const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
 
 impl Services {
-    /// Streams the body into staging, checks it against what was promised, and looks what it is.
+    /// Receives the body, into memory or staging, checks it against what was promised, and looks what it is.
     pub(super) async fn receive(
         &self,
         staged: &mut dyn Staged,
@@ -27,7 +25,7 @@ impl Services {
         expected: ExpectedDigests,
     ) -> Result<(Digests, Inspection), ServiceError> {
         let max = self.limits.config.max_upload_bytes.as_u64();
-        let mut head = Vec::with_capacity(SNIFF_LENGTH);
+        let mut head = Vec::with_capacity(SNIFF_BYTES);
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
@@ -35,9 +33,9 @@ impl Services {
             if size > max {
                 return Err(self.too_many_bytes());
             }
-            if head.len() < SNIFF_LENGTH {
-                head.extend_from_slice(&chunk[..chunk.len().min(SNIFF_LENGTH - head.len())]);
-                if head.len() == SNIFF_LENGTH && imaging::sniff(&head).is_none() {
+            if head.len() < SNIFF_BYTES {
+                head.extend_from_slice(&chunk[..chunk.len().min(SNIFF_BYTES - head.len())]);
+                if head.len() == SNIFF_BYTES && imaging::sniff(&head).is_none() {
                     return Err(ServiceError::NotAnImage("not an image of a kind that is taken".into()));
                 }
             }
@@ -57,7 +55,7 @@ impl Services {
     /// Looks what the staged bytes are, holding them in memory under the budget.
     async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
         let inspecting = async {
-            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::Busy("shutting down"))?;
+            let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
             let memory = self.limits.inspect_memory.take(size).await?;
             let bytes = staged.contents().await?;
             let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
