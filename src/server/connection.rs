@@ -12,7 +12,6 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
-use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
@@ -20,8 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
+use super::streams::{Streams, Taking};
 use crate::http::{ClientEnd, Outgoing, SendfileStream};
-use crate::runtime::{self, Clock, Tasks};
+use crate::runtime::{self, Clock};
 
 /// How long a connection waits for what.
 #[derive(Debug, Clone, Copy)]
@@ -150,16 +150,6 @@ impl Drop for Open {
     }
 }
 
-/// Where hyper runs the requests of HTTP/2: with the connections, to be cut off with them.
-#[derive(Debug, Clone)]
-pub(super) struct Streams(pub(super) Tasks);
-
-impl<W: Future<Output = ()> + Send + 'static> Executor<W> for Streams {
-    fn execute(&self, work: W) {
-        self.0.spawn(work);
-    }
-}
-
 /// Serves a connection until it ends, is overdue, or the stop has let its last request end.
 pub(super) async fn serve(
     stream: TcpStream,
@@ -185,7 +175,7 @@ pub(super) async fn serve(
             let answering = router.clone().oneshot(request);
             async move {
                 let response: Response<Body> = answering.await?;
-                Ok::<_, Infallible>(response.map(|body| OpenBody { body, _open: open }))
+                Ok::<_, Infallible>(response.map(|body| OpenBody::new(body, open)))
             }
         }
     });
@@ -250,7 +240,16 @@ impl AsyncWrite for Watched {
 /// An answer's body; its request is open until it goes.
 struct OpenBody {
     body: Body,
+    taking: Option<Arc<Taking>>,
     _open: Open,
+}
+
+impl OpenBody {
+    fn new(body: Body, open: Open) -> Self {
+        let taking = Taking::current();
+        taking.iter().for_each(|taking| taking.handed());
+        Self { body, taking, _open: open }
+    }
 }
 
 impl HttpBody for OpenBody {
@@ -258,7 +257,12 @@ impl HttpBody for OpenBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.taking.iter().for_each(|taking| taking.asked());
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.taking.iter().for_each(|taking| taking.handed());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

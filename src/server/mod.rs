@@ -11,6 +11,7 @@ mod offline;
 mod open_files;
 mod serve;
 mod site;
+mod streams;
 
 use std::fmt;
 use std::io::Write as _;

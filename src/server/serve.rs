@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
 use super::ServerError;
-use super::connection::{self, Patience, Streams};
+use super::connection::{self, Patience};
+use super::streams::Streams;
 use crate::config::ServerConfig;
 use crate::runtime::{self, Clock, Shutdown, Tasks};
 
@@ -154,7 +155,7 @@ impl Server {
     }
 
     fn builder(&self, tasks: &Tasks) -> auto::Builder<Streams> {
-        let mut builder = auto::Builder::new(Streams(tasks.clone()));
+        let mut builder = auto::Builder::new(Streams::new(tasks.clone(), self.limits.clock.clone(), self.limits.patience.stall));
         builder
             .http1()
             .timer(TokioTimer::new())

@@ -198,7 +198,9 @@ async fn prepare(store: &DiskStore) {
         Ok(None) | Err(BlobError::NoSpace) => {
             tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
         }
-        Err(error) => tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed"),
+        Err(error) => {
+            tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")
+        }
     }
 }
 

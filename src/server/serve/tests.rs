@@ -13,7 +13,7 @@ use crate::blobs::{ObservedCall, ObservedStore, Operation, StoreObserver};
 use crate::http::ClientEnd;
 use crate::metadata::Read;
 use crate::model::{Owner, TokenId};
-use crate::runtime::{Gone, ShutdownTrigger, shutdown_channel};
+use crate::runtime::{Gone, Runtime, ShutdownTrigger, shutdown_channel};
 use crate::service::{Caller, ExpectedDigests, PhotoName, Scope, UploadRequest, site_with};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -27,11 +27,15 @@ struct Served {
 
 impl Served {
     async fn begin(router: Router) -> Self {
+        Self::begin_with(router, ServerConfig::for_testing(), Clock::manual(0)).await
+    }
+
+    async fn begin_with(router: Router, config: ServerConfig, clock: Clock) -> Self {
         let bound = reserve(([127, 0, 0, 1], 0).into()).unwrap().listen().unwrap();
         let address = bound.address();
-        let config = ServerConfig { shutdown_grace: Duration::from_millis(1), ..ServerConfig::for_testing() };
+        let config = ServerConfig { shutdown_grace: Duration::from_millis(1), ..config };
         let (stop, shutdown) = shutdown_channel();
-        let limits = Limits::new(&config, Clock::manual(0));
+        let limits = Limits::new(&config, clock);
         Self { address, stop, ended: Box::pin(runtime::spawn_joined(Server::new(bound, router, limits, shutdown).run())) }
     }
 
@@ -47,6 +51,42 @@ impl Served {
         self.stop.stop();
         self.ended.await.unwrap();
     }
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_reset_alone() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    let router = Router::new().route("/", get(|| async { vec![7_u8; 100_000] })).route("/empty", get(|| async {}));
+    let config = ServerConfig { stall_timeout: Duration::from_millis(1), ..ServerConfig::for_testing() };
+    let served = Served::begin_with(router, config, Runtime::system().clock).await;
+    let mut client = TcpStream::connect(served.address).await.unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // No window for any stream.
+    client.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
+    // GET http://x/: indices of the static table (RFC 7541), and an authority.
+    let head = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    client.write_all(&frame(HEADERS, 5, 1, &head)).await.unwrap();
+    let next = async |client: &mut TcpStream| {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+        client.read_exact(&mut payload).await.unwrap();
+        (head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]))
+    };
+    while next(&mut client).await != (RST_STREAM, 1) {}
+    // The connection goes on.
+    let path = [0x82, 0x86, 0x44, 6, b'/', b'e', b'm', b'p', b't', b'y', 0x41, 1, b'x'];
+    client.write_all(&frame(HEADERS, 5, 3, &path)).await.unwrap();
+    while next(&mut client).await != (HEADERS, 3) {}
+    served.stop().await;
 }
 
 #[tokio::test]
