@@ -163,6 +163,11 @@ impl Metadata {
         let _ = self.0.figures.observer.set(observer);
     }
 
+    /// Whether nothing is written any more, for the store was closed or its writer has panicked.
+    pub fn is_closed(&self) -> bool {
+        self.0.queue.is_closed()
+    }
+
     /// Requests that wait for the writer, and how many may.
     pub fn queue(&self) -> (usize, usize) {
         (self.0.queue.len(), self.0.queue.limit)

@@ -73,6 +73,10 @@ impl Queue {
         self.waiting().requests.len()
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.waiting().closed
+    }
+
     pub(super) fn push(&self, request: Box<dyn Request>) -> Result<(), Refusal> {
         let mut waiting = self.waiting();
         // A refused request is dropped by the caller, after the lock: dropping it may abandon a copy, which comes back here.

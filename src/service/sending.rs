@@ -49,18 +49,27 @@ impl Services {
         let owner = caller.owner;
         let until = WallMs(self.runtime.clock.unix_ms() + self.limits.pin_term.as_millis() as u64);
         let asked = hashes.clone();
-        let promised = self
-            .metadata
-            .write("missing", move |tx| -> Result<Vec<_>, ServiceError> {
-                let mut promised = vec![];
-                for hash in asked {
-                    if tx.promise(owner, &hash, until)? {
-                        promised.extend(tx.blob(&hash)?.map(|row| (row.key, row.stored_bytes)));
-                    }
+        // Most are nobody's yet, or another's: the writer, for whom everybody waits, is asked only about the rest.
+        let owned = self.read(move |at| {
+            let mut owned = vec![];
+            for hash in asked {
+                if at.owns(owner, &hash)? {
+                    owned.push(hash);
                 }
-                Ok(promised)
-            })
-            .await?;
+            }
+            Ok(owned)
+        });
+        let owned = owned.await?;
+        let promising = self.metadata.write("missing", move |tx| -> Result<Vec<_>, ServiceError> {
+            let mut promised = vec![];
+            for hash in owned {
+                if tx.promise(owner, &hash, until)? {
+                    promised.extend(tx.blob(&hash)?.map(|row| (row.key, row.stored_bytes)));
+                }
+            }
+            Ok(promised)
+        });
+        let promised = promising.await?;
         // "Have" is said only after a look that the object exists with its length.
         let mut have = HashSet::with_capacity(promised.len());
         for (key, size_bytes) in promised {

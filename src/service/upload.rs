@@ -111,6 +111,10 @@ impl Services {
         if size_bytes.is_some_and(|size| size > self.limits.config.max_upload_bytes.as_u64()) {
             return Err(self.too_many_bytes());
         }
+        if self.metadata.is_closed() {
+            // It could be received and made durable, but never named.
+            return Err(ServiceError::Unavailable("metadata"));
+        }
         if !self.look_up(move |at| Ok(at.album(owner, album)?.is_some())).await? {
             return Err(ServiceError::NotFound("album"));
         }

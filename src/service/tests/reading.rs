@@ -1,5 +1,6 @@
 use super::*;
 use crate::blobs::BlobError;
+use crate::metadata::memory::Fault;
 use crate::metadata::{Commit, JournalRow, Received};
 
 async fn read(site: &Site, bytes: &[u8]) -> Result<Bytes, ServiceError> {
@@ -30,6 +31,22 @@ async fn damage_is_marked_also_where_another_copy_serves_in_its_place() {
         site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
         assert!(!site.is_damaged(&bytes) && site.named(&bytes) != key);
     }
+}
+
+#[tokio::test]
+async fn a_good_copy_serves_also_where_the_damage_of_another_cannot_be_marked() {
+    let site = Site::new(11);
+    let (ann, bytes) = (site.user("ann").await, photo(1));
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let key = site.named(&bytes);
+    assert!(site.store.corrupt(&key));
+    let stray = site.metadata.begin_copy(key.hash);
+    site.store.put_raw(stray.key(), bytes.clone());
+    site.engine.fail_write(0, Fault::NoSpace);
+    assert!(read(&site, &bytes).await.unwrap() == bytes);
+    assert!(!site.is_damaged(&bytes), "the metadata's disk was full");
+    assert!(read(&site, &bytes).await.unwrap() == bytes);
+    assert!(site.is_damaged(&bytes), "the next read marks it");
 }
 
 #[tokio::test]

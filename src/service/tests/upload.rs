@@ -2,6 +2,16 @@ use super::*;
 
 /// Of bytes sent anew, of bytes that another has, and of bytes that the sender has: what the backend is asked to do.
 #[tokio::test]
+async fn where_nothing_can_be_named_nothing_is_received() {
+    let site = Site::new(12);
+    let ann = site.user("ann").await;
+    site.calls();
+    site.metadata.close();
+    assert_eq!(site.send(&ann, PhotoName::Fresh, &photo(1)).await.err(), Some(ServiceError::Unavailable("metadata")));
+    assert!(site.calls().is_empty());
+}
+
+#[tokio::test]
 async fn the_backend_does_the_same_for_what_another_has_as_for_what_nobody_has() {
     let site = Site::new(1);
     let (ann, bob) = (site.user("ann").await, site.user("bob").await);
