@@ -133,8 +133,8 @@ pub trait Engine: Source + Send + Sync + Debug {
     /// The store as it is now, not moved by later writes.
     fn snapshot(&self) -> Box<dyn EngineSnapshot>;
 
-    /// The same, without waiting for the disk: a read of what does not lie in memory fails, and [`EngineSnapshot::has_missed`] says so from
-    /// then on.
+    /// The same, without waiting for the disk: a read of what does not lie in memory fails with [`MetadataError::NotInMemory`], and
+    /// [`EngineSnapshot::has_missed`] says so from then on.
     fn snapshot_in_memory(&self) -> Box<dyn EngineSnapshot>;
 
     /// Makes a complete copy at `path`, which must not exist and must lie on the same file system.

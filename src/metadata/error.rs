@@ -19,6 +19,9 @@ pub enum MetadataError {
         /// What the engine said, for the log.
         detail: String,
     },
+    /// What was asked for does not lie in memory, and the disk was not to be waited for: ask again where that does no harm.
+    #[error("not in memory")]
+    NotInMemory,
     /// Stored bytes are not what was written: stop using this copy, run `check`, recover.
     #[error("metadata is damaged: {detail}")]
     Damaged {

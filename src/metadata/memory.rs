@@ -232,8 +232,9 @@ impl MemorySnapshot {
     fn readable(&self) -> Result<&Columns, MetadataError> {
         if self.cold {
             self.missed.store(true, Ordering::Relaxed);
+            return Err(MetadataError::NotInMemory);
         }
-        if self.broken || self.cold { Err(Fault::Lost.error()) } else { Ok(&self.columns) }
+        if self.broken { Err(Fault::Lost.error()) } else { Ok(&self.columns) }
     }
 }
 

@@ -166,6 +166,8 @@ fn engine_error(error: rocksdb::Error) -> MetadataError {
     }
     match kind {
         ErrorKind::Corruption => MetadataError::Damaged { detail },
+        // Only of reads that do not wait for the disk.
+        ErrorKind::Incomplete => MetadataError::NotInMemory,
         _ => MetadataError::Unavailable { detail },
     }
 }
@@ -308,10 +310,11 @@ impl RocksSnapshot {
 
     /// What an error means; notes where it means that something does not lie in memory.
     fn error(&self, error: rocksdb::Error) -> MetadataError {
-        if error.kind() == ErrorKind::Incomplete {
+        let error = engine_error(error);
+        if error == MetadataError::NotInMemory {
             self.borrow_dependent().missed.store(true, Ordering::Relaxed);
         }
-        engine_error(error)
+        error
     }
 }
 

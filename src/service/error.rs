@@ -118,6 +118,8 @@ impl From<MetadataError> for ServiceError {
                 tracing::warn!(%error, "a call of the metadata store failed");
                 Self::Unavailable("metadata")
             }
+            // An answer that nobody gets: `look_up` throws it away and asks again.
+            MetadataError::NotInMemory => Self::Unavailable("metadata"),
             // Those that have an answer of their own are answered where they come up; here each is a fault.
             MetadataError::Damaged { .. }
             | MetadataError::Newer { .. }

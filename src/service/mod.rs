@@ -155,8 +155,7 @@ impl Services {
         self.pools.metadata.run(move || read(&metadata.read())).await?
     }
 
-    /// Looks up a few rows: on this thread where all of them lie in memory, which takes microseconds; else, once more, on one that may wait
-    /// for the disk.
+    /// Looks up a few rows: on this thread where all of them lie in memory; else, once more, on one that may wait for the disk.
     async fn look_up<T: Send + 'static>(
         &self,
         look: impl Fn(&Snapshot) -> Result<T, ServiceError> + Send + 'static,

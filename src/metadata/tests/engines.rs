@@ -121,7 +121,9 @@ type Given<T> = Option<T>;
 /// What is read of one key, and how many rows of all, without waiting for the disk; and whether something was missing for it.
 fn in_memory(engine: &dyn Engine, key: &[u8]) -> (Given<Option<Vec<u8>>>, Given<usize>, bool) {
     let snapshot = engine.snapshot_in_memory();
-    let one = snapshot.get(ColumnId::Rows, key).ok();
+    let one = snapshot.get(ColumnId::Rows, key);
+    assert!(matches!(one, Ok(_) | Err(MetadataError::NotInMemory)), "{one:?}");
+    let one = one.ok();
     let many = snapshot.multi_get(ColumnId::Rows, &[key.to_vec()]).ok();
     assert_eq!(one.clone().map(|value| vec![value]), many);
     let mut rows = 0;

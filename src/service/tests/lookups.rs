@@ -23,6 +23,39 @@ async fn rows_that_lie_in_memory_wait_for_no_thread() {
     assert_eq!(holding.await, Ok(true));
 }
 
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn that_rows_do_not_lie_in_memory_is_no_failure() {
+    let site = Site::new(7);
+    let ann = site.user("ann").await;
+    let sent = site.send(&ann, PhotoName::Fresh, &photo(1)).await.unwrap().photo;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    site.engine.set_cold(true);
+    assert_eq!(site.services.photo(&ann.0, sent.id).await.unwrap(), sent);
+    assert_eq!(String::from_utf8_lossy(&log.0.lock().unwrap()), "");
+    // Looked up on this thread, whose log it is.
+    site.engine.set_cold(false);
+    site.engine.set_unreadable(true);
+    site.services.photo(&ann.0, sent.id).await.unwrap_err();
+    assert!(String::from_utf8_lossy(&log.0.lock().unwrap()).contains("injected"), "what the system said is logged");
+}
+
 #[tokio::test]
 async fn rows_that_do_not_are_looked_up_off_the_async_threads() {
     let site = Site::new(6);
