@@ -103,10 +103,15 @@ impl Attempts<'_> {
         }
     }
 
+    /// Bytes went over the line: the time begins anew, the count does not.
+    pub(super) fn moved(&mut self) {
+        self.begun = self.client.runtime.clock.monotonic();
+    }
+
     /// Something was gained: count and time begin anew.
     pub(super) fn progressed(&mut self) {
         self.retry.progressed();
-        self.begun = self.client.runtime.clock.monotonic();
+        self.moved();
     }
 }
 
@@ -175,11 +180,12 @@ impl Client {
             return Ok(response);
         }
         let retry_after = self.retry_after(&response);
-        // The status says it already: what cannot be read of the body is no news.
-        let body = self.read(response, PROBLEM_LIMIT, false).await.unwrap_or_default();
+        // The status says it already: what cannot be read of the body, or does not come, is no news.
+        let read = runtime::timeout(self.settings.answer_timeout, self.read(response, PROBLEM_LIMIT, false)).await;
+        let body = read.and_then(Result::ok).unwrap_or_default();
         let problem = serde_json::from_slice::<Problem>(&body).ok().filter(|problem| problem.status == status.as_u16());
         let verdict = match status.as_u16() {
-            429 => Verdict::Again { retry_after },
+            429 => Verdict::TooMany { retry_after },
             408 | 502..=504 if repeatable => Verdict::Again { retry_after },
             // Refused before it was begun. Every other 503, a proxy's too, may have been done, or be done yet.
             503 if problem.as_ref().is_some_and(|problem| problem.code == "busy") => Verdict::Again { retry_after },

@@ -9,7 +9,6 @@ use reqwest::Response;
 use rustix::fs::OFlags;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio::time::timeout;
 
 use super::call::Failure;
 use super::retry::Verdict;
@@ -17,6 +16,7 @@ use super::send::Progress;
 use super::{Client, ClientError};
 use crate::api::Photo;
 use crate::model::{BlobHash, PhotoId};
+use crate::runtime::timeout;
 
 /// Pieces in which a file that is there already is read again.
 const PIECE: usize = 256 << 10;
@@ -113,7 +113,7 @@ impl Client {
                 .header(header::RANGE, format!("bytes={}-", partial.length))
                 .header(header::IF_RANGE, format!("\"{}\"", wanted.hash));
         }
-        let sent = timeout(idle, request.send()).await.map_err(|_| self.silent(true))?;
+        let sent = timeout(idle, request.send()).await.ok_or_else(|| self.silent(true))?;
         let response = sent.map_err(|error| self.broken(&error, true))?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Not the file that this is the beginning of: once more, from nothing, which this answer does not fit.
@@ -132,7 +132,7 @@ impl Client {
             partial.clear().await.map_err(Failure::last)?;
         }
         loop {
-            let chunk = timeout(idle, response.chunk()).await.map_err(|_| self.silent(true))?;
+            let chunk = timeout(idle, response.chunk()).await.ok_or_else(|| self.silent(true))?;
             let Some(chunk) = chunk.map_err(|error| self.broken(&error, true))? else { break };
             if partial.length + chunk.len() as u64 > wanted.size_bytes {
                 return Err(Failure::last(self.protocol(format!("more than the {} bytes of the original", wanted.size_bytes))));

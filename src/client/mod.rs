@@ -25,7 +25,6 @@ use std::time::Duration;
 pub use download::{Fetched, Wanted};
 pub use error::ClientError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-pub use photos::Head;
 use reqwest::Url;
 pub use retry::RetrySettings;
 pub use send::{Progress, Source, Upload, UploadId, Uploaded};

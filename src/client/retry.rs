@@ -9,8 +9,10 @@ pub struct RetrySettings {
     pub first_delay: Duration,
     /// No wait is longer than this, whatever a server asks for.
     pub longest_delay: Duration,
-    /// No attempt is begun that would have to wait past this, counted from the first one.
+    /// No attempt is begun that would have to wait past this, counted from the first one, or from when bytes of a photo last moved.
     pub total: Duration,
+    /// How long a call waits for its turn where the server says that its user has too many under way (429): others of them end.
+    pub turn: Duration,
 }
 
 impl Default for RetrySettings {
@@ -20,6 +22,7 @@ impl Default for RetrySettings {
             first_delay: Duration::from_millis(200),
             longest_delay: Duration::from_secs(30),
             total: Duration::from_secs(120),
+            turn: Duration::from_secs(15 * 60),
         }
     }
 }
@@ -31,6 +34,8 @@ pub(super) enum Verdict {
     Final,
     /// Worth repeating; the server may have said how long to wait.
     Again { retry_after: Option<Duration> },
+    /// Its turn is still to come.
+    TooMany { retry_after: Option<Duration> },
 }
 
 /// The attempts of one call.
@@ -38,16 +43,18 @@ pub(super) enum Verdict {
 pub(super) struct Retry {
     settings: RetrySettings,
     failed: u32,
+    turned_away: u32,
 }
 
 impl Retry {
     pub(super) fn new(settings: RetrySettings) -> Self {
-        Self { settings, failed: 0 }
+        Self { settings, failed: 0, turned_away: 0 }
     }
 
     /// Forgets the failures so far: something was gained since, so the count begins anew.
     pub(super) fn progressed(&mut self) {
         self.failed = 0;
+        self.turned_away = 0;
     }
 
     /// How long to wait before the next attempt, after one that failed `elapsed` after the call began; `None`: give up.
@@ -55,16 +62,25 @@ impl Retry {
     /// Full jitter: the wait is drawn evenly from the whole span (by `random`), so that clients that failed together do not come back
     /// together. What a server asked for is kept as the least, with jitter on top.
     pub(super) fn after_failure(&mut self, verdict: Verdict, elapsed: Duration, random: u64) -> Option<Duration> {
-        let Verdict::Again { retry_after } = verdict else { return None };
-        self.failed += 1;
-        if self.failed >= self.settings.attempts {
-            return None;
-        }
-        let doubled = self.settings.first_delay.saturating_mul(1 << (self.failed - 1).min(20)).min(self.settings.longest_delay);
+        let (retry_after, before, total) = match verdict {
+            Verdict::Final => return None,
+            Verdict::Again { retry_after } => {
+                self.failed += 1;
+                if self.failed >= self.settings.attempts {
+                    return None;
+                }
+                (retry_after, self.failed - 1, self.settings.total)
+            }
+            Verdict::TooMany { retry_after } => {
+                self.turned_away = self.turned_away.saturating_add(1);
+                (retry_after, self.turned_away - 1, self.settings.turn)
+            }
+        };
+        let doubled = self.settings.first_delay.saturating_mul(1 << before.min(20)).min(self.settings.longest_delay);
         let span_us = u64::try_from(doubled.as_micros()).unwrap_or(u64::MAX);
         let jitter = Duration::from_micros(random % span_us.saturating_add(1).max(1));
         let delay = retry_after.unwrap_or_default().saturating_add(jitter).min(self.settings.longest_delay);
-        (elapsed.saturating_add(delay) <= self.settings.total).then_some(delay)
+        (elapsed.saturating_add(delay) <= total).then_some(delay)
     }
 }
 
@@ -91,6 +107,21 @@ mod tests {
         assert_eq!(retry.after_failure(verdict, Duration::ZERO, 0), Some(RetrySettings::default().longest_delay), "but not for ever");
     }
 
+    #[test]
+    fn a_turn_is_waited_for_within_its_own_time() {
+        let mut retry = Retry::new(RetrySettings::default());
+        let verdict = Verdict::TooMany { retry_after: Some(Duration::from_secs(2)) };
+        let (mut elapsed, mut asked) = (Duration::ZERO, 0);
+        while let Some(delay) = retry.after_failure(verdict, elapsed, 5_000_000) {
+            assert!(delay >= Duration::from_secs(2) && delay <= RetrySettings::default().longest_delay);
+            elapsed += delay;
+            asked += 1;
+        }
+        assert!(asked > 30 && elapsed <= RetrySettings::default().turn, "{asked} times in {elapsed:?}");
+        // What fails besides has all its attempts.
+        assert!(retry.after_failure(AGAIN, Duration::ZERO, 0).is_some());
+    }
+
     proptest! {
         #[test]
         fn retries_are_bounded_in_count_wait_and_time(
@@ -106,6 +137,7 @@ mod tests {
                 first_delay: Duration::from_millis(first_ms),
                 longest_delay: Duration::from_millis(longest_ms),
                 total: Duration::from_millis(total_ms),
+                ..RetrySettings::default()
             };
             let mut retry = Retry::new(settings);
             let (mut elapsed, mut begun) = (Duration::ZERO, 1);

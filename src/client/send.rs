@@ -12,12 +12,12 @@ use futures_util::stream::{self, Stream};
 use http::{Method, StatusCode, header};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::call::Failure;
 use super::{Client, ClientError};
 use crate::api::{self, Photo};
 use crate::model::{AlbumId, BlobHash, PhotoId, Sha256};
+use crate::runtime::timeout;
 
 /// Pieces in which a file is read and sent: large enough that the copying costs little, small enough for many at once.
 const PIECE: usize = 256 << 10;
@@ -104,16 +104,22 @@ impl Client {
         let mut attempts = self.attempts();
         loop {
             progress(0);
-            match self.upload_once(upload, progress.clone()).await {
-                Err(failure) => attempts.pause(failure).await?,
+            let trace = Arc::new(Trace { progress: progress.clone(), moved: watch::Sender::new(0), fault: Mutex::new(None) });
+            match self.upload_once(upload, &trace).await {
                 Ok(uploaded) => return Ok(uploaded),
+                Err(failure) => {
+                    // A large photo over a slow line takes longer than all attempts at something small may.
+                    if *trace.moved.borrow() > 0 {
+                        attempts.moved();
+                    }
+                    attempts.pause(failure).await?;
+                }
             }
         }
     }
 
-    async fn upload_once(&self, upload: &Upload, progress: Progress) -> Result<Uploaded, Failure> {
+    async fn upload_once(&self, upload: &Upload, trace: &Arc<Trace>) -> Result<Uploaded, Failure> {
         let repeatable = upload.id != UploadId::Drawn;
-        let trace = Arc::new(Trace { progress, moved: watch::Sender::new(0), fault: Mutex::new(None) });
         let body = match &upload.source {
             Source::File(path) => {
                 let file = tokio::fs::File::open(path).await.map_err(|error| Failure::last(ClientError::Source(error)))?;
@@ -162,7 +168,7 @@ impl Client {
         let created = response.status() == StatusCode::CREATED;
         let body = timeout(self.settings.answer_timeout, self.read(response, 1 << 20, repeatable))
             .await
-            .map_err(|_| self.silent(repeatable))??;
+            .ok_or_else(|| self.silent(repeatable))??;
         match serde_json::from_slice(&body) {
             Ok(photo) => Ok(Uploaded { photo, created }),
             Err(error) => Err(Failure::last(self.protocol(format!("an upload was answered with something else: {error}")))),
@@ -177,7 +183,7 @@ impl Client {
                 biased;
                 done = &mut work => return Some(done),
                 waited = timeout(self.settings.idle_timeout, moved.changed()) => {
-                    if !matches!(waited, Ok(Ok(()))) {
+                    if !matches!(waited, Some(Ok(()))) {
                         return None;
                     }
                 }

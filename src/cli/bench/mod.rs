@@ -102,7 +102,7 @@ pub(super) async fn run(options: BenchOptions, session: &Session) -> anyhow::Res
             None => None,
         },
     };
-    let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
+    let once = RetrySettings { attempts: 1, turn: Duration::ZERO, ..RetrySettings::default() };
     let client = session.client.clone().with_settings(ClientSettings { retry: once, ..ClientSettings::default() });
     let request = CreateAlbum { name: format!("bench {seed:016x}"), id: None, description: None };
     let album = client.create_album(&request).await.context("could not make an album to measure in")?.id;

@@ -29,7 +29,7 @@ impl Metrics {
     /// # Errors
     /// Where nothing answers there, or something else.
     pub(super) async fn at(url: &str, runtime: &Runtime) -> anyhow::Result<Self> {
-        let once = RetrySettings { attempts: 1, ..RetrySettings::default() };
+        let once = RetrySettings { attempts: 1, turn: Duration::ZERO, ..RetrySettings::default() };
         let settings = ClientSettings { retry: once, idle_timeout: PATIENCE, connect_timeout: PATIENCE, ..ClientSettings::default() };
         // Without a token: the page needs none, and another server must not learn ours.
         let metrics = Self(Client::new(url, None, settings, runtime.clone())?);

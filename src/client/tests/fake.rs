@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     Silent,
     /// This status as a proxy answers it: without a problem.
     Proxy(u16),
+    /// This status, and of its body nothing ever comes.
+    HeadOnly(u16),
     /// The request is carried out; the answer breaks off.
     Cut,
     /// The original breaks off after so many bytes.
@@ -211,6 +213,10 @@ async fn misbehave(State(site): Shared, mut request: Request, next: Next) -> Res
         Some(Fault::Silent) => {
             next.run(request).await;
             std::future::pending().await
+        }
+        Some(Fault::HeadOnly(status)) => {
+            let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+            (StatusCode::from_u16(status).unwrap(), body).into_response()
         }
         Some(Fault::Proxy(status)) => (StatusCode::from_u16(status).unwrap(), "<html>").into_response(),
         Some(Fault::Cut) => {

@@ -130,6 +130,32 @@ async fn an_upload_without_an_id_is_repeated_only_where_it_was_not_begun() {
 }
 
 #[tokio::test]
+async fn an_upload_that_stalls_past_the_time_for_attempts_is_sent_again() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    let (upload, _) = file_upload(&folder, b"IMG 1", BlobHash::of(b"IMG 1"));
+    let mut settings = fake.client().settings;
+    settings.idle_timeout = Duration::from_millis(300);
+    settings.retry.total = Duration::from_millis(100);
+    settings.retry.first_delay = Duration::from_millis(1);
+    let client = Client::new(&fake.url, Some("secret"), settings, Runtime::system()).unwrap();
+    fake.fault("PUT", Fault::Silent);
+    client.upload(&upload, quiet()).await.unwrap();
+    assert_eq!(fake.asked("PUT"), 2);
+}
+
+#[tokio::test]
+async fn an_error_whose_body_never_comes_is_told_by_its_status() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    let (mut upload, _) = file_upload(&folder, b"IMG 1", BlobHash::of(b"IMG 1"));
+    upload.id = UploadId::Drawn;
+    let mut settings = fake.client().settings;
+    settings.answer_timeout = Duration::from_millis(300);
+    fake.fault("POST", Fault::HeadOnly(502));
+    let error = fake.client().with_settings(settings).upload(&upload, quiet()).await.unwrap_err();
+    assert_eq!((error.status(), error.code()), (Some(502), "http_502"));
+}
+
+#[tokio::test]
 async fn refusals_are_final_and_typed() {
     let fake = fake().await;
     let error = fake.client().album(AlbumId::from_bytes([3; 16])).await.unwrap_err();
