@@ -32,7 +32,7 @@ pub struct ServerConfig {
     /// How long a client may take to send the head of a request.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
-    /// How long a body may stand still, either way, and be slower than `limits.min_upload_bytes_per_second` at first.
+    /// How long a body may stand still, either way (an answer over HTTP/2 four times as long), and be slower than `limits.min_upload_bytes_per_second` at first.
     #[serde(with = "humantime_serde")]
     pub stall_timeout: Duration,
     /// How long a connection may stay open between requests.

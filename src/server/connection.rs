@@ -58,22 +58,23 @@ struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose head has come and whose answer has not gone out whole.
+    /// Requests whose head has come and whose answer has not been handed over whole: its last part may still have to go out.
     open: usize,
-    /// When the last of them ended, or the connection began.
+    /// When the last of them ended, or the client last took something.
     quiet_since: Duration,
+    /// When the connection began, until its first request.
+    fresh_since: Option<Duration>,
     /// When the first byte of a head came that is not whole yet. HTTP/2 has frames of its own between requests: not for those.
     head_since: Option<Duration>,
     /// Since when the client takes nothing of what is to be sent.
     blocked_since: Option<Duration>,
-    is_fresh: bool,
     has_frames: bool,
 }
 
 impl Activity {
     fn new(clock: Clock) -> Arc<Self> {
         let now = clock.monotonic();
-        let state = State { open: 0, quiet_since: now, head_since: None, blocked_since: None, is_fresh: true, has_frames: false };
+        let state = State { open: 0, quiet_since: now, fresh_since: Some(now), head_since: None, blocked_since: None, has_frames: false };
         Arc::new(Self { clock, state: Mutex::new(state) })
     }
 
@@ -92,6 +93,7 @@ impl Activity {
         let mut state = self.state();
         if !is_blocked {
             state.blocked_since = None;
+            state.quiet_since = self.clock.monotonic();
         } else if state.blocked_since.is_none() {
             state.blocked_since = Some(self.clock.monotonic());
         }
@@ -101,7 +103,7 @@ impl Activity {
         let mut state = self.state();
         state.open += 1;
         state.head_since = None;
-        state.is_fresh = false;
+        state.fresh_since = None;
         state.has_frames = version == Version::HTTP_2;
         Open(self.clone())
     }
@@ -117,7 +119,7 @@ impl Activity {
         if state.open > 0 {
             return None;
         }
-        let head_since = state.head_since.or(state.is_fresh.then_some(state.quiet_since));
+        let head_since = state.head_since.or(state.fresh_since);
         match head_since {
             Some(since) => passed(since, patience.header).then_some(Overdue::Head),
             None => passed(state.quiet_since, patience.idle).then_some(Overdue::Idle),
@@ -297,7 +299,10 @@ mod tests {
     #[test]
     fn a_head_has_to_come() {
         let (clock, activity) = activity();
-        assert_cut(&clock, &activity, PATIENCE.header, Overdue::Head);
+        // Whatever the server says meanwhile.
+        clock.advance(MOMENT);
+        activity.wrote(false);
+        assert_cut(&clock, &activity, PATIENCE.header - MOMENT, Overdue::Head);
     }
 
     #[test]
@@ -314,6 +319,18 @@ mod tests {
         activity.bytes_came();
         assert_cut(&clock, &activity, PATIENCE.header - MOMENT, Overdue::Head);
         drop(activity.begin(Version::HTTP_11));
+        assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
+    }
+
+    #[test]
+    fn what_was_handed_over_may_still_be_on_its_way() {
+        let (clock, activity) = activity();
+        drop(activity.begin(Version::HTTP_2));
+        for _ in 0..3 {
+            clock.advance(PATIENCE.idle - MOMENT);
+            assert_eq!(activity.overdue(&PATIENCE), None);
+            activity.wrote(false);
+        }
         assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
     }
 

@@ -1,6 +1,6 @@
 //! The requests of HTTP/2: each is a stream of its own, whose client has to take what is sent.
 //!
-//! Where the client opens no window, hyper does not ask the answer's body for anything, and writes nothing that could block: the connection
+//! Where the client opens no window, hyper asks the answer's body for one piece, keeps it, and writes nothing that could block: the connection
 //! looks idle to `connection`, while the body holds what it holds, such as an open file.
 
 use std::sync::{Arc, Mutex, PoisonError};
