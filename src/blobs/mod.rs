@@ -17,7 +17,7 @@ mod verify;
 pub(crate) mod contract;
 
 pub use digest::Digests;
-pub use disk::{DiskSettings, DiskStore, make_directory_durably};
+pub use disk::{DiskPools, DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};

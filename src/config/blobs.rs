@@ -11,7 +11,7 @@ use super::error::Findings;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobsConfig {
-    /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those.
+    /// Threads for the backend's files, apart from all others, so that a dead filer cannot take those; half as many more check copies.
     pub io_threads: u32,
     /// Whether all 65,536 directories for copies are made at the start where they are missing (on ext4 256 MiB, some seconds), so that
     /// no upload waits for one. Where the file system has little room each is made when it is first needed.

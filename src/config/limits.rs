@@ -22,6 +22,10 @@ pub struct LimitsConfig {
     pub max_concurrent_uploads: u32,
     /// Of these at most so many of one user's; 0: a quarter.
     pub max_concurrent_uploads_per_user: u32,
+    /// Downloads of originals at once, each with a file open; more are told to come again.
+    pub max_concurrent_downloads: u32,
+    /// Of these at most so many of one user's; 0: a quarter.
+    pub max_concurrent_downloads_per_user: u32,
     /// An upload that comes more slowly than this many bytes a second is broken off; 0: never.
     pub min_upload_bytes_per_second: ByteSize,
     /// Width times height of a photo.
@@ -61,6 +65,8 @@ impl Default for LimitsConfig {
             json_memory_bytes: ByteSize::mib(64),
             max_concurrent_uploads: 256,
             max_concurrent_uploads_per_user: 0,
+            max_concurrent_downloads: 10_000,
+            max_concurrent_downloads_per_user: 0,
             min_upload_bytes_per_second: ByteSize::kib(1),
             max_pixels: 100_000_000,
             max_side: 65_500,
@@ -87,6 +93,7 @@ impl LimitsConfig {
             max_json_bytes: ByteSize::kib(64),
             json_memory_bytes: ByteSize::kib(96),
             max_concurrent_uploads: 64,
+            max_concurrent_downloads: 64,
             max_pixels: 25_000_000,
             max_decoded_bytes: ByteSize::mib(128),
             decode_memory_bytes: ByteSize::mib(256),
@@ -100,10 +107,12 @@ impl LimitsConfig {
 
     /// How many uploads one user may have under way.
     pub fn uploads_per_user(&self) -> u32 {
-        match self.max_concurrent_uploads_per_user {
-            0 => (self.max_concurrent_uploads / 4).max(1),
-            some => some,
-        }
+        share(self.max_concurrent_uploads, self.max_concurrent_uploads_per_user)
+    }
+
+    /// How many downloads one user may have under way.
+    pub fn downloads_per_user(&self) -> u32 {
+        share(self.max_concurrent_downloads, self.max_concurrent_downloads_per_user)
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {
@@ -119,6 +128,12 @@ impl LimitsConfig {
             "limits.max_concurrent_uploads_per_user",
             u64::from(self.max_concurrent_uploads_per_user),
             0..=u64::from(self.max_concurrent_uploads),
+        );
+        findings.within("limits.max_concurrent_downloads", u64::from(self.max_concurrent_downloads), 1..=1_000_000);
+        findings.within(
+            "limits.max_concurrent_downloads_per_user",
+            u64::from(self.max_concurrent_downloads_per_user),
+            0..=u64::from(self.max_concurrent_downloads),
         );
         findings.size_within("limits.min_upload_bytes_per_second", self.min_upload_bytes_per_second, ByteSize::bytes(0)..=ByteSize::mib(1));
         findings.within("limits.max_pixels", self.max_pixels, 1..=4_000_000_000);
@@ -154,4 +169,9 @@ impl LimitsConfig {
             );
         }
     }
+}
+
+/// Of so many at once those of one user: as many as are named, or a quarter.
+fn share(all: u32, named: u32) -> u32 {
+    if named == 0 { (all / 4).max(1) } else { named }
 }

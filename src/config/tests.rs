@@ -178,10 +178,16 @@ fn what_is_out_of_bounds_names_key_and_source() {
 }
 
 #[test]
-fn a_user_has_a_quarter_of_the_uploads_where_nothing_else_is_said() {
+fn a_user_has_a_quarter_of_the_uploads_and_downloads_where_nothing_else_is_said() {
     for (all, of_one, expected) in [(256, 0, 64), (3, 0, 1), (256, 256, 256), (256, 5, 5)] {
-        let limits = LimitsConfig { max_concurrent_uploads: all, max_concurrent_uploads_per_user: of_one, ..LimitsConfig::default() };
-        assert_eq!(limits.uploads_per_user(), expected);
+        let limits = LimitsConfig {
+            max_concurrent_uploads: all,
+            max_concurrent_uploads_per_user: of_one,
+            max_concurrent_downloads: all,
+            max_concurrent_downloads_per_user: of_one,
+            ..LimitsConfig::default()
+        };
+        assert_eq!((limits.uploads_per_user(), limits.downloads_per_user()), (expected, expected));
     }
 }
 

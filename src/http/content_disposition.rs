@@ -12,17 +12,8 @@ const MAX_NAME_BYTES: usize = 255;
 /// A name is text that a user chose: separators of paths, control characters, and characters that turn the direction of writing (so
 /// that `gpj.exe` reads as `exe.jpg`) are replaced. Nothing that a name holds can end the field or add one.
 pub fn attachment(name: &str) -> HeaderValue {
-    field("attachment", name)
-}
-
-/// The same for what is to be shown in place.
-pub fn inline(name: &str) -> HeaderValue {
-    field("inline", name)
-}
-
-fn field(disposition: &str, name: &str) -> HeaderValue {
     let name = safe(name);
-    let mut value = format!("{disposition}; filename=\"");
+    let mut value = String::from("attachment; filename=\"");
     value.extend(name.chars().map(|c| match c {
         // Quotes and backslashes are read in different ways, and `%41` is decoded by some (RFC 6266, appendix D).
         '"' | '\\' | '%' => '_',
@@ -81,7 +72,6 @@ mod tests {
         ] {
             assert_eq!(attachment(name), format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{extended}"), "{name:?}");
         }
-        assert!(inline("a.jpg").to_str().unwrap().starts_with("inline; filename=\"a.jpg\""));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::{BlobHash, Sha256};
+use crate::service::ExpectedDigests;
 
 /// `Content-Digest`: of the bytes of this message.
 pub const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
@@ -30,33 +31,18 @@ pub struct MalformedDigest {
     pub reason: &'static str,
 }
 
-/// What a client says its upload hashes to. Algorithms that are not known here are not checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExpectedDigests {
-    /// From `Content-Digest` or `Repr-Digest`.
-    pub sha256: Option<Sha256>,
-    /// From `X-Blake3`.
-    pub blake3: Option<BlobHash>,
-}
-
-impl ExpectedDigests {
-    /// Reads the fields of a request whose body is a whole photo in no content coding.
-    ///
-    /// # Errors
-    /// [`MalformedDigest`] where a field cannot be read, or two say different things.
-    pub fn of(headers: &HeaderMap) -> Result<Self, MalformedDigest> {
-        let content = sha256_of(headers, CONTENT_DIGEST)?;
-        let repr = sha256_of(headers, REPR_DIGEST)?;
-        if content.zip(repr).is_some_and(|(content, repr)| content != repr) {
-            return Err(MalformedDigest { field: REPR_DIGEST, reason: "it differs from Content-Digest" });
-        }
-        Ok(Self { sha256: content.or(repr), blake3: blake3_of(headers)? })
+/// What a request says of a body that is a whole photo in no content coding: the SHA-256 of `Content-Digest` or `Repr-Digest`, and `X-Blake3`.
+/// Algorithms that are not known here are not checked.
+///
+/// # Errors
+/// [`MalformedDigest`] where a field cannot be read, or two say different things.
+pub fn expected(headers: &HeaderMap) -> Result<ExpectedDigests, MalformedDigest> {
+    let content = sha256_of(headers, CONTENT_DIGEST)?;
+    let repr = sha256_of(headers, REPR_DIGEST)?;
+    if content.zip(repr).is_some_and(|(content, repr)| content != repr) {
+        return Err(MalformedDigest { field: REPR_DIGEST, reason: "it differs from Content-Digest" });
     }
-
-    /// Whether what arrived is what was announced.
-    pub fn agree(&self, sha256: &Sha256, blake3: &BlobHash) -> bool {
-        self.sha256.is_none_or(|expected| expected == *sha256) && self.blake3.is_none_or(|expected| expected == *blake3)
-    }
+    Ok(ExpectedDigests { sha256: content.or(repr), blake3: blake3_of(headers)? })
 }
 
 /// The value of `Content-Digest` or `Repr-Digest`: `sha-256=:…:`.
@@ -202,7 +188,7 @@ mod tests {
 
     fn read(fields: &[(HeaderName, &str)]) -> Result<ExpectedDigests, MalformedDigest> {
         let headers = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect();
-        ExpectedDigests::of(&headers)
+        expected(&headers)
     }
 
     #[test]
@@ -210,11 +196,6 @@ mod tests {
         let sha256: Sha256 = HELLO_HEX.parse().unwrap();
         assert_eq!(read(&[(CONTENT_DIGEST, HELLO)]).unwrap().sha256, Some(sha256));
         assert_eq!(sha256_field(&sha256), HELLO);
-        let other = Sha256::from_bytes([0; 32]);
-        let blake3 = BlobHash::of(b"");
-        assert!(ExpectedDigests { sha256: Some(sha256), blake3: None }.agree(&sha256, &blake3));
-        assert!(!ExpectedDigests { sha256: Some(sha256), blake3: None }.agree(&other, &blake3));
-        assert!(!ExpectedDigests { sha256: None, blake3: Some(BlobHash::of(b"x")) }.agree(&other, &blake3));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::{range, request_id};
 use crate::api::Problem;
 use crate::service::ServiceError;
 
@@ -92,6 +93,7 @@ fn service_parts(error: &ServiceError) -> (StatusCode, &'static str, Option<Stri
         ServiceError::Interrupted => (StatusCode::BAD_REQUEST, "interrupted", said),
         ServiceError::TooSlow => (StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT, said),
         ServiceError::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", said),
+        ServiceError::TooManyDownloads { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_downloads", said),
         ServiceError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy", said),
         ServiceError::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "no_space", said),
         ServiceError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", said),
@@ -117,7 +119,7 @@ impl IntoResponse for ApiError {
             status: status.as_u16(),
             code: code.into(),
             detail,
-            request_id: super::request_id::current(),
+            request_id: request_id::current(),
         };
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
@@ -129,10 +131,8 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halidom\""));
         }
-        if let Self::RangeNotSatisfiable { size_bytes } = self
-            && let Ok(value) = HeaderValue::try_from(format!("bytes */{size_bytes}"))
-        {
-            headers.insert(header::CONTENT_RANGE, value);
+        if let Self::RangeNotSatisfiable { size_bytes } = self {
+            headers.insert(header::CONTENT_RANGE, range::unsatisfied(size_bytes));
         }
         response.extensions_mut().insert(ErrorCode(code));
         response

@@ -36,7 +36,13 @@ struct Refusals;
 
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let refusals = [("401", "No valid token"), ("403", "The token does not reach that far")];
+        let refusals = [
+            ("401", "No valid token"),
+            ("403", "The token does not reach that far"),
+            ("500", "A fault of the server, or stored bytes that are damaged"),
+            ("503", "Busy, stopping, or a store is away: come again"),
+            ("504", "It took too long; it may have been done"),
+        ];
         for item in document.paths.paths.values_mut() {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {

@@ -29,8 +29,9 @@ const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
     params(("photo" = uuid::Uuid, Path), ("Range" = Option<String>, Header), ("If-Range" = Option<String>, Header),
         ("If-None-Match" = Option<String>, Header), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 206, body = Vec<u8>, content_type = "image/*"), (status = 304),
-        (status = 404, body = Problem, content_type = "application/problem+json"), (status = 412, body = Problem, content_type = "application/problem+json"),
-        (status = 416, body = Problem, content_type = "application/problem+json")))]
+        (status = 404, body = Problem, content_type = "application/problem+json"), (status = 410, body = Problem, content_type = "application/problem+json"),
+        (status = 412, body = Problem, content_type = "application/problem+json"), (status = 416, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
     State(app): State<App>,
     Auth(caller): Auth,
@@ -38,7 +39,8 @@ pub(super) async fn get(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (method, headers) = (request.method(), request.headers());
-    let photo = app.services.original(&caller, id).await?.photo;
+    let original = app.services.original(&caller, id).await?;
+    let photo = &original.photo;
     let tag = EntityTag::of_blob(&photo.hash);
     match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}
@@ -54,16 +56,13 @@ pub(super) async fn get(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        let blob = app.services.open_blob(photo.hash).await?;
-        if blob.size_bytes() != photo.size_bytes {
-            return Err(ServiceError::Damaged.into());
-        }
+        let blob = app.services.open_original(&caller, &original).await?;
         let outgoing = Outgoing::of(request.extensions(), request.version()).filter(|_| blob.as_fd().is_some());
         Body::from_stream(pieces(blob, start, end, outgoing))
     };
     let mut response = (if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }, body).into_response();
     let headers = response.headers_mut();
-    describe(headers, &photo, &tag);
+    describe(headers, photo, &tag);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     if let Some(part) = part {
         headers.insert(header::CONTENT_RANGE, part.content_range(photo.size_bytes));

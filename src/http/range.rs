@@ -44,7 +44,7 @@ pub enum Selection {
 }
 
 /// The value of `Content-Range` in a 416.
-pub fn unsatisfied(size_bytes: u64) -> HeaderValue {
+pub(super) fn unsatisfied(size_bytes: u64) -> HeaderValue {
     field(format!("bytes */{size_bytes}"))
 }
 

@@ -38,9 +38,9 @@ pub(super) async fn link(
     let mut linked = Linked { items: vec![], missing: vec![] };
     for outcome in outcomes {
         match outcome {
-            LinkOutcome::Photo { photo, duplicate } => {
+            LinkOutcome::Photo { photo, duplicate, created } => {
                 let size_bytes = photo.size_bytes;
-                app.observer.upload(if duplicate { UploadOutcome::Existing { size_bytes } } else { UploadOutcome::Linked { size_bytes } });
+                app.observer.upload(if created { UploadOutcome::Linked { size_bytes } } else { UploadOutcome::Existing { size_bytes } });
                 linked.items.push(writer.arrived(*photo, duplicate));
             }
             LinkOutcome::Missing(hash) => linked.missing.push(hash),

@@ -146,6 +146,5 @@ fn outcome(uploaded: &Uploaded) -> UploadOutcome {
 
 /// The digests that the client sent along.
 fn expected(headers: &HeaderMap) -> Result<ExpectedDigests, ApiError> {
-    let sent = digest_header::ExpectedDigests::of(headers).map_err(|error| ApiError::Malformed { detail: error.to_string() })?;
-    Ok(ExpectedDigests { sha256: sent.sha256, blake3: sent.blake3 })
+    digest_header::expected(headers).map_err(|error| ApiError::Malformed { detail: error.to_string() })
 }

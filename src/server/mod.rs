@@ -90,6 +90,8 @@ pub fn fit_to_open_files(config: &mut Config, open_files: u64) -> Result<(), Ser
         tracing::warn!(
             open_files,
             max_connections = config.server.max_connections,
+            max_concurrent_uploads = config.limits.max_concurrent_uploads,
+            max_concurrent_downloads = config.limits.max_concurrent_downloads,
             max_open_files = config.metadata.max_open_files,
             "this process may have too few files open for its settings (ulimit -n, LimitNOFILE=): cut down"
         );

@@ -137,6 +137,12 @@ impl Observation {
                 running_limit: Some(load.uploads_limit),
                 ..QueueReading::default()
             },
+            QueueReading {
+                queue: "downloads",
+                running: Some(load.downloads_running),
+                running_limit: Some(load.downloads_limit),
+                ..QueueReading::default()
+            },
             // Those that render are among them: the imaging pool says how many.
             QueueReading {
                 queue: "renders",

@@ -5,11 +5,14 @@ use crate::config::Config;
 
 /// Below this nothing useful can be served.
 const LEAST: u64 = 512;
-/// For everything that is no connection, no download and no table of RocksDB's: logs, listeners, uploads being written.
+/// For everything that is no connection, no download, no upload and no table of RocksDB's: its logs, listeners, the store's own files.
 const RESERVED: u64 = 256;
 
-/// Cuts connections, and the tables that RocksDB keeps open, to what `limit` open files allow; answers whether it had to. A connection may
-/// take two: its socket, and the photo that it downloads.
+/// What takes open files, in numbers of its own kind.
+type Wanted = [u32; 4];
+
+/// Cuts the tables that RocksDB keeps open, uploads, connections and downloads to what `limit` open files allow; answers whether it had to.
+/// An upload may take two, its file in staging and the copy that stands already; the others take one each.
 ///
 /// # Errors
 /// Where so few are allowed that the server cannot work: what to say of it.
@@ -17,13 +20,30 @@ pub(super) fn fit(config: &mut Config, limit: u64) -> Result<bool, String> {
     if limit < LEAST {
         return Err(format!("this process may have {limit} files open; it needs at least {LEAST} (ulimit -n, LimitNOFILE=)"));
     }
-    let tables = u64::from(config.metadata.max_open_files).min(limit / 4);
-    let connections = u64::from(config.server.max_connections).min((limit - tables - RESERVED) / 2);
-    let wanted = (u64::from(config.metadata.max_open_files), u64::from(config.server.max_connections));
-    // Both are at most what they were.
-    config.metadata.max_open_files = u32::try_from(tables).unwrap_or(u32::MAX);
-    config.server.max_connections = u32::try_from(connections).unwrap_or(u32::MAX);
-    Ok((tables, connections) != wanted)
+    let wanted = wanted(config);
+    let [tables, uploads, connections, downloads] = wanted;
+    let tables = cut(tables, limit / 4);
+    let room = limit - u64::from(tables) - RESERVED;
+    // Two each, of a quarter of what is left.
+    let uploads = cut(uploads, room / 8);
+    let each = (room - 2 * u64::from(uploads)) / 2;
+    let fitting: Wanted = [tables, uploads, cut(connections, each), cut(downloads, each)];
+    let limits = &mut config.limits;
+    [config.metadata.max_open_files, limits.max_concurrent_uploads, config.server.max_connections, limits.max_concurrent_downloads] =
+        fitting;
+    // The share of one is no more than all have.
+    limits.max_concurrent_uploads_per_user = limits.max_concurrent_uploads_per_user.min(limits.max_concurrent_uploads);
+    limits.max_concurrent_downloads_per_user = limits.max_concurrent_downloads_per_user.min(limits.max_concurrent_downloads);
+    Ok(fitting != wanted)
+}
+
+fn wanted(config: &Config) -> Wanted {
+    let limits = &config.limits;
+    [config.metadata.max_open_files, limits.max_concurrent_uploads, config.server.max_connections, limits.max_concurrent_downloads]
+}
+
+fn cut(wanted: u32, room: u64) -> u32 {
+    u32::try_from(room).map_or(wanted, |room| wanted.min(room))
 }
 
 #[cfg(test)]
@@ -31,20 +51,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_and_tables_fit_under_the_limit() {
+    fn all_that_takes_files_fits_under_the_limit() {
         let fitted = |limit| {
             let mut config = Config::default();
-            let cut = fit(&mut config, limit).map(|cut| (cut, config.metadata.max_open_files, config.server.max_connections));
-            if let Ok((_, tables, connections)) = cut {
-                assert!(u64::from(tables) + 2 * u64::from(connections) + RESERVED <= limit && connections > 0);
-            }
-            cut
+            config.limits.max_concurrent_uploads_per_user = 200;
+            config.limits.max_concurrent_downloads_per_user = 9_000;
+            let was_cut = fit(&mut config, limit)?;
+            let [tables, uploads, connections, downloads] = wanted(&config);
+            let files = u64::from(tables) + 2 * u64::from(uploads) + u64::from(connections) + u64::from(downloads);
+            assert!(files + RESERVED <= limit, "{limit}: {files}");
+            let limits = &config.limits;
+            assert!((1..=uploads).contains(&limits.uploads_per_user()) && (1..=downloads).contains(&limits.downloads_per_user()));
+            Ok((was_cut, wanted(&config)))
         };
-        assert_eq!(fitted(1_048_576), Ok((false, 1_024, 10_000)));
-        assert_eq!(fitted(21_280), Ok((false, 1_024, 10_000)));
-        assert_eq!(fitted(21_279), Ok((true, 1_024, 9_999)));
-        assert_eq!(fitted(1_024), Ok((true, 256, 256)));
-        assert_eq!(fitted(512), Ok((true, 128, 64)));
-        assert!(fitted(511).unwrap_err().contains("511"));
+        let all = [1_024, 256, 10_000, 10_000];
+        assert_eq!(fitted(1_048_576), Ok((false, all)));
+        assert_eq!(fitted(21_792), Ok((false, all)));
+        assert_eq!(fitted(21_791), Ok((true, [1_024, 256, 9_999, 9_999])));
+        assert_eq!(fitted(1_024), Ok((true, [256, 64, 192, 192])));
+        assert_eq!(fitted(512), Ok((true, [128, 16, 48, 48])));
+        let refused: Result<_, String> = fitted(511);
+        assert!(refused.unwrap_err().contains("511"));
     }
 }

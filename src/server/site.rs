@@ -9,7 +9,7 @@ use super::metrics::Metrics;
 use super::observation::Observation;
 use super::{ServerError, admin_token};
 use crate::blobs::{
-    BlobError, BlobStore, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
+    BlobError, BlobStore, DiskPools, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
     path as blob_path,
 };
 use crate::config::Config;
@@ -52,7 +52,10 @@ impl Site {
         let metadata = open_metadata(config, runtime, &metadata_pool).await?;
         metadata.observe(Arc::new(metrics.clone()));
         let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-        let (disk, marker) = open_backend(config, runtime, &metadata, blobs_pool.clone()).await?;
+        let hashing_pool = BlockingPool::new("hashing", cores());
+        let verifying_pool = BlockingPool::new("verifying", (config.blobs.io_threads as usize / 2).max(1));
+        let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: verifying_pool.clone(), hashing: hashing_pool.clone() };
+        let (disk, marker) = open_backend(config, runtime, &metadata, disk_pools).await?;
         // Measured below the checking, so that what checking reads is counted too.
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(disk.clone(), runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
@@ -72,8 +75,10 @@ impl Site {
             ("pool_lookup", lookup_pool),
             ("pool_metadata", metadata_pool.clone()),
             ("pool_blobs", blobs_pool),
+            ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
             ("pool_inspecting", inspecting_pool),
+            ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
         ];
         Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
@@ -149,7 +154,7 @@ async fn open_backend(
     config: &Config,
     runtime: &Runtime,
     metadata: &Metadata,
-    pool: BlockingPool,
+    pools: DiskPools,
 ) -> Result<(DiskStore, Marker), ServerError> {
     let site = metadata.site();
     let root = backend_root(config)?;
@@ -157,7 +162,7 @@ async fn open_backend(
     let blobs = metadata.read().stats()?.blobs;
     let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
     let settings = DiskSettings { create: blobs == 0, hold_bytes, ..DiskSettings::default() };
-    let store = DiskStore::open(&root, runtime.clone(), pool, settings).await?;
+    let store = DiskStore::open(&root, runtime.clone(), pools, settings).await?;
     let marker = match store.marker().await? {
         Some(marker) if marker.site == site => marker,
         Some(marker) => {

@@ -68,6 +68,12 @@ pub enum ServiceError {
         /// How many.
         limit: usize,
     },
+    /// This user has as many downloads under way as one may: come again once some have ended.
+    #[error("at most {limit} downloads of one user at once")]
+    TooManyDownloads {
+        /// How many.
+        limit: usize,
+    },
     /// Too many at once, or shutting down: come again.
     #[error("busy: {0}")]
     Busy(&'static str),

@@ -93,7 +93,11 @@ struct Limits {
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
     /// And one of its user's share, so that nobody takes all the permits.
-    shares: shares::Shares<Owner>,
+    upload_shares: shares::Shares<Owner>,
+    /// One permit an original that is open to be downloaded.
+    downloads: Arc<Semaphore>,
+    /// And one of its user's share.
+    download_shares: shares::Shares<Owner>,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
@@ -120,7 +124,9 @@ impl Services {
         let limits = Limits {
             imaging: limits.into(),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
-            shares: shares::Shares::new(limits.uploads_per_user() as usize),
+            upload_shares: shares::Shares::new(limits.uploads_per_user() as usize),
+            downloads: Arc::new(Semaphore::new(limits.max_concurrent_downloads as usize)),
+            download_shares: shares::Shares::new(limits.downloads_per_user() as usize),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
             inspection_wait: upload::INSPECTION_WAIT,

@@ -4,13 +4,15 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::blobs::{BlobError, BlobRead, BlobStore};
 use crate::metadata::{BlobRow, Read};
 use crate::model::photo::PhotoView;
-use crate::model::{BlobHash, BlobKey, PhotoId};
+use crate::model::{BlobHash, BlobKey, Owner, PhotoId};
 
 use super::caller::{Caller, Scope};
+use super::shares::Share;
 use super::{ServiceError, Services};
 
 /// A photo's original, not yet opened.
@@ -22,17 +24,28 @@ pub struct Original {
 
 /// An open blob whose bytes were verified.
 #[derive(Debug, Clone)]
-pub struct BlobReader(Arc<dyn BlobRead>);
+pub struct BlobReader {
+    copy: Arc<dyn BlobRead>,
+    /// For as long as any clone lives.
+    _turn: Option<Arc<Turn>>,
+}
+
+/// A download's place among all, and among its user's.
+#[derive(Debug)]
+struct Turn {
+    _permit: OwnedSemaphorePermit,
+    _share: Share<Owner>,
+}
 
 impl BlobReader {
     /// Of an open copy that was verified.
     pub(crate) fn new(verified: Arc<dyn BlobRead>) -> Self {
-        Self(verified)
+        Self { copy: verified, _turn: None }
     }
 
     /// Length of the original in bytes.
     pub fn size_bytes(&self) -> u64 {
-        self.0.size_bytes()
+        self.copy.size_bytes()
     }
 
     /// Exactly `length` bytes from `offset`.
@@ -40,17 +53,17 @@ impl BlobReader {
     /// # Errors
     /// `Damaged` where the copy became unreadable since.
     pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, ServiceError> {
-        Ok(self.0.read_at(offset, length).await?)
+        Ok(self.copy.read_at(offset, length).await?)
     }
 
     /// Whether nobody has written to the bytes since they were opened, as far as the store can tell.
     pub fn is_unchanged(&self) -> bool {
-        self.0.is_unchanged()
+        self.copy.is_unchanged()
     }
 
     /// The file that the bytes lie in, from its begin to its end, where the store has one a blob.
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_fd()
+        self.copy.as_fd()
     }
 
     /// Brings these bytes to where reading the file does not wait for a device.
@@ -58,7 +71,7 @@ impl BlobReader {
     /// # Errors
     /// `Damaged` where they cannot be read any more.
     pub async fn warm(&self, offset: u64, length: usize) -> Result<(), ServiceError> {
-        Ok(self.0.warm(offset, length).await?)
+        Ok(self.copy.warm(offset, length).await?)
     }
 }
 
@@ -70,6 +83,27 @@ impl Services {
     pub async fn original(&self, caller: &Caller, id: PhotoId) -> Result<Original, ServiceError> {
         caller.require(Scope::Read)?;
         Ok(Original { photo: self.photo(caller, id).await? })
+    }
+
+    /// Opens a photo's original to be downloaded, see [`Services::open_blob`]. It counts as under way until the last clone of the answer is
+    /// dropped: past the limits on downloads nothing is opened, since each has a file open for as long as its client takes.
+    ///
+    /// # Errors
+    /// Those of `open_blob`; `TooManyDownloads` where the caller has as many under way as one user may, `Busy` where all together have.
+    pub async fn open_original(&self, caller: &Caller, original: &Original) -> Result<BlobReader, ServiceError> {
+        let Ok(permit) = self.limits.downloads.clone().try_acquire_owned() else {
+            return Err(ServiceError::Busy("too many downloads at once"));
+        };
+        let Some(share) = self.limits.download_shares.take(caller.owner) else {
+            return Err(ServiceError::TooManyDownloads { limit: self.limits.download_shares.limit() });
+        };
+        let blob = self.open_blob(original.photo.hash).await?;
+        let (stored, named) = (blob.size_bytes(), original.photo.size_bytes);
+        if stored != named {
+            // The bytes are those of the hash: it is the photo's row that lies, and sending them again would mend nothing.
+            return Err(ServiceError::Internal(format!("the photo {} names {named} bytes, its blob has {stored}", original.photo.id)));
+        }
+        Ok(BlobReader { _turn: Some(Arc::new(Turn { _permit: permit, _share: share })), ..blob })
     }
 
     /// Opens a blob's bytes, verified against the hash: the row's copy, or any other under the hash that is good.

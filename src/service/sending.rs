@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use crate::blobs::{BlobError, BlobStore};
-use crate::metadata::{MetadataError, Read};
+use crate::metadata::{MetadataError, Read, RequireError};
 use crate::model::photo::{NewPhoto, PhotoView};
 use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey, WallMs};
 
@@ -33,6 +33,8 @@ pub enum LinkOutcome {
         photo: Box<PhotoView>,
         /// These bytes stood in this album already.
         duplicate: bool,
+        /// It was made by this call.
+        created: bool,
     },
     /// The bytes must be sent.
     Missing(BlobHash),
@@ -144,25 +146,30 @@ impl Services {
                     if existing.hash != hash {
                         return Err(ServiceError::Conflict { code: "photo_id_taken", detail: "this photo id names other bytes".into() });
                     }
-                    outcomes.push(LinkOutcome::Photo { photo: Box::new(existing), duplicate: false });
+                    outcomes.push(LinkOutcome::Photo { photo: Box::new(existing), duplicate: false, created: false });
                     continue;
                 }
                 // What the bytes are is known from a photo of the same user's; without one there is nothing to link.
                 let known = photo_of(tx, owner, &hash)?.filter(|_| sound.contains(&hash));
-                let Some(known) = known.filter(|_| tx.require_blob(&hash).is_ok()) else {
+                let present = match tx.require_blob(&hash) {
+                    Ok(_) => true,
+                    Err(RequireError::SendBytes) => false,
+                    Err(RequireError::Failed(error)) => return Err(error.into()),
+                };
+                let Some(known) = known.filter(|_| present) else {
                     outcomes.push(LinkOutcome::Missing(hash));
                     continue;
                 };
                 if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
                     && let Some(photo) = tx.photo(owner, existing)?
                 {
-                    outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: true });
+                    outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: true, created: false });
                     continue;
                 }
                 create_photo(tx, owner, id, album, &name, &like(known))?;
                 tx.unpin(owner, &hash)?;
                 let photo = tx.photo(owner, id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
-                outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: false });
+                outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: false, created: true });
             }
             Ok(outcomes)
         });

@@ -17,11 +17,14 @@ impl Services {
 
     /// How busy the service is, for metrics.
     pub fn load(&self) -> Load {
-        let uploads_limit = u64::from(self.limits.config.max_concurrent_uploads);
+        let (uploads_limit, downloads_limit) =
+            (u64::from(self.limits.config.max_concurrent_uploads), u64::from(self.limits.config.max_concurrent_downloads));
         let (waiting, limit) = self.renditions.queue();
         Load {
             uploads_running: uploads_limit.saturating_sub(self.limits.uploads.available_permits() as u64),
             uploads_limit,
+            downloads_running: downloads_limit.saturating_sub(self.limits.downloads.available_permits() as u64),
+            downloads_limit,
             renders_waiting: waiting,
             renders_limit: limit,
             cached_rendition_bytes: self.renditions.cached().1,
@@ -36,6 +39,10 @@ pub struct Load {
     pub uploads_running: u64,
     /// More are refused.
     pub uploads_limit: u64,
+    /// Originals that are open to be downloaded.
+    pub downloads_running: u64,
+    /// More are refused.
+    pub downloads_limit: u64,
     /// Renditions that render or wait to.
     pub renders_waiting: u64,
     /// More are refused.

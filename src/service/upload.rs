@@ -38,7 +38,7 @@ pub enum PhotoName {
 }
 
 /// What a client says that its bytes hash to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExpectedDigests {
     /// `Content-Digest: sha-256=…`.
     pub sha256: Option<Sha256>,
@@ -121,8 +121,8 @@ impl Services {
         let Ok(permit) = self.limits.uploads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many uploads at once"));
         };
-        let Some(share) = self.limits.shares.take(owner) else {
-            return Err(ServiceError::TooManyUploads { limit: self.limits.shares.limit() });
+        let Some(share) = self.limits.upload_shares.take(owner) else {
+            return Err(ServiceError::TooManyUploads { limit: self.limits.upload_shares.limit() });
         };
         let (id, own_id) = match id {
             PhotoName::Fresh => (PhotoId::new(self.runtime.clock.unix_ms(), self.runtime.random.bytes()), false),

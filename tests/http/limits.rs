@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -102,6 +103,76 @@ async fn nobody_takes_all_the_uploads_that_there_are() {
     assert_eq!(status_line(&mut slow).await, "HTTP/1.1 201");
     ann.upload(&anns, "second.jpg", &small(2)).await.value(201);
     assert_eq!(site.check().await.problems, 0);
+}
+
+/// Asks for an original and takes no more than the first line of the answer.
+async fn half_received(caller: &Caller, original: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(caller.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let token = caller.token.as_ref().unwrap();
+    let head = format!("GET {original} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status_line(&mut stream).await, "HTTP/1.1 200");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn downloads_past_the_number_are_told_to_come_again() {
+    let site = Site::start_with(|config| {
+        config.limits.max_concurrent_downloads = 2;
+        config.limits.max_concurrent_downloads_per_user = 1;
+    })
+    .await;
+    // More than two sockets' buffers hold.
+    let bytes = small_with(1, 15 << 20);
+    let (ann, bob, eve) = (site.user("ann").await, site.user("bob").await, site.user("eve").await);
+    let mut photos = vec![];
+    for user in [&ann, &bob, &eve] {
+        let album = user.album("Album").await;
+        photos.push(user.uploaded(&album, "large.jpg", &bytes).await.id);
+    }
+    let originals: Vec<_> = photos.iter().map(|photo| format!("/v1/photos/{photo}/original")).collect();
+    let running = || site.metric("halidom_queue_running{queue=\"downloads\"}");
+    let anns = half_received(&ann, &originals[0]).await;
+    let refused = ann.get(&originals[0]).await;
+    refused.refused(429, "too_many_downloads");
+    assert_eq!(refused.field("retry-after"), "2");
+    let bobs = half_received(&bob, &originals[1]).await;
+    let refused = eve.get(&originals[2]).await;
+    refused.refused(503, "busy");
+    assert_eq!(refused.field("retry-after"), "2");
+    assert_eq!(running().await, 2.0);
+    // What opens no file takes no place: a HEAD, and what the client has.
+    assert_eq!(answer(eve.call(Method::HEAD, &originals[2])).await.status, 200);
+    drop((anns, bobs));
+    until("the places are free", || async { running().await == 0.0 }).await;
+    for (user, original) in [&ann, &bob, &eve].into_iter().zip(&originals) {
+        assert!(user.get(original).await.body == bytes);
+    }
+    until("the places are free again", || async { running().await == 0.0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_does_not_open_all_originals() {
+    let site = Site::start_with(|config| config.limits.max_concurrent_downloads = 12).await;
+    let ann = site.user("ann").await;
+    let (album, bytes) = (ann.album("Album").await, small_with(1, 4 << 20));
+    let original = format!("/v1/photos/{}/original", ann.uploaded(&album, "large.jpg", &bytes).await.id);
+    // HTTP/2, and of each answer its stream takes no more than a part.
+    let client = reqwest::Client::builder().http2_prior_knowledge().http2_initial_stream_window_size(1_024).build().unwrap();
+    let narrow = ann.through(client);
+    let mut taken = vec![];
+    for _ in 0..3 {
+        let begun = narrow.call(Method::GET, &original).send().await.unwrap();
+        assert_eq!((begun.status().as_u16(), begun.version()), (200, reqwest::Version::HTTP_2));
+        taken.push(begun);
+    }
+    narrow.get(&original).await.refused(429, "too_many_downloads");
+    taken.pop();
+    let running = || site.metric("halidom_queue_running{queue=\"downloads\"}");
+    until("its place is free", || async { running().await == 2.0 }).await;
+    assert!(ann.get(&original).await.body == bytes);
+    drop(taken);
+    until("all are free", || async { running().await == 0.0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

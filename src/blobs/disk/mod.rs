@@ -63,14 +63,32 @@ impl Default for DiskSettings {
     }
 }
 
+/// Where a store's blocking work runs.
+#[derive(Debug, Clone)]
+pub struct DiskPools {
+    /// What may wait for the device. As many at once as the device does well.
+    pub io: BlockingPool,
+    /// Whole copies that are read to be checked, which takes long. Fewer at once than `io` does, and apart from it, so that they hold up nothing.
+    pub verifying: BlockingPool,
+    /// The digests of copies that are held in memory, which wait for nothing. As many at once as there are processors.
+    pub hashing: BlockingPool,
+}
+
+impl From<BlockingPool> for DiskPools {
+    /// All on one, where throughput is of no concern.
+    fn from(pool: BlockingPool) -> Self {
+        Self { io: pool.clone(), verifying: pool.clone(), hashing: pool }
+    }
+}
+
 /// Blobs in a directory of a local file system. Cheap to clone; the directory is locked until the last clone, and everything that was
 /// staged or opened through it, is gone.
 ///
-/// Every call that may wait for the device runs on the given pool.
+/// Every call that may wait for the device, or takes long, runs on the given pools.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
     shared: Arc<Shared>,
-    pool: BlockingPool,
+    pools: DiskPools,
 }
 
 /// What the parts of a store share.
@@ -98,15 +116,15 @@ struct Shared {
 
 impl DiskStore {
     /// Opens the store in the directory `root`, and sets one up, durably, where there is none and the settings allow it. Takes the
-    /// directory's lock; what lies in staging is left alone, see [`DiskStore::sweep`]. The work runs on `pool`, as does all later work.
+    /// directory's lock; what lies in staging is left alone, see [`DiskStore::sweep`]. The work runs on `pools`, as does all later work.
     ///
     /// # Errors
     /// [`BlobError::InUse`] where another process has it open; [`BlobError::Refused`] where what lies there is no store, only part of
     /// one, or of a newer layout.
-    pub async fn open(root: &Path, runtime: Runtime, pool: BlockingPool, settings: DiskSettings) -> Result<Self, BlobError> {
-        let root = root.to_owned();
-        let shared = pool.run(move || Shared::open(root, runtime, settings)).await??;
-        Ok(Self { shared: Arc::new(shared), pool })
+    pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>, settings: DiskSettings) -> Result<Self, BlobError> {
+        let (root, pools) = (root.to_owned(), pools.into());
+        let shared = pools.io.run(move || Shared::open(root, runtime, settings)).await??;
+        Ok(Self { shared: Arc::new(shared), pools })
     }
 
     /// Removes what an earlier process left in staging. Only for whoever has read the marker and found the store to be its own: in a
@@ -154,7 +172,7 @@ impl DiskStore {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
         let shared = self.shared.clone();
-        self.pool.run(move || work(&shared)).await?
+        self.pools.io.run(move || work(&shared)).await?
     }
 }
 
@@ -162,13 +180,13 @@ impl DiskStore {
 impl BlobStore for DiskStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.shared.standing.require_sound()?;
-        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pool.clone(), expected_bytes)))
+        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pools.clone(), expected_bytes)))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         let (key, shared) = (*key, self.shared.clone());
-        let opened = self.pool.run(move || read::open(shared, &key)).await??;
-        Ok(Arc::new(read::DiskRead::new(opened, self.pool.clone())))
+        let opened = self.pools.io.run(move || read::open(shared, &key)).await??;
+        Ok(Arc::new(read::DiskRead::new(opened, self.pools.clone())))
     }
 
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {

@@ -96,7 +96,7 @@ impl Shared {
         self.write_small(path::FORMAT.as_ref(), FORMAT, true)
     }
 
-    /// Whether there is anything where copies lie; fan-out directories are never removed.
+    /// Whether there is anything where copies lie; fan-out directories that have held copies are never removed.
     pub(super) fn was_used(&self) -> Result<bool, BlobError> {
         Ok(!self.files.list(path::BLOBS.as_ref(), SWEEP_LIMIT).map_err(failed("list the store"))?.is_empty())
     }

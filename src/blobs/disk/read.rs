@@ -11,12 +11,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::Errno;
 
-use super::Shared;
 use super::files::Status;
+use super::{DiskPools, Shared};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, BlobRead, Damage, FileVersion, path};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime::BlockingPool;
 
 /// What is copied from the page cache by one call on an async thread: some 20 µs.
 const CACHED_PIECE_BYTES: usize = 128 * 1024;
@@ -39,7 +38,7 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) struct DiskRead {
     opened: Arc<Opened>,
-    pool: BlockingPool,
+    pools: DiskPools,
 }
 
 /// Opens a copy. "Not found" is said only of a store that is there.
@@ -151,8 +150,8 @@ impl Opened {
 }
 
 impl DiskRead {
-    pub(super) fn new(opened: Opened, pool: BlockingPool) -> Self {
-        Self { opened: Arc::new(opened), pool }
+    pub(super) fn new(opened: Opened, pools: DiskPools) -> Self {
+        Self { opened: Arc::new(opened), pools }
     }
 
     fn check_range(&self, offset: u64, length: usize) -> Result<(), BlobError> {
@@ -184,7 +183,7 @@ impl BlobRead for DiskRead {
         if filled < length {
             let opened = self.opened.clone();
             let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
-            bytes = self.pool.run(work).await??;
+            bytes = self.pools.io.run(work).await??;
         }
         self.opened.require_unchanged()?;
         Ok(bytes.into())
@@ -198,13 +197,13 @@ impl BlobRead for DiskRead {
         self.check_range(offset, length)?;
         if !self.opened.is_cached(offset, length) {
             let opened = self.opened.clone();
-            self.pool.run(move || opened.read_through(offset, length)).await??;
+            self.pools.io.run(move || opened.read_through(offset, length)).await??;
         }
         self.opened.require_unchanged()
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let opened = self.opened.clone();
-        self.pool.run(move || opened.content_hash()).await?
+        self.pools.verifying.run(move || opened.content_hash()).await?
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Shared;
 use super::holds::{Buffer, Holds};
+use super::{DiskPools, Shared};
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Digests, Staged};
@@ -24,7 +24,7 @@ const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or wa
 
 /// The async side of a copy being received.
 pub(super) struct DiskStaged {
-    pool: BlockingPool,
+    pools: DiskPools,
     shared: Arc<Shared>,
     received: Received,
     /// The length of a copy that may be held whole.
@@ -57,15 +57,15 @@ pub(super) struct Receiving {
 }
 
 impl DiskStaged {
-    pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool, expected_bytes: Option<u64>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, pools: DiskPools, expected_bytes: Option<u64>) -> Self {
         let holdable = expected_bytes.filter(|size| Holds::is_small(*size));
         // Nobody gets more memory for a promise: the rest of what it takes comes when this much has come.
         let first = holdable.filter(|size| *size <= shared.gather_bytes as u64).and_then(|size| shared.holds.whole(size));
         let first = first.unwrap_or_else(|| shared.gathers.gather(shared.gather_bytes));
         let (path, begun) = (shared.staging_path(), shared.runtime.clock.monotonic());
         let digests = RunningDigests::default();
-        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, pool: pool.clone() };
-        Self { pool, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
+        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, pool: pools.io.clone() };
+        Self { pools, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
     }
 
     /// Keeps a chunk in memory; `false` where it has to go to staging.
@@ -88,14 +88,23 @@ impl DiskStaged {
         kept
     }
 
-    /// Does `work` on the pool. A failure removes the copy within the same hop.
+    /// Does `work` where files are worked on. A failure removes the copy within the same hop.
     async fn hop<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
+        let pool = self.pools.io.clone();
+        self.hop_to(&pool, work).await
+    }
+
+    async fn hop_to<T: Send + 'static>(
+        &mut self,
+        pool: &BlockingPool,
+        work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
         let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
         // Should the caller go away during the hop, then what it returns is dropped, and with it the file.
-        let done = self.pool.run(move || match work(&mut receiving) {
+        let done = pool.run(move || match work(&mut receiving) {
             Ok(value) => Ok((value, receiving)),
             Err(error) => {
                 receiving.remove();
@@ -112,14 +121,18 @@ impl DiskStaged {
         &mut self,
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
-        let next = || self.shared.gathers.gather(self.shared.gather_bytes);
+        let (gathers, room) = (self.shared.gathers.clone(), self.shared.gather_bytes);
         let (whole, mut buffer) = match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
             Received::Held(buffer) | Received::Streamed(buffer) => (Bytes::new(), buffer),
-            Received::Whole(whole) => (whole, next()),
+            Received::Whole(whole) => (whole, gathers.gather(room)),
         };
         let done = self.hop(move |receiving| {
             receiving.append(&whole)?;
             receiving.take(buffer.as_ref())?;
+            if buffer.room() > room {
+                // The memory to hold it whole goes to others.
+                buffer = gathers.gather(room);
+            }
             buffer.clear();
             Ok((work(receiving)?, buffer))
         });
@@ -128,11 +141,13 @@ impl DiskStaged {
         Ok(value)
     }
 
-    /// Hashes what is held in memory. From then on it is shared, so nothing can be added to it there.
+    /// Hashes what is held in memory, on the processors' pool: work that waits for the device keeps nobody's bytes from being hashed, and as
+    /// few copies as there are processors are at it, so that each is done sooner. From then on the bytes are shared: nothing is added there.
     async fn hash_held(&mut self) -> Result<(), BlobError> {
         match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
             Received::Held(buffer) => {
-                let hashing = self.hop(move |receiving| {
+                let pool = self.pools.hashing.clone();
+                let hashing = self.hop_to(&pool, move |receiving| {
                     receiving.digests.update(buffer.as_ref());
                     Ok(buffer)
                 });
@@ -188,7 +203,7 @@ impl Staged for DiskStaged {
     async fn discard(mut self: Box<Self>) {
         if let Some(mut receiving) = self.receiving.take_if(|receiving| receiving.begun) {
             // Where the pool is gone, the next opening sweeps.
-            let _ = self.pool.run(move || receiving.remove()).await;
+            let _ = self.pools.io.run(move || receiving.remove()).await;
         }
     }
 }
@@ -302,7 +317,7 @@ mod tests {
     }
 
     fn receiving(store: &DiskStore, expected_bytes: Option<u64>) -> DiskStaged {
-        DiskStaged::new(store.shared.clone(), store.pool.clone(), expected_bytes)
+        DiskStaged::new(store.shared.clone(), store.pools.clone(), expected_bytes)
     }
 
     fn in_staging(directory: &tempfile::TempDir) -> usize {
@@ -319,6 +334,31 @@ mod tests {
             assert!(buffer.as_ref().len() <= GATHER_BYTES);
         }
         assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_hashed_while_every_file_waits_for_the_device() {
+        let (_directory, mut store) = store().await;
+        store.pools = DiskPools { hashing: BlockingPool::new("hashing", 1), ..BlockingPool::new("blobs", 1).into() };
+        let (answer, answered) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let io = store.pools.io.clone();
+        let waiting = crate::runtime::spawn_joined(async move {
+            io.run(move || {
+                begun.send(()).unwrap();
+                answered.recv().unwrap();
+            })
+            .await
+        });
+        has_begun.await.unwrap();
+        let mut staged = receiving(&store, Some(150_000));
+        staged.write(Bytes::from(vec![7; 150_000])).await.unwrap();
+        assert_eq!(staged.digests().await.unwrap().hash, crate::model::BlobHash::of(&[7; 150_000]));
+        assert_eq!(staged.contents().await.unwrap().len(), 150_000);
+        assert_eq!(store.pools.io.load().running, 1, "the device has not answered");
+        answer.send(()).unwrap();
+        waiting.await.unwrap().unwrap();
+        Box::new(staged).discard().await;
     }
 
     #[tokio::test]
@@ -359,7 +399,7 @@ mod tests {
         assert_eq!(in_staging(&directory), 0);
         runtime.clock.advance(Duration::from_millis(1));
         slow.write(content.slice(300_000..300_001)).await.unwrap();
-        assert_eq!(in_staging(&directory), 1);
+        assert_eq!((store.hold_bytes().0, in_staging(&directory)), (0, 1), "it is streamed, and others have the memory");
         slow.write(content.slice(300_001..)).await.unwrap();
         assert_eq!(slow.contents().await.unwrap(), content);
         let key = crate::blobs::contract::key(&content, 1);

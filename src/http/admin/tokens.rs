@@ -45,7 +45,8 @@ pub(in crate::http) async fn create(
 
 /// Lists a user's tokens, without their secrets.
 #[utoipa::path(get, path = "/v1/admin/tokens", operation_id = "list_tokens", tag = "admin", security(("token" = [])),
-    params(("tenant" = Option<uuid::Uuid>, Query), ("user" = Option<uuid::Uuid>, Query)), responses((status = 200, body = Page<Token>)))]
+    params(("tenant" = Option<uuid::Uuid>, Query), ("user" = Option<uuid::Uuid>, Query), ("limit" = Option<usize>, Query),
+        ("cursor" = Option<String>, Query)), responses((status = 200, body = Page<Token>)))]
 pub(in crate::http) async fn list(
     State(app): State<App>,
     Auth(caller): Auth,

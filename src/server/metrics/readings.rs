@@ -33,7 +33,8 @@ pub struct Readings {
 /// A queue or a pool of threads. What is `None` has no such number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueReading {
-    /// Which: `metadata`, `uploads`, `renders`, `pool_blobs`, `pool_check`, `pool_imaging`, `pool_inspecting`, `pool_lookup`, `pool_metadata`.
+    /// Which: `metadata`, `uploads`, `downloads`, `renders`, or a pool: `pool_blobs`, `pool_check`, `pool_hashing`, `pool_imaging`,
+    /// `pool_inspecting`, `pool_lookup`, `pool_metadata`, `pool_verifying`.
     pub queue: &'static str,
     /// How many wait.
     pub waiting: Option<u64>,

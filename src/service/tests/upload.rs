@@ -1,6 +1,5 @@
 use super::*;
 
-/// Of bytes sent anew, of bytes that another has, and of bytes that the sender has: what the backend is asked to do.
 #[tokio::test]
 async fn where_nothing_can_be_named_nothing_is_received() {
     let site = Site::new(12);
@@ -11,6 +10,7 @@ async fn where_nothing_can_be_named_nothing_is_received() {
     assert!(site.calls().is_empty());
 }
 
+/// Of bytes sent anew, of bytes that another has, and of bytes that the sender has: what the backend is asked to do.
 #[tokio::test]
 async fn the_backend_does_the_same_for_what_another_has_as_for_what_nobody_has() {
     let site = Site::new(1);

@@ -56,7 +56,7 @@ async fn staged(store: &DiskStore) -> usize {
             return 0;
         }
         tokio::task::yield_now().await;
-        store.pool.run(|| ()).await.unwrap();
+        store.pools.io.run(|| ()).await.unwrap();
     }
     count()
 }
