@@ -45,7 +45,7 @@ fn read_keys(bytes: &[u8]) -> Vec<SigningKey> {
 pub struct NewTenant {
     /// Its name, unique within the platform.
     pub name: String,
-    /// The first signs, all verify; at most [`TenantView::MAX_SIGNING_KEYS`].
+    /// The first signs, all verify.
     pub signing_keys: Vec<SigningKey>,
 }
 
@@ -105,9 +105,6 @@ pub fn view(key: &RowKey, births: &Births) -> Option<TenantView> {
 }
 
 impl TenantView {
-    /// As many keys as an edit may set. The view may show more, where sites made the tenant apart.
-    pub const MAX_SIGNING_KEYS: usize = 8;
-
     /// Sets name and signing keys.
     pub fn edit(&self, at: Stamp, edit: &TenantEdit) -> Vec<Delta> {
         let name = edit.name.as_ref().map(|name| (NAME, name.clone().into_bytes()));

@@ -51,11 +51,6 @@ impl Tables {
         self.root.replace(former, present);
     }
 
-    /// Whether an album is to be seen: its row is, or a photo in it is.
-    pub fn is_visible(&self, owner: Owner, album: AlbumId) -> bool {
-        self.albums.contains(&(owner, album)) || self.totals.contains_key(&(owner, album))
-    }
-
     fn take_out(&mut self, key: &RowKey, derived: &Derived) {
         let owner = key.owner;
         for hash in &derived.refs {
