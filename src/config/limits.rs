@@ -16,7 +16,8 @@ pub struct LimitsConfig {
     pub max_upload_bytes: ByteSize,
     /// Size of a JSON body.
     pub max_json_bytes: ByteSize,
-    /// Memory for all JSON bodies at once, beside the first 16 KiB of each; more are told to come again.
+    /// Memory for all JSON bodies at once, beside the first 16 KiB of each, and as much for answers, of which one user's take a quarter; more are
+    /// told to come again.
     pub json_memory_bytes: ByteSize,
     /// Uploads at once; more are told to come again.
     pub max_concurrent_uploads: u32,

@@ -82,7 +82,7 @@ impl ServerConfig {
         ];
         for (n, (key, address)) in listeners.iter().enumerate() {
             let Some(address) = address.filter(|address| address.port() != 0) else { continue };
-            if let Some((other, _)) = listeners[..n].iter().find(|(_, taken)| *taken == Some(address)) {
+            if let Some((other, _)) = listeners[..n].iter().find(|(_, taken)| taken.is_some_and(|taken| overlap(taken, address))) {
                 findings.add(key, format!("{address} is already taken by {other}"));
             }
         }
@@ -96,4 +96,10 @@ impl ServerConfig {
         // hyper refuses to read into less than 8 KiB.
         findings.size_within("server.max_header_bytes", self.max_header_bytes, ByteSize::kib(8)..=ByteSize::mib(1));
     }
+}
+
+/// Whether both cannot be listened on at once: the same port, of the same address or of all.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (one.ip() == other.ip() || all)
 }

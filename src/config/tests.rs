@@ -160,6 +160,7 @@ fn what_is_out_of_bounds_names_key_and_source() {
         ("[limits]\ndecode_memory_bytes = '1MiB'", "limits.decode_memory_bytes: 1MiB holds not even two photos"),
         ("[limits]\njson_memory_bytes = '1MiB'", "limits.json_memory_bytes: 1MiB is not within 2MiB and 64GiB"),
         ("[limits]\nmax_json_bytes = '4KiB'", "limits.max_json_bytes: 4KiB is less than the 68064B"),
+        ("[server]\nadmin_listen = '0.0.0.0:8420'", "server.admin_listen: 0.0.0.0:8420 is already taken by server.listen"),
         ("[server]\nadmin_listen = '127.0.0.1:8420'", "server.admin_listen: 127.0.0.1:8420 is already taken by server.listen"),
         ("[server]\nidle_timeout = '0s'", "server.idle_timeout: 0s is not within 1ms and "),
         ("[storage]\ndata = '/x'\nblobs = 'file:///x'", "storage.blobs: blobs need a directory of their own"),

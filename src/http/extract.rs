@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::answers::Asker;
 use super::error::ApiError;
 use super::{App, request_id};
 use crate::api::ACT_FOR;
@@ -27,7 +28,11 @@ impl FromRequestParts<App> for Auth {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let secret = bearer(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
         let act_for = act_for(&parts.headers)?;
-        Ok(Self(app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?))
+        let caller = app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?;
+        if let Some(asker) = parts.extensions.get::<Asker>() {
+            asker.is(caller.owner);
+        }
+        Ok(Self(caller))
     }
 }
 

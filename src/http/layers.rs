@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::{App, measure, read_on, request_id};
+use super::{App, answers, measure, read_on, request_id};
 use crate::runtime;
 use crate::service::ServiceError;
 
@@ -27,6 +27,7 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::Service(ServiceError::Internal("a handler panicked".into())).into_response()
         }))
+        .layer(from_fn_with_state(app.clone(), answers::layer))
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(app.clone(), bounded_head))
         .layer(from_fn_with_state(app.clone(), measure::layer))

@@ -3,6 +3,7 @@
 mod accept;
 mod admin;
 mod albums;
+mod answers;
 mod client_end;
 pub mod conditional;
 pub mod content_disposition;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use crate::runtime::{Runtime, Shutdown};
 use crate::service::Services;
 
+pub use answers::AnswerMemory;
 pub use client_end::ClientEnd;
 pub use error::ErrorCode;
 pub use json_body::JsonMemory;
@@ -144,6 +146,8 @@ pub struct HttpLimits {
     pub max_json_bytes: usize,
     /// Memory for all of them together.
     pub json_memory: JsonMemory,
+    /// Memory for answers that lie whole in it until they are taken.
+    pub answer_memory: AnswerMemory,
     /// Bytes of a request's head: its line and all its fields.
     pub max_header_bytes: usize,
     /// How long a request may take, but for the streaming of bodies.

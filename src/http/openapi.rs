@@ -1,6 +1,8 @@
 //! `/openapi.json`: OpenAPI 3.1, gathered from the handlers.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderName, HeaderValue, header};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -67,6 +69,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "show_openapi", tag = "health", responses((status = 200, body = Object)))]
-pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
-    Json(document())
+pub(super) async fn show() -> ([(HeaderName, HeaderValue); 1], &'static str) {
+    // Made once: anybody may ask for it, as often as they like.
+    static TEXT: LazyLock<String> = LazyLock::new(|| serde_json::to_string(&document()).expect("a document of ours serialises"));
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], TEXT.as_str())
 }

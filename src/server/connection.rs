@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +22,13 @@ use tower::ServiceExt as _;
 use super::streams::{Streams, Taking};
 use crate::http::{ClientEnd, Outgoing, SendfileStream};
 use crate::runtime::{self, Clock};
+
+/// Writes of at most so many bytes are taken for HTTP/2's own: pings, settings, windows. They say nothing of a client that takes an answer.
+const CONTROL_BYTES: usize = 64;
+/// Bytes that a socket takes before the ones before them have gone out (TCP_NOTSENT_LOWAT, tcp(7)).
+const UNSENT_BYTES: u32 = 128 << 10;
+/// Bytes of an answer that are handed over at once for a stream of HTTP/2, a frame of the usual size.
+const PIECE_BYTES: usize = 16 << 10;
 
 /// How long a connection waits for what.
 #[derive(Debug, Clone, Copy)]
@@ -89,13 +96,18 @@ impl Activity {
         }
     }
 
-    fn wrote(&self, is_blocked: bool) {
+    fn wrote(&self, polled: &Poll<io::Result<usize>>) {
         let mut state = self.state();
-        if !is_blocked {
-            state.blocked_since = None;
-            state.quiet_since = self.clock.monotonic();
-        } else if state.blocked_since.is_none() {
-            state.blocked_since = Some(self.clock.monotonic());
+        match polled {
+            Poll::Ready(Ok(bytes)) => {
+                state.blocked_since = None;
+                if *bytes > CONTROL_BYTES {
+                    state.quiet_since = self.clock.monotonic();
+                }
+            }
+            Poll::Ready(Err(_)) => state.blocked_since = None,
+            Poll::Pending if state.blocked_since.is_none() => state.blocked_since = Some(self.clock.monotonic()),
+            Poll::Pending => {}
         }
     }
 
@@ -163,6 +175,8 @@ pub(super) async fn serve(
 ) {
     // Small answers must not wait for the peer's acknowledgement; where the option cannot be set they do.
     let _ = stream.set_nodelay(true);
+    // Else a socket takes megabytes at once, and the next only once a third of them are gone: who reads slowly would look like who reads nothing.
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
     let activity = Activity::new(clock);
     let (outgoing, client_end) = (Outgoing::default(), ClientEnd::default());
     let service = hyper::service::service_fn({
@@ -212,13 +226,13 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.wrote(polled.is_pending());
+        self.activity.wrote(&polled);
         polled
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.activity.wrote(polled.is_pending());
+        self.activity.wrote(&polled);
         polled
     }
 
@@ -239,9 +253,11 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// An answer's body; its request is open until it goes.
+/// An answer's body; its request is open until it goes. Over HTTP/2 it is handed over in small pieces: what is handed over nobody bounds.
 struct OpenBody {
     body: Body,
+    /// What is still to be handed over of the last piece.
+    rest: Bytes,
     taking: Option<Arc<Taking>>,
     _open: Open,
 }
@@ -250,7 +266,7 @@ impl OpenBody {
     fn new(body: Body, open: Open) -> Self {
         let taking = Taking::current();
         taking.iter().for_each(|taking| taking.handed());
-        Self { body, taking, _open: open }
+        Self { body, rest: Bytes::new(), taking, _open: open }
     }
 }
 
@@ -259,20 +275,37 @@ impl HttpBody for OpenBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.taking.iter().for_each(|taking| taking.asked());
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
-            self.taking.iter().for_each(|taking| taking.handed());
+        let Some(taking) = self.taking.clone() else { return Pin::new(&mut self.body).poll_frame(context) };
+        taking.asked();
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => {
+                        taking.handed();
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                },
+                other => return Poll::Ready(other),
+            }
         }
-        polled
+        taking.handed();
+        let length = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower() + rest);
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -301,7 +334,7 @@ mod tests {
         let (clock, activity) = activity();
         // Whatever the server says meanwhile.
         clock.advance(MOMENT);
-        activity.wrote(false);
+        activity.wrote(&Poll::Ready(Ok(1_000)));
         assert_cut(&clock, &activity, PATIENCE.header - MOMENT, Overdue::Head);
     }
 
@@ -329,9 +362,12 @@ mod tests {
         for _ in 0..3 {
             clock.advance(PATIENCE.idle - MOMENT);
             assert_eq!(activity.overdue(&PATIENCE), None);
-            activity.wrote(false);
+            activity.wrote(&Poll::Ready(Ok(1_000)));
         }
-        assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
+        // A ping, or that one came.
+        clock.advance(PATIENCE.idle - MOMENT);
+        activity.wrote(&Poll::Ready(Ok(17)));
+        assert_cut(&clock, &activity, MOMENT, Overdue::Idle);
     }
 
     #[test]
@@ -350,14 +386,14 @@ mod tests {
     fn a_client_has_to_read() {
         let (clock, activity) = activity();
         let _request = activity.begin(Version::HTTP_11);
-        activity.wrote(true);
+        activity.wrote(&Poll::Pending);
         clock.advance(PATIENCE.stall - MOMENT);
-        activity.wrote(false);
+        activity.wrote(&Poll::Ready(Ok(1_000)));
         clock.advance(PATIENCE.stall);
         assert_eq!(activity.overdue(&PATIENCE), None, "it moved");
-        activity.wrote(true);
+        activity.wrote(&Poll::Pending);
         clock.advance(MOMENT);
-        activity.wrote(true);
+        activity.wrote(&Poll::Pending);
         assert_cut(&clock, &activity, PATIENCE.stall - MOMENT, Overdue::Stalled);
     }
 }

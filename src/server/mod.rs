@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::Config;
-use crate::http::{self, App, AppParts, HttpLimits, JsonMemory};
+use crate::http::{self, AnswerMemory, App, AppParts, HttpLimits, JsonMemory};
 use crate::metadata::MetadataError;
 use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::ServiceError;
@@ -185,6 +185,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
             json_memory: JsonMemory::new(config.limits.json_memory_bytes.as_usize()),
+            answer_memory: AnswerMemory::new(config.limits.json_memory_bytes.as_usize()),
             max_header_bytes: config.server.max_header_bytes.as_usize(),
             request_timeout: config.server.request_timeout,
             stall_timeout: config.server.stall_timeout,

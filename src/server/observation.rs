@@ -12,8 +12,11 @@ use super::metrics::{
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
-use crate::runtime::{BlockingPool, Shutdown};
+use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::Services;
+
+/// How long a scrape waits for what a device has to say.
+const READING_WAIT: Duration = Duration::from_secs(2);
 
 /// The server's observer.
 #[derive(Debug)]
@@ -112,7 +115,8 @@ impl Observation {
             doomed_copies: stats.doomed,
             pins: stats.pins,
         });
-        let usage = self.backend.usage().await.ok().flatten();
+        // On a disk that hangs it would wait as long, and the next scrape behind it.
+        let usage = runtime::timeout(READING_WAIT, self.backend.usage()).await.and_then(Result::ok).flatten();
         Readings {
             queues: self.queues(),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),

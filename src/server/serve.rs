@@ -170,7 +170,11 @@ impl Server {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(self.limits.max_header_bytes).unwrap_or(u32::MAX))
-            .keep_alive_interval(Some(Duration::from_secs(20)));
+            // Handed to HTTP/2 and not yet to the socket, of each stream.
+            .max_send_buf_size(64 << 10)
+            // For clients that are gone without a word. A ping waits behind all that is on its way to a slow one.
+            .keep_alive_interval(Some(Duration::from_secs(60)))
+            .keep_alive_timeout(Duration::from_secs(10 * 60));
         builder
     }
 }

@@ -10,7 +10,8 @@ use hyper::rt::Executor;
 
 use crate::runtime::{self, Clock, Tasks};
 
-/// Waits of one stall each that a stream's client may let pass with nothing taken: a piece of 128 KiB at 1 KiB/s, with a stall of 30 s.
+/// Waits of one stall each that a stream's client may let pass with nothing taken. Pieces are small, so that many streams may share a slow line:
+/// 100 of them need 14 kB/s, with a stall of 30 s.
 const STALLS: u32 = 4;
 
 tokio::task_local! {

@@ -134,7 +134,8 @@ async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: 
                     jobs.push(Job { photo, name });
                     break;
                 }
-                Ok(Existing::Other) => names.take(&name),
+                // It may be another photo's, which finds it later.
+                Ok(Existing::Other) => {}
                 Err(error) => {
                     names.take(&name);
                     tally.fail(&photo, &name, &ClientError::Target(error));

@@ -110,7 +110,7 @@ impl Summary {
             let _ = writeln!(text, "Already there: {} ({} saved)", units::count(self.skipped, "file"), units::bytes(self.bytes_skipped));
         }
         if self.passed_over > 0 {
-            let _ = writeln!(text, "Passed over: {} (hidden, or links)", units::count(self.passed_over, "file"));
+            let _ = writeln!(text, "Passed over: {} (hidden, links, or no plain files)", units::count(self.passed_over, "file"));
         }
         if self.refused > 0 {
             let _ = writeln!(text, "Refused: {}\n", units::count(self.refused, "file"));
