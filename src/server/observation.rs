@@ -116,7 +116,9 @@ impl Observation {
             pins: stats.pins,
         });
         // On a disk that hangs it would wait as long, and the next scrape behind it.
-        let usage = runtime::timeout(READING_WAIT, self.backend.usage()).await.and_then(Result::ok).flatten();
+        let usage = runtime::timeout(READING_WAIT, self.backend.usage());
+        let (usage, ready) = futures_util::join!(usage, runtime::timeout(READING_WAIT, self.services.ready()));
+        let usage = usage.and_then(Result::ok).flatten();
         Readings {
             queues: self.queues(),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
@@ -126,7 +128,7 @@ impl Observation {
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
-            ready: !self.shutdown.is_stopping() && self.services.ready().await.is_ok(),
+            ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
     }
 
