@@ -97,13 +97,17 @@ impl Attempts<'_> {
         match self.retry.after_failure(failure.verdict, elapsed, random) {
             Some(delay) => {
                 runtime::sleep(delay).await;
+                if matches!(failure.verdict, Verdict::TooMany { .. }) {
+                    // The wait for its turn has a limit of its own, and takes no time from what may fail after it.
+                    self.moved();
+                }
                 Ok(())
             }
             None => Err(failure.error),
         }
     }
 
-    /// Bytes went over the line: the time begins anew, the count does not.
+    /// It is under way, not failing: the time begins anew, the count does not.
     pub(super) fn moved(&mut self) {
         self.begun = self.client.runtime.clock.monotonic();
     }

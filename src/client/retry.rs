@@ -3,7 +3,7 @@ use std::time::Duration;
 /// How often and how long a call is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySettings {
-    /// Attempts altogether, the first one too; at least 1.
+    /// Attempts altogether, the first one too; at least 1. Those that were turned away (429) do not count.
     pub attempts: u32,
     /// The wait before the second attempt is drawn from zero up to this; it doubles with each further one.
     pub first_delay: Duration,
@@ -11,7 +11,7 @@ pub struct RetrySettings {
     pub longest_delay: Duration,
     /// No attempt is begun that would have to wait past this, counted from the first one, or from when bytes of a photo last moved.
     pub total: Duration,
-    /// How long a call waits for its turn where the server says that its user has too many under way (429): others of them end.
+    /// How long a call waits altogether, between attempts, for its turn where the server says that its user has too many under way (429).
     pub turn: Duration,
 }
 
@@ -26,6 +26,9 @@ impl Default for RetrySettings {
         }
     }
 }
+
+/// What each wait for a turn counts for at least.
+const LEAST_TURN: Duration = Duration::from_millis(1);
 
 /// What an attempt that failed says about another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +47,18 @@ pub(super) struct Retry {
     settings: RetrySettings,
     failed: u32,
     turned_away: u32,
+    /// How long it waited for its turn. Not the time since the call began: bytes move also of what is turned away.
+    waited: Duration,
 }
 
 impl Retry {
     pub(super) fn new(settings: RetrySettings) -> Self {
-        Self { settings, failed: 0, turned_away: 0 }
+        Self { settings, failed: 0, turned_away: 0, waited: Duration::ZERO }
     }
 
     /// Forgets the failures so far: something was gained since, so the count begins anew.
     pub(super) fn progressed(&mut self) {
-        self.failed = 0;
-        self.turned_away = 0;
+        *self = Self::new(self.settings);
     }
 
     /// How long to wait before the next attempt, after one that failed `elapsed` after the call began; `None`: give up.
@@ -62,25 +66,33 @@ impl Retry {
     /// Full jitter: the wait is drawn evenly from the whole span (by `random`), so that clients that failed together do not come back
     /// together. What a server asked for is kept as the least, with jitter on top.
     pub(super) fn after_failure(&mut self, verdict: Verdict, elapsed: Duration, random: u64) -> Option<Duration> {
-        let (retry_after, before, total) = match verdict {
-            Verdict::Final => return None,
+        match verdict {
+            Verdict::Final => None,
             Verdict::Again { retry_after } => {
                 self.failed += 1;
                 if self.failed >= self.settings.attempts {
                     return None;
                 }
-                (retry_after, self.failed - 1, self.settings.total)
+                let delay = self.delay(self.failed, retry_after, random);
+                (elapsed.saturating_add(delay) <= self.settings.total).then_some(delay)
             }
             Verdict::TooMany { retry_after } => {
                 self.turned_away = self.turned_away.saturating_add(1);
-                (retry_after, self.turned_away - 1, self.settings.turn)
+                let delay = self.delay(self.turned_away, retry_after, random);
+                // Waits of nothing come to an end, too.
+                self.waited = self.waited.saturating_add(delay.max(LEAST_TURN));
+                (self.waited <= self.settings.turn).then_some(delay)
             }
-        };
+        }
+    }
+
+    /// The wait after the `nth` failure of a kind.
+    fn delay(&self, nth: u32, retry_after: Option<Duration>, random: u64) -> Duration {
+        let before = nth - 1;
         let doubled = self.settings.first_delay.saturating_mul(1 << before.min(20)).min(self.settings.longest_delay);
         let span_us = u64::try_from(doubled.as_micros()).unwrap_or(u64::MAX);
         let jitter = Duration::from_micros(random % span_us.saturating_add(1).max(1));
-        let delay = retry_after.unwrap_or_default().saturating_add(jitter).min(self.settings.longest_delay);
-        (elapsed.saturating_add(delay) <= total).then_some(delay)
+        retry_after.unwrap_or_default().saturating_add(jitter).min(self.settings.longest_delay)
     }
 }
 

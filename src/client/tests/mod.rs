@@ -144,6 +144,31 @@ async fn an_upload_that_stalls_past_the_time_for_attempts_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_fails_after_a_wait_for_its_turn_has_all_its_time() {
+    let fake = fake().await;
+    let mut settings = fake.client().settings;
+    (settings.retry.total, settings.retry.longest_delay) = (Duration::from_millis(900), Duration::from_secs(2));
+    let client = Client::new(&fake.url, Some("secret"), settings, Runtime::system()).unwrap();
+    fake.fault("GET /v1/me", Fault::Status(429, "1"));
+    fake.fault("GET /v1/me", Fault::Status(503, "0"));
+    client.me().await.unwrap();
+    assert_eq!(fake.asked("/v1/me"), 3);
+}
+
+#[tokio::test]
+async fn a_turn_that_never_comes_is_not_waited_for_for_ever() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    let (upload, _) = file_upload(&folder, b"IMG 1", BlobHash::of(b"IMG 1"));
+    let mut settings = fake.client().settings;
+    (settings.retry.turn, settings.retry.longest_delay) = (Duration::from_millis(20), Duration::from_millis(1));
+    let client = Client::new(&fake.url, Some("secret"), settings, Runtime::system()).unwrap();
+    (0..100).for_each(|_| fake.fault("PUT", Fault::Status(429, "1")));
+    // Its bytes move each time before it is turned away.
+    assert_eq!(client.upload(&upload, quiet()).await.unwrap_err().status(), Some(429));
+    assert_eq!(fake.asked("PUT"), 21);
+}
+
+#[tokio::test]
 async fn an_error_whose_body_never_comes_is_told_by_its_status() {
     let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
     let (mut upload, _) = file_upload(&folder, b"IMG 1", BlobHash::of(b"IMG 1"));
