@@ -161,7 +161,7 @@ fn every_documented_family_is_there_and_moves() {
 
     // Without bytes; a promise; a user; a refused precondition.
     let third = site.album("three");
-    let link = json!({ "photos": [{ "hash": hash, "name": "c.jpg" }] });
+    let link = json!({ "photos": [{ "hash": hash, "name": "c.jpg", "id": "0190c0de-0000-7000-8000-000000000001" }] });
     assert_eq!(site.json("POST", &format!("/v1/albums/{third}/photos/link"), &link).status, 200);
     assert_eq!(site.json("POST", "/v1/blobs/missing", &json!({ "hashes": [hash] })).json()["missing"], json!([]));
     assert_eq!(site.json("POST", "/v1/admin/users", &json!({ "name": "ann" })).status, 201);
@@ -172,6 +172,12 @@ fn every_documented_family_is_there_and_moves() {
     moved(&after, &linked, "halidom_users", &[], 1.0);
     moved(&after, &linked, "halidom_pins", &[], 1.0);
     moved(&after, &linked, "halidom_metadata_requests_total", &["outcome=\"refused\""], 1.0);
+
+    // The same link again: no photo more.
+    assert_eq!(site.json("POST", &format!("/v1/albums/{third}/photos/link"), &link).status, 200);
+    let again = Page::of(&site.server);
+    moved(&linked, &again, "halidom_uploads_total", &["outcome=\"linked\""], 0.0);
+    moved(&linked, &again, "halidom_uploads_total", &["outcome=\"duplicate\""], 1.0);
 
     // A rendition twice, and one whose signature is wrong.
     let url = site.json("POST", "/v1/urls", &json!({ "hash": hash, "width": 64 })).json()["url"].as_str().unwrap().to_owned();

@@ -75,6 +75,20 @@ async fn names_that_collide_are_found_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_changed_costs_no_other_its_name() {
+    let (fake, folder) = (fake().await, tempfile::tempdir().unwrap());
+    ["1", "2", "3"].map(|bytes| fake.photo(ALBUM, "a.jpg", bytes.as_bytes()));
+    download_to(&fake, folder.path()).await;
+    let mut expected = files(folder.path());
+    let lost = expected.insert("a.jpg".into(), "edited".into()).unwrap();
+    std::fs::write(folder.path().join("a.jpg"), "edited").unwrap();
+    let (summary, _) = download_to(&fake, folder.path()).await;
+    assert_eq!((summary.downloaded, summary.skipped), (1, 2));
+    expected.insert("a (4).jpg".into(), lost);
+    assert_eq!(files(folder.path()), expected);
+}
+
+#[tokio::test]
 async fn as_many_files_are_looked_at_at_once_as_is_said() {
     let fake = fake().await;
     let photos: Vec<_> = ["a.jpg", "A.jpg", "b.jpg", "c.jpg"].map(|name| fake.photo(ALBUM, name, name.as_bytes())).into();
