@@ -66,7 +66,7 @@ impl AnswerMemory {
         let mut taken = self.taken();
         let all = taken.all.checked_add(bytes)?;
         let own = taken.by_owner.get(&owner).copied().unwrap_or_default().checked_add(bytes)?;
-        // A single answer is never more than one may have, or it could never be given.
+        // One answer alone may be larger than a share: else it could never be given.
         if all > self.limit || own > (self.limit / 4).max(bytes) {
             return None;
         }
