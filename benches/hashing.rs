@@ -1,4 +1,4 @@
-//! Taking all three digests of an upload in one pass, beside each of them alone.
+//! Taking all three digests of an upload in one pass, of two uploads at once, and each digest alone.
 
 #![allow(missing_docs, clippy::unwrap_used)] // criterion's macros; a benchmark stops at what it did not expect.
 
@@ -16,6 +16,12 @@ fn hashing(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("upload's digests", size), &bytes, |bench, bytes| {
             bench.iter(|| Digests::of(black_box(bytes)))
         });
+        let other: Vec<u8> = bytes.iter().rev().copied().collect();
+        group.throughput(Throughput::Bytes(2 * size as u64));
+        group.bench_with_input(BenchmarkId::new("two uploads' digests at once", size), &[&bytes[..], &other], |bench, copies| {
+            bench.iter(|| Digests::of_both(black_box(*copies)))
+        });
+        group.throughput(Throughput::Bytes(size as u64));
         group
             .bench_with_input(BenchmarkId::new("BLAKE3 alone", size), &bytes, |bench, bytes| bench.iter(|| blake3::hash(black_box(bytes))));
         group.bench_with_input(BenchmarkId::new("SHA-256 alone", size), &bytes, |bench, bytes| {

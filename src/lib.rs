@@ -2,7 +2,7 @@
 //!
 //! `ARCHITECTURE.md` maps the layers and says who may import whom; `tests/architecture.rs` holds the code to it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod api;
 pub mod blobs;

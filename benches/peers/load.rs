@@ -1,5 +1,6 @@
 //! The one generator of requests.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,17 +49,18 @@ fn client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().http1_only().tcp_nodelay(true).pool_max_idle_per_host(64).build()?)
 }
 
-/// Uploads the load's objects.
+/// Uploads the load's objects. Some others go before, two a connection, and are not measured: a server that has just started gets its
+/// threads and its memory then.
 pub(crate) async fn upload(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<Work> {
-    let (work, _) = send(peer, load, seed).await?;
+    send(peer, load, seed, load.count..load.count + 2 * load.connections).await?;
+    let (work, _) = send(peer, load, seed, 0..load.count).await?;
     Ok(work)
 }
 
 /// Uploads a few objects to a peer that keeps them below `dir`, then fetches them again and again. The first pass is the first read since
 /// the server started; all of them lie in the page cache, whoever put them there. Answers each pass by name.
 pub(crate) async fn download(peer: &dyn Peer, dir: &Path, load: Load, seed: u64) -> anyhow::Result<Vec<(&'static str, Work)>> {
-    let some = Load { count: OBJECTS, ..load };
-    let (_, answers) = send(peer, some, seed).await?;
+    let (_, answers) = send(peer, load, seed, 0..OBJECTS).await?;
     let client = client()?;
     let requests = answers.iter().enumerate().map(|(index, answer)| peer.download(&client, index as u64, answer));
     let requests: Vec<_> = requests.collect::<anyhow::Result<_>>()?;
@@ -69,15 +71,16 @@ pub(crate) async fn download(peer: &dyn Peer, dir: &Path, load: Load, seed: u64)
     Ok(vec![("first read", first), ("read again", again)])
 }
 
-async fn send(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<(Work, Vec<Bytes>)> {
-    let (photos, client, next) = (Arc::new(photos(load, seed)?), client()?, AtomicU64::new(0));
+/// Uploads these of the load's objects. Answers each one's answer, in order.
+async fn send(peer: &dyn Peer, load: Load, seed: u64, indexes: Range<u64>) -> anyhow::Result<(Work, Vec<Bytes>)> {
+    let (photos, client, next) = (Arc::new(photos(load, seed)?), client()?, AtomicU64::new(indexes.start));
     crate::settle();
     let (cpu, begun) = (peer.cpu()?, Instant::now());
     let worker = || async {
         let mut answers = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= load.count {
+            if index >= indexes.end {
                 return anyhow::Ok(answers);
             }
             let pieces = stream::iter(photos.pieces(index).into_iter().map(Ok::<_, std::io::Error>));
@@ -92,7 +95,8 @@ async fn send(peer: &dyn Peer, load: Load, seed: u64) -> anyhow::Result<(Work, V
     let mut answers: Vec<(u64, Bytes)> = try_join_all((0..load.connections).map(|_| worker())).await?.into_iter().flatten().collect();
     let (elapsed, cpu) = (begun.elapsed(), peer.cpu()?.saturating_sub(cpu));
     answers.sort_unstable_by_key(|(index, _)| *index);
-    let work = Work { requests: load.count, bytes: load.count * photos.size_bytes(), elapsed, cpu: Some(cpu) };
+    let requests = indexes.end - indexes.start;
+    let work = Work { requests, bytes: requests * photos.size_bytes(), elapsed, cpu: Some(cpu) };
     Ok((work, answers.into_iter().map(|(_, answer)| answer).collect()))
 }
 

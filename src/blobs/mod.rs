@@ -10,6 +10,7 @@ mod error;
 mod memory;
 mod observe;
 pub mod path;
+mod sha256;
 mod store;
 mod verify;
 

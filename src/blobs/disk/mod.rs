@@ -14,6 +14,7 @@ mod buffers;
 mod delete;
 mod fan_out;
 mod files;
+mod hashing;
 mod holds;
 mod inventory;
 mod make;
@@ -35,6 +36,7 @@ use async_trait::async_trait;
 use self::buffers::Buffers;
 use self::fan_out::FanOut;
 use self::files::Files;
+use self::hashing::Hashing;
 use self::holds::Holds;
 pub use self::make::make_directory_durably;
 use self::standing::Standing;
@@ -103,6 +105,8 @@ struct Shared {
     gathers: Arc<Holds>,
     /// What small ones are held whole in.
     holds: Arc<Holds>,
+    /// What hashes those.
+    hashing: Arc<Hashing>,
     /// What copies are read through.
     pieces: Buffers,
     /// One claim at a time in this process; `lock` keeps others out.

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -54,6 +54,7 @@ impl Shared {
             gather_bytes: settings.gather_bytes,
             gathers: Holds::new(SPARE_GATHERS * settings.gather_bytes),
             holds: Holds::new(settings.hold_bytes),
+            hashing: Arc::default(),
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
             standing: Standing::default(),

@@ -93,18 +93,9 @@ impl DiskStaged {
         &mut self,
         work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
-        let pool = self.pools.io.clone();
-        self.hop_to(&pool, work).await
-    }
-
-    async fn hop_to<T: Send + 'static>(
-        &mut self,
-        pool: &BlockingPool,
-        work: impl FnOnce(&mut Receiving) -> Result<T, BlobError> + Send + 'static,
-    ) -> Result<T, BlobError> {
         let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
         // Should the caller go away during the hop, then what it returns is dropped, and with it the file.
-        let done = pool.run(move || match work(&mut receiving) {
+        let done = self.pools.io.run(move || match work(&mut receiving) {
             Ok(value) => Ok((value, receiving)),
             Err(error) => {
                 receiving.remove();
@@ -146,12 +137,12 @@ impl DiskStaged {
     async fn hash_held(&mut self) -> Result<(), BlobError> {
         match std::mem::replace(&mut self.received, Received::Whole(Bytes::new())) {
             Received::Held(buffer) => {
-                let pool = self.pools.hashing.clone();
-                let hashing = self.hop_to(&pool, move |receiving| {
-                    receiving.digests.update(buffer.as_ref());
-                    Ok(buffer)
-                });
-                self.received = Received::Whole(Bytes::from_owner(hashing.await?));
+                // Away meanwhile, as during a hop.
+                let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
+                let (buffer, digests) = self.shared.hashing.hash(&self.pools.hashing, buffer).await?;
+                receiving.digests = digests;
+                self.receiving = Some(receiving);
+                self.received = Received::Whole(Bytes::from_owner(buffer));
             }
             other => self.received = other,
         }
