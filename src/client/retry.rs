@@ -9,7 +9,8 @@ pub struct RetrySettings {
     pub first_delay: Duration,
     /// No wait is longer than this, whatever a server asks for.
     pub longest_delay: Duration,
-    /// No attempt is begun that would have to wait past this, counted from the first one, or from when bytes of a photo last moved.
+    /// No attempt is begun that would have to wait past this, counted from the first one; for a photo, from the end of the last attempt in which
+    /// any of its bytes moved: there it is `attempts` that bounds them.
     pub total: Duration,
     /// How long a call waits altogether, between attempts, for its turn where the server says that its user has too many under way (429).
     pub turn: Duration,

@@ -1,5 +1,6 @@
 //! Answers that lie in memory until their clients have taken them: what all take together is bounded, and what those of one user take. The
-//! first bytes of each are free, and so is what nobody had to say who they are for: that is small, or shared.
+//! first bytes of each are free, and so is what nobody had to say who they are for: that is small, or a rendition, and those
+//! have a bound of their own.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -41,13 +42,13 @@ struct Taken {
 pub(super) struct Asker(Arc<OnceLock<Owner>>);
 
 impl Asker {
-    pub(super) fn is(&self, owner: Owner) {
+    pub(super) fn known(&self, owner: Owner) {
         // The first to say it is the one whose token was looked at.
         let _ = self.0.set(owner);
     }
 }
 
-/// What an answer has taken, for as long as it lives.
+/// What an answer has taken, until the last of its bytes has gone.
 #[derive(Debug)]
 struct Held {
     owner: Owner,
@@ -66,8 +67,8 @@ impl AnswerMemory {
         let mut taken = self.taken();
         let all = taken.all.checked_add(bytes)?;
         let own = taken.by_owner.get(&owner).copied().unwrap_or_default().checked_add(bytes)?;
-        // One answer alone may be larger than a share: else it could never be given.
-        if all > self.limit || own > (self.limit / 4).max(bytes) {
+        // One alone may be larger than a share, or than all: else it could never be given.
+        if all > self.limit.max(bytes) || own > (self.limit / 4).max(bytes) {
             return None;
         }
         taken.all = all;
@@ -101,17 +102,29 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let more = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).map(|bytes| bytes.saturating_sub(FREE));
     let (Some(owner), Some(more @ 1..)) = (asker.0.get(), more) else { return response };
     match app.limits.answer_memory.hold(*owner, more) {
-        Some(held) => response.map(|body| Body::new(HeldBody { body, _held: held })),
+        Some(held) => response.map(|body| Body::new(HeldBody { body, held: Arc::new(held) })),
         None if is_read => ApiError::Service(ServiceError::Busy("too many large answers at once")).into_response(),
         // It was done: nobody must take it for not begun.
-        None => ApiError::Service(ServiceError::Unavailable("memory for the answer")).into_response(),
+        None => ApiError::Unanswered.into_response(),
     }
 }
 
 /// An answer's body with what it has taken.
 struct HeldBody {
     body: Body,
-    _held: Held,
+    held: Arc<Held>,
+}
+
+/// Bytes on their way out: over HTTP/1 they wait for the client after their body has gone.
+struct HeldBytes {
+    bytes: Bytes,
+    _held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl HttpBody for HeldBody {
@@ -119,7 +132,9 @@ impl HttpBody for HeldBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let held = &self.held;
+        polled.map_ok(|frame| frame.map_data(|bytes| Bytes::from_owner(HeldBytes { bytes, _held: held.clone() })))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -153,8 +168,14 @@ mod tests {
         held.remove(0);
         held.push(memory.hold(owner(1), 200).unwrap());
         held.clear();
-        assert!(memory.hold(owner(1), 1_001).is_none());
-        drop(memory.hold(owner(1), 1_000).expect("one alone may be larger than a share"));
+        held.push(memory.hold(owner(1), 1).unwrap());
+        assert!(memory.hold(owner(2), 1_000).is_none());
+        held.clear();
+        for bytes in [1_000, 1_001] {
+            let alone = memory.hold(owner(1), bytes).expect("one alone may be larger than a share, or than all");
+            assert!(memory.hold(owner(2), 1).is_none());
+            drop(alone);
+        }
         let taken = memory.taken();
         assert!(taken.all == 0 && taken.by_owner.is_empty());
     }

@@ -42,6 +42,8 @@ pub enum ApiError {
     PreconditionFailed,
     /// It took longer than the server's limit.
     Timeout,
+    /// It was done, but its answer, which is large, has no place among those that other clients are still taking.
+    Unanswered,
 }
 
 impl From<ServiceError> for ApiError {
@@ -72,6 +74,9 @@ impl ApiError {
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed", None),
             // Not 503: what was asked for may have been done, or be done yet.
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", Some("the request took too long; it may have been done".into())),
+            Self::Unanswered => {
+                (StatusCode::GATEWAY_TIMEOUT, "unanswered", Some("done, but too many large answers are still being taken".into()))
+            }
         }
     }
 }
@@ -109,6 +114,7 @@ impl IntoResponse for ApiError {
             match &self {
                 // Load, or a stop: nothing is broken.
                 Self::Service(error @ ServiceError::Busy(_)) => tracing::info!(code, error = %error, "request refused"),
+                Self::Unanswered => tracing::info!(code, "no room for an answer"),
                 Self::Service(error) => tracing::error!(code, error = %error, "request failed"),
                 other => tracing::warn!(code, error = ?other, "request failed"),
             }

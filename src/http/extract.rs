@@ -30,7 +30,7 @@ impl FromRequestParts<App> for Auth {
         let act_for = act_for(&parts.headers)?;
         let caller = app.services.authenticate(&Secret::from_client(secret), act_for, request_id::current()).await?;
         if let Some(asker) = parts.extensions.get::<Asker>() {
-            asker.is(caller.owner);
+            asker.known(caller.owner);
         }
         Ok(Self(caller))
     }

@@ -23,8 +23,9 @@ use super::streams::{Streams, Taking};
 use crate::http::{ClientEnd, Outgoing, SendfileStream};
 use crate::runtime::{self, Clock};
 
-/// Writes of at most so many bytes are taken for HTTP/2's own: pings, settings, windows. They say nothing of a client that takes an answer.
-const CONTROL_BYTES: usize = 64;
+/// What goes out that is at most so much more than what came in is taken for HTTP/2's own: answers to pings and settings, which are as long
+/// as what they answer, and a few frames of the server's. It says nothing of a client that takes an answer.
+const CONTROL_BYTES: u64 = 64;
 /// Bytes that a socket holds of what has not gone out yet (TCP_NOTSENT_LOWAT, tcp(7)): it takes more once half of them have. Over
 /// loopback a client of 10 kB/s goes on, and one of 5 kB/s looks as if it took nothing for 30 s.
 const UNSENT_BYTES: u32 = 512 << 10;
@@ -70,6 +71,9 @@ struct State {
     open: usize,
     /// When the last of them ended, or the client last took something.
     quiet_since: Duration,
+    /// Bytes that came in and went out since then.
+    came: u64,
+    went: u64,
     /// When the connection began, until its first request.
     fresh_since: Option<Duration>,
     /// When the first byte of a head came that is not whole yet. HTTP/2 has frames of its own between requests: not for those.
@@ -79,10 +83,25 @@ struct State {
     has_frames: bool,
 }
 
+impl State {
+    fn quiet_from(&mut self, now: Duration) {
+        (self.quiet_since, self.came, self.went) = (now, 0, 0);
+    }
+}
+
 impl Activity {
     fn new(clock: Clock) -> Arc<Self> {
         let now = clock.monotonic();
-        let state = State { open: 0, quiet_since: now, fresh_since: Some(now), head_since: None, blocked_since: None, has_frames: false };
+        let state = State {
+            open: 0,
+            quiet_since: now,
+            came: 0,
+            went: 0,
+            fresh_since: Some(now),
+            head_since: None,
+            blocked_since: None,
+            has_frames: false,
+        };
         Arc::new(Self { clock, state: Mutex::new(state) })
     }
 
@@ -90,8 +109,9 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bytes_came(&self) {
+    fn came(&self, bytes: usize) {
         let mut state = self.state();
+        state.came += bytes as u64;
         if state.open == 0 && state.head_since.is_none() && !state.has_frames {
             state.head_since = Some(self.clock.monotonic());
         }
@@ -102,8 +122,9 @@ impl Activity {
         match polled {
             Poll::Ready(Ok(bytes)) => {
                 state.blocked_since = None;
-                if *bytes > CONTROL_BYTES {
-                    state.quiet_since = self.clock.monotonic();
+                state.went += *bytes as u64;
+                if state.went > state.came + CONTROL_BYTES {
+                    state.quiet_from(self.clock.monotonic());
                 }
             }
             Poll::Ready(Err(_)) => state.blocked_since = None,
@@ -160,7 +181,7 @@ impl Drop for Open {
         let mut state = self.0.state();
         state.open -= 1;
         if state.open == 0 {
-            state.quiet_since = self.0.clock.monotonic();
+            state.quiet_from(self.0.clock.monotonic());
         }
     }
 }
@@ -217,8 +238,9 @@ impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, into);
-        if into.filled().len() > before {
-            self.activity.bytes_came();
+        let came = into.filled().len() - before;
+        if came > 0 {
+            self.activity.came(came);
         }
         polled
     }
@@ -342,15 +364,15 @@ mod tests {
     #[test]
     fn a_line_may_lie_idle_for_longer_but_a_begun_head_may_not() {
         let (clock, activity) = activity();
-        activity.bytes_came();
+        activity.came(100);
         let request = activity.begin(Version::HTTP_11);
         clock.advance(Duration::from_secs(3_600));
         assert_eq!(activity.overdue(&PATIENCE), None, "a request may take its time");
         drop(request);
         clock.advance(PATIENCE.idle - MOMENT);
-        activity.bytes_came();
+        activity.came(100);
         clock.advance(MOMENT);
-        activity.bytes_came();
+        activity.came(100);
         assert_cut(&clock, &activity, PATIENCE.header - MOMENT, Overdue::Head);
         drop(activity.begin(Version::HTTP_11));
         assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
@@ -365,9 +387,13 @@ mod tests {
             assert_eq!(activity.overdue(&PATIENCE), None);
             activity.wrote(&Poll::Ready(Ok(1_000)));
         }
-        // A ping, or that one came.
+        // A ping of the server's, and what answers the client's own, each or all at once.
         clock.advance(PATIENCE.idle - MOMENT);
         activity.wrote(&Poll::Ready(Ok(17)));
+        for pings in 1..10 {
+            activity.came(pings * 17);
+            activity.wrote(&Poll::Ready(Ok(pings * 17)));
+        }
         assert_cut(&clock, &activity, MOMENT, Overdue::Idle);
     }
 
@@ -379,7 +405,7 @@ mod tests {
         clock.advance(PATIENCE.idle);
         assert_eq!(activity.overdue(&PATIENCE), None, "the other one is open");
         drop(other);
-        activity.bytes_came();
+        activity.came(100);
         assert_cut(&clock, &activity, PATIENCE.idle, Overdue::Idle);
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use super::metrics::{
     BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd,
     SiteReading, UploadOutcome as UploadMetric,
 };
-use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver};
+use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
@@ -32,6 +33,8 @@ pub(super) struct Observation {
     /// All pools, for their load, and what metrics call the queue of each.
     pub(super) pools: Vec<(&'static str, BlockingPool)>,
     pub(super) shutdown: Shutdown,
+    /// Whoever has it may ask the backend how full it is.
+    pub(super) usage_turn: Arc<Semaphore>,
 }
 
 impl StoreObserver for Metrics {
@@ -115,10 +118,10 @@ impl Observation {
             doomed_copies: stats.doomed,
             pins: stats.pins,
         });
-        // On a disk that hangs it would wait as long, and the next scrape behind it.
-        let usage = runtime::timeout(READING_WAIT, self.backend.usage());
+        // On a disk that hangs they would wait as long, and the next scrape behind them.
+        let usage = runtime::timeout(READING_WAIT, self.usage());
         let (usage, ready) = futures_util::join!(usage, runtime::timeout(READING_WAIT, self.services.ready()));
-        let usage = usage.and_then(Result::ok).flatten();
+        let usage = usage.flatten();
         Readings {
             queues: self.queues(),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
@@ -130,6 +133,18 @@ impl Observation {
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
+    }
+
+    /// One at a time, however many ask: a disk that hangs takes one thread for it, not one for every scrape.
+    async fn usage(&self) -> Option<Usage> {
+        let turn = self.usage_turn.clone().acquire_owned().await.ok()?;
+        let backend = self.backend.clone();
+        let asked = runtime::spawn_joined(async move {
+            let usage = backend.usage().await;
+            drop(turn);
+            usage
+        });
+        asked.await.ok()?.ok().flatten()
     }
 
     fn queues(&self) -> Vec<QueueReading> {

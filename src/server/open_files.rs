@@ -9,7 +9,13 @@ const LEAST: u64 = 512;
 const RESERVED: u64 = 256;
 
 /// What takes open files, in numbers of its own kind.
-type Wanted = [u32; 4];
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    tables: u32,
+    uploads: u32,
+    connections: u32,
+    downloads: u32,
+}
 
 /// Cuts the tables that RocksDB keeps open, uploads, connections and downloads to what `limit` open files allow; answers whether it had to.
 /// An upload may take two, its file in staging and the copy that stands already; the others take one each.
@@ -21,16 +27,17 @@ pub(super) fn fit(config: &mut Config, limit: u64) -> Result<bool, String> {
         return Err(format!("this process may have {limit} files open; it needs at least {LEAST} (ulimit -n, LimitNOFILE=)"));
     }
     let wanted = wanted(config);
-    let [tables, uploads, connections, downloads] = wanted;
-    let tables = cut(tables, limit / 4);
+    let tables = cut(wanted.tables, limit / 4);
     let room = limit - u64::from(tables) - RESERVED;
     // Two each, of a quarter of what is left.
-    let uploads = cut(uploads, room / 8);
+    let uploads = cut(wanted.uploads, room / 8);
     let each = (room - 2 * u64::from(uploads)) / 2;
-    let fitting: Wanted = [tables, uploads, cut(connections, each), cut(downloads, each)];
+    let fitting = Wanted { tables, uploads, connections: cut(wanted.connections, each), downloads: cut(wanted.downloads, each) };
+    config.metadata.max_open_files = fitting.tables;
+    config.server.max_connections = fitting.connections;
     let limits = &mut config.limits;
-    [config.metadata.max_open_files, limits.max_concurrent_uploads, config.server.max_connections, limits.max_concurrent_downloads] =
-        fitting;
+    limits.max_concurrent_uploads = fitting.uploads;
+    limits.max_concurrent_downloads = fitting.downloads;
     // The share of one is no more than all have.
     limits.max_concurrent_uploads_per_user = limits.max_concurrent_uploads_per_user.min(limits.max_concurrent_uploads);
     limits.max_concurrent_downloads_per_user = limits.max_concurrent_downloads_per_user.min(limits.max_concurrent_downloads);
@@ -38,8 +45,12 @@ pub(super) fn fit(config: &mut Config, limit: u64) -> Result<bool, String> {
 }
 
 fn wanted(config: &Config) -> Wanted {
-    let limits = &config.limits;
-    [config.metadata.max_open_files, limits.max_concurrent_uploads, config.server.max_connections, limits.max_concurrent_downloads]
+    Wanted {
+        tables: config.metadata.max_open_files,
+        uploads: config.limits.max_concurrent_uploads,
+        connections: config.server.max_connections,
+        downloads: config.limits.max_concurrent_downloads,
+    }
 }
 
 fn cut(wanted: u32, room: u64) -> u32 {
@@ -57,12 +68,12 @@ mod tests {
             config.limits.max_concurrent_uploads_per_user = 200;
             config.limits.max_concurrent_downloads_per_user = 9_000;
             let was_cut = fit(&mut config, limit)?;
-            let [tables, uploads, connections, downloads] = wanted(&config);
+            let Wanted { tables, uploads, connections, downloads } = wanted(&config);
             let files = u64::from(tables) + 2 * u64::from(uploads) + u64::from(connections) + u64::from(downloads);
             assert!(files + RESERVED <= limit, "{limit}: {files}");
             let limits = &config.limits;
             assert!((1..=uploads).contains(&limits.uploads_per_user()) && (1..=downloads).contains(&limits.downloads_per_user()));
-            Ok((was_cut, wanted(&config)))
+            Ok((was_cut, [tables, uploads, connections, downloads]))
         };
         let all = [1_024, 256, 10_000, 10_000];
         assert_eq!(fitted(1_048_576), Ok((false, all)));

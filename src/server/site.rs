@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
 use super::observation::Observation;
@@ -100,6 +102,7 @@ impl Site {
             pool: self.pool.clone(),
             pools: self.pools.clone(),
             shutdown,
+            usage_turn: Arc::new(Semaphore::new(1)),
         }
     }
 

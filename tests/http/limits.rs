@@ -196,6 +196,25 @@ async fn answers_that_nobody_takes_are_no_more_than_one_users_share() {
     until("her share is free", || async { ann.get(LIST).await.status == 200 }).await;
 }
 
+/// There an answer has left its body as soon as it is in the connection's queue; one that is larger than all memory for answers is given, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_are_they_over_http_1() {
+    let site = Site::start_with(|config| config.limits.max_page = 600).await;
+    let ann = site.user("ann").await;
+    for album in 0..600 {
+        ann.post("/v1/albums", json!({ "name": format!("Album {album}"), "description": "x".repeat(4_000) })).await.value(201);
+    }
+    let mut taken = TcpStream::connect(ann.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let token = ann.token.as_ref().unwrap();
+    let head = format!("GET /v1/albums?limit=600 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    taken.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status_line(&mut taken).await, "HTTP/1.1 200");
+    // The sockets do not hold 2.4 MB.
+    ann.get("/v1/albums?limit=50").await.refused(503, "busy");
+    drop(taken);
+    until("her share is free", || async { ann.get("/v1/albums?limit=50").await.status == 200 }).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stands_still_is_given_up() {
     let site = Site::start_with(|config| config.server.stall_timeout = Duration::from_millis(200)).await;

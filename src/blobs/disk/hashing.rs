@@ -35,9 +35,7 @@ impl Hashing {
     /// # Errors
     /// [`BlobError::Panicked`], [`BlobError::Closed`] or [`BlobError::Unavailable`], as of any work on a pool; the bytes are gone then.
     pub(super) async fn hash(self: &Arc<Self>, pool: &BlockingPool, bytes: Buffer) -> Result<(Buffer, RunningDigests), BlobError> {
-        let (answer, answered) = oneshot::channel();
-        let own = Arc::new(Waiting(Mutex::new(Some(Held { bytes, digests: RunningDigests::default(), answer }))));
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::downgrade(&own));
+        let (own, answered) = self.wait(bytes);
         let hashing = self.clone();
         let work = pool.run(move || hashing.work(&own));
         tokio::select! {
@@ -46,6 +44,13 @@ impl Hashing {
             answer = answered => answer.map_err(|_| Gone::Panicked.into()),
             Err(gone) = work => Err(gone.into()),
         }
+    }
+
+    fn wait(&self, bytes: Buffer) -> (Arc<Waiting>, oneshot::Receiver<(Buffer, RunningDigests)>) {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Arc::new(Waiting(Mutex::new(Some(Held { bytes, digests: RunningDigests::default(), answer }))));
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::downgrade(&waiting));
+        (waiting, answered)
     }
 
     /// Hashes this copy, unless another thread has taken it, and whatever else waits, until nothing does.
@@ -58,7 +63,9 @@ impl Hashing {
             match &mut lanes {
                 [Some(one), Some(other)] => {
                     let ((one, its), (other, others)) = (one.next_step(), other.next_step());
-                    RunningDigests::update_both([one, other], [its, others]);
+                    // No further than both go: then another takes the place of the one that is done.
+                    let both = its.len().min(others.len());
+                    RunningDigests::update_both([one, other], [&its[..both], &others[..both]]);
                 }
                 [Some(alone), None] | [None, Some(alone)] => {
                     let (digests, bytes) = alone.next_step();
@@ -130,7 +137,21 @@ mod tests {
         }
     }
 
-    /// Those who waited may go, and the pool: then nothing is held here for them.
+    #[test]
+    fn a_thread_takes_whatever_waits() {
+        let (holds, hashing) = (Holds::new(64 << 20), Hashing::default());
+        let copies: Vec<_> = [700_000, 30_000, 0, 600_001].map(|length| crate::blobs::contract::bytes(length as u64, length)).into();
+        let (waiting, answered): (Vec<_>, Vec<_>) = copies.iter().map(|copy| hashing.wait(buffer(&holds, copy))).unzip();
+        hashing.work(&waiting[1]);
+        for (copy, mut answered) in copies.iter().zip(answered) {
+            let (bytes, digests) = answered.try_recv().expect("hashed");
+            assert_eq!((bytes.as_ref(), digests.finish()), (&copy[..], Digests::of(copy)));
+        }
+        assert!(hashing.waiting.lock().unwrap().is_empty());
+        waiting.iter().for_each(|waiting| hashing.work(waiting));
+    }
+
+    /// Those who wait may go, or lose the thread that took their copy, or the pool: nothing is held here for them.
     #[tokio::test]
     async fn a_copy_that_nobody_waits_for_is_let_go() {
         let (holds, hashing) = (Holds::new(64 << 20), Arc::new(Hashing::default()));
@@ -153,6 +174,10 @@ mod tests {
         assert!(holds.lent_bytes() > 0);
         drop(left);
         assert_eq!(holds.lent_bytes(), 0);
+        let mut lost = Box::pin(hashing.hash(&pool, buffer(&holds, &[4; 100_000])));
+        assert!(futures_util::poll!(&mut lost).is_pending());
+        drop(hashing.next().expect("it waits"));
+        assert!(matches!(lost.await, Err(BlobError::Panicked)));
         let mut kept = Box::pin(hashing.hash(&pool, buffer(&holds, &[2; 100_000])));
         assert!(futures_util::poll!(&mut kept).is_pending());
         end.send(()).unwrap();

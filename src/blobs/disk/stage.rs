@@ -76,11 +76,13 @@ impl DiskStaged {
             Received::Held(buffer) => buffer,
         };
         let is_late = self.shared.runtime.clock.monotonic().saturating_sub(self.begun) > HOLD_TIME;
-        let may_grow = !is_late && buffer.room() <= self.shared.gather_bytes;
-        if (!is_late || buffer.room() <= self.shared.gather_bytes) && buffer.push(chunk) {
+        let is_first = buffer.room() <= self.shared.gather_bytes;
+        if (!is_late || is_first) && buffer.push(chunk) {
             return true;
         }
-        let Some(mut whole) = self.holdable.filter(|_| may_grow).and_then(|size| self.shared.holds.whole(size)) else { return false };
+        let Some(mut whole) = self.holdable.filter(|_| !is_late && is_first).and_then(|size| self.shared.holds.whole(size)) else {
+            return false;
+        };
         let kept = whole.push(buffer.as_ref()) && whole.push(chunk);
         if kept {
             *buffer = whole;
@@ -288,160 +290,4 @@ impl Drop for Receiving {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::blobs::{DiskSettings, DiskStore};
-    use crate::runtime::Runtime;
-
-    const GATHER_BYTES: usize = 100_000;
-
-    /// A store that gathers 100,000 bytes and holds 1 MiB, and the directory that it lies in.
-    async fn store() -> (tempfile::TempDir, DiskStore) {
-        store_at(Runtime::system()).await
-    }
-
-    async fn store_at(runtime: Runtime) -> (tempfile::TempDir, DiskStore) {
-        let directory = tempfile::tempdir().unwrap();
-        let settings = DiskSettings { gather_bytes: GATHER_BYTES, hold_bytes: 1 << 20, ..DiskSettings::default() };
-        let opened = DiskStore::open(directory.path(), runtime, BlockingPool::new("blobs", 2), settings).await;
-        (directory, opened.unwrap())
-    }
-
-    fn receiving(store: &DiskStore, expected_bytes: Option<u64>) -> DiskStaged {
-        DiskStaged::new(store.shared.clone(), store.pools.clone(), expected_bytes)
-    }
-
-    fn in_staging(directory: &tempfile::TempDir) -> usize {
-        std::fs::read_dir(directory.path().join("staging")).unwrap().count()
-    }
-
-    #[tokio::test]
-    async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
-        let (_directory, store) = store().await;
-        let mut staged = receiving(&store, None);
-        for _ in 0..3000 {
-            staged.write(Bytes::from_static(&[7; 333])).await.unwrap();
-            let (Received::Held(buffer) | Received::Streamed(buffer)) = &staged.received else { panic!("neither held nor streamed") };
-            assert!(buffer.as_ref().len() <= GATHER_BYTES);
-        }
-        assert_eq!(staged.digests().await.unwrap(), Digests::of(&[7; 333].repeat(3000)));
-    }
-
-    #[tokio::test]
-    async fn what_is_held_is_hashed_while_every_file_waits_for_the_device() {
-        let (_directory, mut store) = store().await;
-        store.pools = DiskPools { hashing: BlockingPool::new("hashing", 1), ..BlockingPool::new("blobs", 1).into() };
-        let (answer, answered) = std::sync::mpsc::channel::<()>();
-        let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let io = store.pools.io.clone();
-        let waiting = crate::runtime::spawn_joined(async move {
-            io.run(move || {
-                begun.send(()).unwrap();
-                answered.recv().unwrap();
-            })
-            .await
-        });
-        has_begun.await.unwrap();
-        let mut staged = receiving(&store, Some(150_000));
-        staged.write(Bytes::from(vec![7; 150_000])).await.unwrap();
-        assert_eq!(staged.digests().await.unwrap().hash, crate::model::BlobHash::of(&[7; 150_000]));
-        assert_eq!(staged.contents().await.unwrap().len(), 150_000);
-        assert_eq!(store.pools.io.load().running, 1, "the device has not answered");
-        answer.send(()).unwrap();
-        waiting.await.unwrap().unwrap();
-        Box::new(staged).discard().await;
-    }
-
-    #[tokio::test]
-    async fn what_is_held_is_written_when_it_is_published() {
-        let (directory, store) = store().await;
-        let content = crate::blobs::contract::bytes(1, 700_000);
-        let mut staged = receiving(&store, Some(700_000));
-        for chunk in content.chunks(60_000) {
-            staged.write(content.slice_ref(chunk)).await.unwrap();
-        }
-        assert_eq!(staged.digests().await.unwrap(), Digests::of(&content));
-        assert_eq!(staged.contents().await.unwrap(), content);
-        assert_eq!(in_staging(&directory), 0);
-        let mut other = receiving(&store, Some(700_000));
-        other.write(content.clone()).await.unwrap();
-        assert_eq!(in_staging(&directory), 1, "the memory is lent: streamed");
-        let key = crate::blobs::contract::key(&content, 1);
-        Box::new(staged).publish(&key).await.unwrap();
-        let read = std::fs::read(directory.path().join(crate::blobs::path::copy(&key))).unwrap();
-        assert_eq!(read, content);
-        let mut third = receiving(&store, Some(700_000));
-        third.write(content).await.unwrap();
-        assert_eq!(in_staging(&directory), 1, "the memory is back");
-    }
-
-    #[tokio::test]
-    async fn nobody_gets_memory_for_a_promise_or_keeps_it_for_long() {
-        let runtime = Runtime::simulated(1, 1_800_000_000_000);
-        let (directory, store) = store_at(runtime.clone()).await;
-        let content = crate::blobs::contract::bytes(1, 700_000);
-        let mut slow = Box::new(receiving(&store, Some(700_000)));
-        slow.write(content.slice(..90_000)).await.unwrap();
-        assert_eq!(store.hold_bytes(), (0, 1 << 20));
-        slow.write(content.slice(90_000..200_000)).await.unwrap();
-        assert_eq!((store.hold_bytes().0, in_staging(&directory)), (1 << 20, 0));
-        runtime.clock.advance(HOLD_TIME);
-        slow.write(content.slice(200_000..300_000)).await.unwrap();
-        assert_eq!(in_staging(&directory), 0);
-        runtime.clock.advance(Duration::from_millis(1));
-        slow.write(content.slice(300_000..300_001)).await.unwrap();
-        assert_eq!((store.hold_bytes().0, in_staging(&directory)), (0, 1), "it is streamed, and others have the memory");
-        slow.write(content.slice(300_001..)).await.unwrap();
-        assert_eq!(slow.contents().await.unwrap(), content);
-        let key = crate::blobs::contract::key(&content, 1);
-        slow.publish(&key).await.unwrap();
-        assert_eq!(crate::blobs::contract::get(&store, &key).await.unwrap(), content);
-        assert_eq!(store.hold_bytes().0, 0);
-    }
-
-    /// Where the file system knows direct writes at all.
-    #[tokio::test]
-    async fn what_is_held_does_not_go_through_the_page_cache() {
-        let (directory, store) = store().await;
-        let probe = std::fs::File::create(directory.path().join("probe")).unwrap();
-        let flags = rustix::fs::fcntl_getfl(&probe).unwrap() | rustix::fs::OFlags::DIRECT;
-        let magic = rustix::fs::fstatfs(&probe).unwrap().f_type;
-        const TMPFS_MAGIC: i64 = 0x0102_1994;
-        if rustix::fs::fcntl_setfl(&probe, flags).is_err() || magic == TMPFS_MAGIC {
-            return;
-        }
-        for (expected_bytes, is_cached) in [(Some(500_000), false), (None, true)] {
-            let content = crate::blobs::contract::bytes(1, 500_000);
-            let mut staged = crate::blobs::BlobStore::stage(&store, expected_bytes).await.unwrap();
-            staged.write(content.clone()).await.unwrap();
-            let key = crate::blobs::contract::key(&content, u8::from(is_cached));
-            staged.publish(&key).await.unwrap();
-            let path = crate::blobs::path::copy(&key);
-            let file = store.shared.files.open(&path).unwrap();
-            let read = store.shared.files.read_cached(&path, &file, &mut [0; 100], 0);
-            assert_eq!(read.map_err(|error| error.kind()), if is_cached { Ok(100) } else { Err(io::ErrorKind::WouldBlock) });
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_held_stays_right_when_more_comes() {
-        let (_directory, store) = store().await;
-        for expected_bytes in [None, Some(10), Some(70_000), Some(169_999), Some(10_000_000)] {
-            let mut staged = Box::new(receiving(&store, expected_bytes));
-            let mut all = vec![];
-            // Less than a buffer, up to it, past it, and nothing more.
-            for (value, length) in [(1, 40_000), (2, 30_000), (3, 99_999), (4, 0)] {
-                all.extend(std::iter::repeat_n(value, length));
-                staged.write(Bytes::from(vec![value; length])).await.unwrap();
-                assert_eq!(staged.digests().await.unwrap(), Digests::of(&all));
-                for _ in 0..2 {
-                    assert_eq!(staged.contents().await.unwrap(), all, "{value} of {expected_bytes:?}");
-                }
-            }
-            let key = crate::blobs::contract::key(&all, 1);
-            staged.publish(&key).await.unwrap();
-            assert_eq!(crate::blobs::contract::get(&store, &key).await.unwrap(), all);
-            crate::blobs::BlobStore::delete(&store, &key).await.unwrap();
-        }
-    }
-}
+mod tests;

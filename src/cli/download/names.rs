@@ -1,6 +1,6 @@
 //! Names that are safe in any file system, and unique.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The longest file name in bytes that every common file system takes is 255; some room is left for what makes it unique.
 const LONGEST: usize = 240;
@@ -54,12 +54,19 @@ fn shortened(text: &str, limit: usize) -> &str {
 #[derive(Debug, Default)]
 pub(super) struct NameBook {
     taken: HashSet<String>,
+    /// For each name that was asked for, a number below which all of its [`Candidates`] are given away: an album may have 100,000 photos of one name.
+    given: HashMap<String, u64>,
 }
 
 impl NameBook {
     /// The names that a photo may get, in order.
-    pub(super) fn candidates(&self, name: &str) -> Candidates {
-        Candidates { name: safe_name(name), number: 0 }
+    pub(super) fn candidates(&mut self, name: &str) -> Candidates {
+        let name = safe_name(name);
+        let next = self.given.entry(folded(&name)).or_insert(1);
+        while self.taken.contains(&folded(&numbered(&name, *next))) {
+            *next += 1;
+        }
+        Candidates { name, next: *next }
     }
 
     /// The first of them, where it is not given away.
@@ -85,21 +92,24 @@ fn folded(name: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Candidates {
     name: String,
-    number: u64,
+    next: u64,
+}
+
+/// The name's nth candidate, from one.
+fn numbered(name: &str, number: u64) -> String {
+    if number == 1 {
+        return name.into();
+    }
+    let (stem, extension) = split(name);
+    format!("{stem} ({number}){extension}")
 }
 
 impl Candidates {
     /// The next one that is not given away.
     pub(super) fn next_free(&mut self, names: &NameBook) -> String {
         loop {
-            self.number += 1;
-            let name = match self.number {
-                1 => self.name.clone(),
-                number => {
-                    let (stem, extension) = split(&self.name);
-                    format!("{stem} ({number}){extension}")
-                }
-            };
+            let name = numbered(&self.name, self.next);
+            self.next += 1;
             if names.is_free(&name) {
                 return name;
             }

@@ -1,8 +1,10 @@
 //! A cache of renditions in memory, bounded in bytes, scan-resistant (moka's TinyLFU), with one render at a time for a key.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
@@ -14,6 +16,8 @@ use super::{Rendition, ServiceError};
 
 /// Bytes that an entry costs beside its image.
 const OVERHEAD: usize = 512;
+/// The cache puts out late what is too much, and lets go of it later still: within two turns of its housekeeping as a rule.
+const HOUSEKEEPINGS: usize = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag.
 const ENCODER_VERSION: u32 = 1;
@@ -41,17 +45,54 @@ impl CacheKey {
 pub(super) struct Cache {
     kept: Kept,
     flights: Flights,
+    alive: Arc<AtomicU64>,
+    max_alive: u64,
+}
+
+/// An image, counted for as long as anybody has it: the cache, or a client that takes it.
+struct Counted {
+    image: Vec<u8>,
+    alive: Arc<AtomicU64>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.image
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(self.image.len() as u64, Ordering::Relaxed);
+    }
 }
 
 type Kept = moka::future::Cache<CacheKey, Rendition>;
 type Rendered = BoxFuture<'static, Result<Rendition, ServiceError>>;
 
 impl Cache {
-    /// Holds at most `max_bytes` of images.
-    pub(super) fn new(max_bytes: u64) -> Self {
+    /// Holds at most `max_bytes` of images. Clients may hold `max_taken` more that were put out of it.
+    pub(super) fn new(max_bytes: u64, max_taken: u64) -> Self {
         let weigh = |_: &CacheKey, rendition: &Rendition| (rendition.bytes.len() + OVERHEAD).try_into().unwrap_or(u32::MAX);
         let kept = moka::future::Cache::builder().max_capacity(max_bytes).weigher(weigh).build();
-        Self { kept, flights: Flights::default() }
+        Self { kept, flights: Flights::default(), alive: Arc::default(), max_alive: max_bytes.saturating_add(max_taken) }
+    }
+
+    /// Counts an image until the last who has it lets it go.
+    pub(super) fn count(&self, image: Vec<u8>) -> Bytes {
+        self.alive.fetch_add(image.len() as u64, Ordering::Relaxed);
+        Bytes::from_owner(Counted { image, alive: self.alive.clone() })
+    }
+
+    /// Whether there is room for one more image. Those under way are not counted yet.
+    pub(super) async fn has_room(&self) -> bool {
+        for _ in 0..HOUSEKEEPINGS {
+            if self.alive.load(Ordering::Relaxed) < self.max_alive {
+                return true;
+            }
+            self.kept.run_pending_tasks().await;
+        }
+        self.alive.load(Ordering::Relaxed) < self.max_alive
     }
 
     pub(super) async fn get(&self, key: &CacheKey) -> Option<Rendition> {
@@ -158,7 +199,6 @@ impl Drop for Landing {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use bytes::Bytes;
     use futures_util::poll;
     use tokio::sync::Semaphore;
 
@@ -179,7 +219,7 @@ mod tests {
             let recipe = RecipeRequest { width: 10, height: 10, enlarge: false, quality: None, format: Some(RenditionFormat::Png) };
             let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap() };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-            Self { cache: Cache::new(1_000_000), key, turns, ends, renders: Arc::default() }
+            Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }
         }
 
         fn ask(&self) -> BoxFuture<'_, Result<Rendition, ServiceError>> {
@@ -242,6 +282,23 @@ mod tests {
         rig.ends.add_permits(1);
         assert_eq!(second.await.unwrap().bytes, "picture");
         assert_eq!(rig.renders(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_clients_hold_beside_the_cache_is_bounded() {
+        let cache = Cache::new(10_000, 5_000);
+        let taken: Vec<_> = (0..15).map(|_| cache.count(vec![0; 1_000])).collect();
+        assert!(!cache.has_room().await);
+        let part = taken[0].slice(..1);
+        drop(taken);
+        assert_eq!(cache.alive.load(Ordering::Relaxed), 1_000, "a part keeps all of it");
+        drop(part);
+        // Of what it keeps itself the cache makes room.
+        for nth in 0..100_u8 {
+            assert!(cache.has_room().await, "{nth}");
+            let key = CacheKey { hash: BlobHash::of(&[nth]), ..Rig::new().key };
+            cache.kept.insert(key, Rendition { bytes: cache.count(vec![0; 1_000]), format: RenditionFormat::Png }).await;
+        }
     }
 
     #[tokio::test]

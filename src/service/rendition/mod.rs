@@ -24,6 +24,8 @@ use keys::{Keys, TenantKeys};
 const SHARE_OF_THE_QUEUE: u32 = 16;
 /// But so many in every case.
 const SHARE_AT_LEAST: u32 = 4;
+/// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
+const TAKEN_AT_LEAST: u64 = 64 << 20;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -102,7 +104,7 @@ impl Renditions {
     /// An empty cache, before a pool that renders so many at once.
     pub fn new(config: &RenditionsConfig, at_once: usize) -> Self {
         Self {
-            cache: Cache::new(config.cache_bytes.as_u64()),
+            cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
             keys: TenantKeys::default(),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             queue_limit: config.queue_limit.into(),
@@ -133,6 +135,9 @@ impl Renditions {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
+        if !self.cache.has_room().await {
+            return Err(ServiceError::Busy("too many renditions are still being taken"));
+        }
         Ok(Turn { _place: place, _share: share, _turn: turn })
     }
 
@@ -192,7 +197,7 @@ impl Services {
     /// them have gone before its turn.
     ///
     /// # Errors
-    /// `Busy` where too many renditions wait or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
+    /// `Busy` where too many renditions wait, or are still being taken, or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
     /// cannot be decoded.
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
@@ -225,7 +230,7 @@ impl Services {
         let bytes = blob.read_at(0, length).await?;
         let (recipe, limits) = (imaging_recipe(&key.recipe), self.limits.imaging.clone());
         let rendered = self.pools.imaging.run(move || imaging::render(&bytes, &recipe, &limits)).await??;
-        Ok(Rendition { bytes: rendered.bytes.into(), format: key.recipe.format })
+        Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }
 
     /// The path of a rendition, signed. Signs only for blobs that the caller owns.
