@@ -201,6 +201,8 @@ async fn answers_that_nobody_takes_are_no_more_than_one_users_share() {
 async fn nor_are_they_over_http_1() {
     let site = Site::start_with(|config| config.limits.max_page = 600).await;
     let ann = site.user("ann").await;
+    let (first, second) = (ann.album("First").await, ann.album("Second").await);
+    let hash = ann.uploaded(&first, "one.jpg", &small(1)).await.hash;
     for album in 0..600 {
         ann.post("/v1/albums", json!({ "name": format!("Album {album}"), "description": "x".repeat(4_000) })).await.value(201);
     }
@@ -211,6 +213,10 @@ async fn nor_are_they_over_http_1() {
     assert_eq!(status_line(&mut taken).await, "HTTP/1.1 200");
     // The sockets do not hold 2.4 MB.
     ann.get("/v1/albums?limit=50").await.refused(503, "busy");
+    // What changes something is done before it is known how long its answer is.
+    let photos = json!({ "photos": vec![json!({ "hash": hash, "name": "one.jpg" }); 100] });
+    ann.post(&format!("/v1/albums/{second}/photos/link"), photos).await.refused(504, "unanswered");
+    assert_eq!(ann.get(&format!("/v1/albums/{second}")).await.value(200)["photo_count"], 1);
     drop(taken);
     until("her share is free", || async { ann.get("/v1/albums?limit=50").await.status == 200 }).await;
 }
