@@ -1,6 +1,6 @@
-//! Answers that lie in memory until their clients have taken them: what all take together is bounded, and what those of one user take. The
-//! first bytes of each are free, and so is what nobody had to say who they are for: that is small, or a rendition, and those
-//! have a bound of their own.
+//! Answers that lie in memory until their clients have taken them: what all take together is bounded, and what those of one user take. Of
+//! the first bytes of each, which ordinary calls need, only what one user has of them is bounded. What nobody had to say who they are for is
+//! free: it is small, or a rendition, and those have a bound of their own.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -20,10 +20,12 @@ use super::error::ApiError;
 use crate::model::Owner;
 use crate::service::ServiceError;
 
-/// Bytes of each answer that are free, so that ordinary calls never find too little.
+/// Bytes of each answer that only its own user can lack room for, so that ordinary calls never find too little.
 const FREE: usize = 16 << 10;
+/// One user's answers may have these in every case, so many first bytes at once.
+const FREE_AT_LEAST: usize = 64 * FREE;
 
-/// The memory that answers may take beyond what is free; one user's a quarter of it. Cheap to clone.
+/// The memory that answers may take beyond their first bytes; one user's a quarter of it, and as much for first bytes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AnswerMemory {
     limit: usize,
@@ -32,9 +34,23 @@ pub struct AnswerMemory {
 
 #[derive(Debug, Default)]
 struct Taken {
+    /// Beyond the first bytes of each.
     all: usize,
     /// Only of those who have taken some.
-    by_owner: HashMap<Owner, usize>,
+    by_owner: HashMap<Owner, Size>,
+}
+
+/// Bytes of one answer or of several.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    first: usize,
+    more: usize,
+}
+
+impl Size {
+    fn of(bytes: usize) -> Self {
+        Self { first: bytes.min(FREE), more: bytes.saturating_sub(FREE) }
+    }
 }
 
 /// Whom an answer is for, once that is known.
@@ -52,7 +68,7 @@ impl Asker {
 #[derive(Debug)]
 struct Held {
     owner: Owner,
-    bytes: usize,
+    size: Size,
     memory: AnswerMemory,
 }
 
@@ -64,16 +80,19 @@ impl AnswerMemory {
 
     /// Takes what an answer of this length needs; `None` where that is more than there is, or than one user's share.
     fn hold(&self, owner: Owner, bytes: usize) -> Option<Held> {
+        let (size, share) = (Size::of(bytes), self.limit / 4);
         let mut taken = self.taken();
-        let all = taken.all.checked_add(bytes)?;
-        let own = taken.by_owner.get(&owner).copied().unwrap_or_default().checked_add(bytes)?;
+        let own = taken.by_owner.get(&owner).copied().unwrap_or_default();
+        let all = taken.all.checked_add(size.more)?;
+        let own = Size { first: own.first + size.first, more: own.more.checked_add(size.more)? };
         // One alone may be larger than a share, or than all: else it could never be given.
-        if all > self.limit.max(bytes) || own > (self.limit / 4).max(bytes) {
+        let is_too_much = size.more > 0 && (all > self.limit.max(size.more) || own.more > share.max(size.more));
+        if is_too_much || own.first > share.max(FREE_AT_LEAST) {
             return None;
         }
         taken.all = all;
         taken.by_owner.insert(owner, own);
-        Some(Held { owner, bytes, memory: self.clone() })
+        Some(Held { owner, size, memory: self.clone() })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -84,9 +103,10 @@ impl AnswerMemory {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut taken = self.memory.taken();
-        taken.all -= self.bytes;
-        let left = taken.by_owner.get(&self.owner).map_or(0, |own| own - self.bytes);
-        if left == 0 {
+        taken.all -= self.size.more;
+        let own = taken.by_owner.get(&self.owner).copied().unwrap_or_default();
+        let left = Size { first: own.first.saturating_sub(self.size.first), more: own.more.saturating_sub(self.size.more) };
+        if left == Size::default() {
             taken.by_owner.remove(&self.owner);
         } else {
             taken.by_owner.insert(self.owner, left);
@@ -99,9 +119,9 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let (asker, is_read) = (Asker::default(), matches!(*request.method(), Method::GET | Method::HEAD));
     request.extensions_mut().insert(asker.clone());
     let response = next.run(request).await;
-    let more = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).map(|bytes| bytes.saturating_sub(FREE));
-    let (Some(owner), Some(more @ 1..)) = (asker.0.get(), more) else { return response };
-    match app.limits.answer_memory.hold(*owner, more) {
+    let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let (Some(owner), Some(bytes @ 1..)) = (asker.0.get(), bytes) else { return response };
+    match app.limits.answer_memory.hold(*owner, bytes) {
         Some(held) => response.map(|body| Body::new(HeldBody { body, held: Arc::new(held) })),
         None if is_read => ApiError::Service(ServiceError::Busy("too many large answers at once")).into_response(),
         // It was done: nobody must take it for not begun.
@@ -158,25 +178,41 @@ mod tests {
     #[test]
     fn all_are_bounded_and_each_user_by_a_quarter() {
         let memory = AnswerMemory::new(1_000);
-        let mut held = vec![memory.hold(owner(1), 200).unwrap()];
-        assert!(memory.hold(owner(1), 51).is_none());
-        held.push(memory.hold(owner(1), 50).unwrap());
-        held.extend([2, 3].map(|user| memory.hold(owner(user), 250).unwrap()));
-        assert!(memory.hold(owner(4), 251).is_none(), "more than is left");
-        held.push(memory.hold(owner(4), 250).unwrap());
-        assert!(memory.hold(owner(5), 1).is_none());
+        let hold = |user, more| memory.hold(owner(user), FREE + more);
+        let mut held = vec![hold(1, 200).unwrap()];
+        assert!(hold(1, 51).is_none());
+        held.push(hold(1, 50).unwrap());
+        held.extend([2, 3].map(|user| hold(user, 250).unwrap()));
+        assert!(hold(4, 251).is_none(), "more than is left");
+        held.push(hold(4, 250).unwrap());
+        assert!(hold(5, 1).is_none());
         held.remove(0);
-        held.push(memory.hold(owner(1), 200).unwrap());
+        held.push(hold(1, 200).unwrap());
         held.clear();
-        held.push(memory.hold(owner(1), 1).unwrap());
-        assert!(memory.hold(owner(2), 1_000).is_none());
+        held.push(hold(1, 1).unwrap());
+        assert!(hold(2, 1_000).is_none());
         held.clear();
-        for bytes in [1_000, 1_001] {
-            let alone = memory.hold(owner(1), bytes).expect("one alone may be larger than a share, or than all");
-            assert!(memory.hold(owner(2), 1).is_none());
+        for more in [1_000, 1_001] {
+            let alone = hold(1, more).expect("one alone may be larger than a share, or than all");
+            assert!(hold(2, 1).is_none());
             drop(alone);
         }
         let taken = memory.taken();
         assert!(taken.all == 0 && taken.by_owner.is_empty());
+    }
+
+    #[test]
+    fn small_ones_are_bounded_for_each_user_alone() {
+        for (limit, answers) in [(1_000, FREE_AT_LEAST / 100), (64 << 20, (16 << 20) / 100)] {
+            let memory = AnswerMemory::new(limit);
+            let mut held: Vec<_> = (0..answers).map(|_| memory.hold(owner(1), 100).unwrap()).collect();
+            assert!(memory.hold(owner(1), 100).is_none());
+            held.push(memory.hold(owner(2), 100).unwrap());
+            held.remove(0);
+            held.push(memory.hold(owner(1), 100).unwrap());
+            assert_eq!(memory.taken().all, 0);
+            drop(held);
+            assert!(memory.taken().by_owner.is_empty());
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Services {
     ) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
-        self.read(move |at| Ok(rows(at.list_albums(owner, after, limit)?))).await
+        self.read_of(owner, move |at| Ok(rows(at.list_albums(owner, after, limit)?))).await
     }
 
     /// The caller's albums of exactly this name after `after`, in the order of their ids, at most `limit`.
@@ -110,7 +110,7 @@ impl Services {
     ) -> Result<Page<AlbumRow, AlbumId>, ServiceError> {
         caller.require(Scope::Read)?;
         let (owner, name) = (caller.owner, name.trim().to_owned());
-        self.read(move |at| {
+        self.read_of(owner, move |at| {
             let mut found = vec![];
             let mut after = after;
             loop {

@@ -34,6 +34,6 @@ impl Services {
         limit: usize,
     ) -> Result<Page<AuditRecord, (Commit, u16)>, ServiceError> {
         caller.require(Scope::Admin)?;
-        self.read(move |at| Ok(at.audit(before, limit)?)).await
+        self.read_of(caller.owner, move |at| Ok(at.audit(before, limit)?)).await
     }
 }

@@ -57,6 +57,9 @@ pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 /// The blob store as the service uses it: nothing comes out of it unchecked.
 pub type Blobs = Arc<VerifyStore<Arc<dyn BlobStore>>>;
 
+/// How many scans of metadata one user may have under way or waiting. A page of 1,000 photos takes some 4 ms of a thread.
+const SCANS_OF_ONE: usize = 64;
+
 /// Everything that a service call needs. One a site, shared.
 #[derive(Debug)]
 pub struct Services {
@@ -98,6 +101,8 @@ struct Limits {
     downloads: Arc<Semaphore>,
     /// And one of its user's share.
     download_shares: shares::Shares<Owner>,
+    /// Each user's scans of metadata, under way or waiting: nobody's hold up everybody's.
+    scan_shares: shares::Shares<Owner>,
     /// One permit an upload whose bytes are whole: its work goes on also where its client has gone.
     keeping: Arc<Semaphore>,
     /// One permit an upload that is read whole to be inspected: one more than can be inspected at
@@ -127,6 +132,7 @@ impl Services {
             upload_shares: shares::Shares::new(limits.uploads_per_user() as usize),
             downloads: Arc::new(Semaphore::new(limits.max_concurrent_downloads as usize)),
             download_shares: shares::Shares::new(limits.downloads_per_user() as usize),
+            scan_shares: shares::Shares::new(SCANS_OF_ONE),
             keeping: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
             inspection_wait: upload::INSPECTION_WAIT,
@@ -150,6 +156,18 @@ impl Services {
     /// The store of blobs, likewise.
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    /// Runs a read of this user's that may take a while, as [`Services::read`] does; `Busy` where very many of the user's run or wait.
+    async fn read_of<T: Send + 'static>(
+        &self,
+        owner: Owner,
+        read: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let Some(_share) = self.limits.scan_shares.take(owner) else {
+            return Err(ServiceError::Busy("too many lists and questions of this user at once"));
+        };
+        self.read(read).await
     }
 
     /// Runs a read that may take a while off the async threads.

@@ -47,7 +47,7 @@ impl Services {
     ) -> Result<Page<PhotoView, PhotoPosition>, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
-        self.read(move |at| {
+        self.read_of(owner, move |at| {
             if at.album(owner, album)?.is_none() {
                 return Err(ServiceError::NotFound("album"));
             }

@@ -52,7 +52,7 @@ impl Services {
         let until = WallMs(self.runtime.clock.unix_ms() + self.limits.pin_term.as_millis() as u64);
         let asked = hashes.clone();
         // Most are nobody's yet, or another's: the writer, for whom everybody waits, is asked only about the rest.
-        let owned = self.read(move |at| {
+        let owned = self.read_of(owner, move |at| {
             let mut owned = vec![];
             for hash in asked {
                 if at.owns(owner, &hash)? {
@@ -87,7 +87,7 @@ impl Services {
     /// commit asks again for the row; the look at the backend only keeps a link from building on a copy that was lost unseen.
     async fn sound_copies(&self, owner: Owner, hashes: impl Iterator<Item = BlobHash>) -> Result<HashSet<BlobHash>, ServiceError> {
         let hashes: HashSet<BlobHash> = hashes.collect();
-        let looking = self.read(move |at| {
+        let looking = self.read_of(owner, move |at| {
             let mut rows = Vec::with_capacity(hashes.len());
             for hash in hashes {
                 if at.owns(owner, &hash)? {

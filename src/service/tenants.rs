@@ -52,7 +52,7 @@ impl Services {
         limit: usize,
     ) -> Result<Page<TenantView, TenantId>, ServiceError> {
         caller.require(Scope::Admin)?;
-        self.read(move |at| Ok(at.list_tenants(after, limit)?)).await
+        self.read_of(caller.owner, move |at| Ok(at.list_tenants(after, limit)?)).await
     }
 
     /// The keys that sign a tenant's rendition URLs, for its web tier; all of them are accepted, the first one signs here. That they were

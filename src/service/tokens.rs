@@ -77,7 +77,7 @@ impl Services {
         limit: usize,
     ) -> Result<Page<(TokenView, Option<WallMs>), TokenId>, ServiceError> {
         self.require_over(caller, owner)?;
-        self.read(move |at| {
+        self.read_of(caller.owner, move |at| {
             let page = at.list_tokens(owner, after, limit)?;
             let mut items = Vec::with_capacity(page.items.len());
             for token in page.items {

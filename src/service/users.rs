@@ -53,7 +53,7 @@ impl Services {
         limit: usize,
     ) -> Result<Page<UserView, UserId>, ServiceError> {
         caller.require_tenant(tenant)?;
-        self.read(move |at| Ok(at.list_users(tenant, after, limit)?)).await
+        self.read_of(caller.owner, move |at| Ok(at.list_users(tenant, after, limit)?)).await
     }
 
     /// Renames, disables or enables a user. From the answer on, no token of a disabled user is accepted at this site. A user with an

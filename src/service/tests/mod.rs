@@ -3,6 +3,7 @@
 mod lookups;
 mod reading;
 mod renders;
+mod scans;
 mod signatures;
 mod upload;
 
