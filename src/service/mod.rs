@@ -57,7 +57,7 @@ pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 /// The blob store as the service uses it: nothing comes out of it unchecked.
 pub type Blobs = Arc<VerifyStore<Arc<dyn BlobStore>>>;
 
-/// How many scans of metadata one user may have under way or waiting. A page of 1,000 photos takes some 4 ms of a thread.
+/// How many scans of metadata one user may have under way or waiting: more than any client of ours has, and so few that the rest hardly wait.
 const SCANS_OF_ONE: usize = 64;
 
 /// Everything that a service call needs. One a site, shared.

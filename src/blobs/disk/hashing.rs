@@ -46,6 +46,7 @@ impl Hashing {
         }
     }
 
+    /// Has a copy wait for whichever thread comes first.
     fn wait(&self, bytes: Buffer) -> (Arc<Waiting>, oneshot::Receiver<(Buffer, RunningDigests)>) {
         let (answer, answered) = oneshot::channel();
         let waiting = Arc::new(Waiting(Mutex::new(Some(Held { bytes, digests: RunningDigests::default(), answer }))));

@@ -1,5 +1,5 @@
-//! Two messages through the processor's SHA instructions in turn. Each step of one message waits for the one before it (4 cycles for two
-//! of its 64 rounds on the processors that were measured), and in that time the other's step is done.
+//! Two messages through the processor's SHA instructions in turn. Each step of one message waits for the one before it, and in that
+//! time the other's step is done.
 //!
 //! The order of the instructions is that of Intel's "SHA Extensions" (S. Gulley et al., 2013), for each message.
 

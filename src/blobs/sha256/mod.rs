@@ -40,8 +40,8 @@ impl RunningSha256 {
         compress256(&mut self.state, blocks);
     }
 
-    /// Takes the next bytes of two messages: where there are as many of each, in little more than half of the time that it takes one after
-    /// the other, if the processor knows SHA.
+    /// Takes the next bytes of two messages: as far as there are some of each, in less time than one after the other, if the processor knows
+    /// SHA.
     pub(super) fn update_both([(one, its), (other, others)]: [(&mut Self, &[u8]); 2]) {
         let (its, others) = (one.take(its), other.take(others));
         let done = lanes::compress_both([&mut one.state, &mut other.state], [its, others]);

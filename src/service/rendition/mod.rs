@@ -197,8 +197,8 @@ impl Services {
     /// them have gone before its turn.
     ///
     /// # Errors
-    /// `Busy` where too many renditions wait, or are still being taken, or the deadline passes; `Damaged` where the original's bytes are; `BrokenImage` where it
-    /// cannot be decoded.
+    /// `Busy` where too many renditions wait, or are still being taken, or the deadline passes; `Damaged` where the original's bytes are;
+    /// `BrokenImage` where it cannot be decoded.
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
         if let Some(rendition) = self.renditions.cache.get(&key).await {
