@@ -16,9 +16,43 @@ pub(super) fn to_srgb(pixels: Pixels, icc: Option<&[u8]>) -> Pixels {
     }
 }
 
-fn by_profile(pixels: &Pixels, icc: &[u8]) -> Option<Pixels> {
+/// Whether pixels of this layout with this profile are other colours than their numbers are in sRGB.
+pub(super) fn is_other_than_srgb(icc: &[u8], layout: Layout) -> bool {
+    let parsed = shielded_option(|| parsed(icc));
+    parsed.is_some_and(|profile| match layout {
+        Layout::Rgb | Layout::Rgba => profile.color_space == DataColorSpace::Rgb && !is_srgb(&profile),
+        Layout::Grey | Layout::GreyAlpha => profile.color_space == DataColorSpace::Gray,
+        Layout::InvertedCmyk => true,
+    })
+}
+
+/// Primaries that files name by number, without a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Primaries {
+    /// Of Apple's displays and telephones.
+    DisplayP3,
+    /// Of wide television.
+    Bt2020,
+}
+
+/// A profile with these primaries and sRGB's curve.
+pub(super) fn profile_of(primaries: Primaries) -> Option<Vec<u8>> {
+    let mut profile = ColorProfile::new_display_p3();
+    if primaries == Primaries::Bt2020 {
+        let curves = (profile.red_trc.clone(), profile.green_trc.clone(), profile.blue_trc.clone());
+        profile = ColorProfile::new_bt2020();
+        (profile.red_trc, profile.green_trc, profile.blue_trc) = curves;
+    }
+    profile.encode().ok()
+}
+
+fn parsed(icc: &[u8]) -> Option<ColorProfile> {
     let options = ParsingOptions { max_profile_size: icc.len() + 1, ..ParsingOptions::default() };
-    let profile = ColorProfile::new_from_slice_with_options(icc, options).ok()?;
+    ColorProfile::new_from_slice_with_options(icc, options).ok()
+}
+
+fn by_profile(pixels: &Pixels, icc: &[u8]) -> Option<Pixels> {
+    let profile = parsed(icc)?;
     let (from, to, layout) = match (pixels.layout, profile.color_space) {
         (Layout::Grey, DataColorSpace::Gray) => (IccLayout::Gray, IccLayout::Rgb, Layout::Rgb),
         (Layout::GreyAlpha, DataColorSpace::Gray) => (IccLayout::GrayAlpha, IccLayout::Rgba, Layout::Rgba),
@@ -111,6 +145,18 @@ mod tests {
         assert!(converted.data[0] > 205 && converted.data[1] < 100, "P3 is wider: {:?}", converted.data);
         let alpha = to_srgb(pixel(Layout::Rgba, &[200, 100, 50, 77]), Some(&wide));
         assert_eq!(alpha.data[3], 77);
+    }
+
+    #[test]
+    fn what_changes_nothing_is_known_before() {
+        let [srgb, wide] = [ColorProfile::new_srgb(), ColorProfile::new_display_p3()].map(|profile| profile.encode().unwrap());
+        assert!(!is_other_than_srgb(&srgb, Layout::Rgb) && is_other_than_srgb(&wide, Layout::Rgb));
+        assert!(!is_other_than_srgb(&wide, Layout::Grey) && !is_other_than_srgb(b"nonsense", Layout::Rgb));
+        for primaries in [Primaries::DisplayP3, Primaries::Bt2020] {
+            let profile = profile_of(primaries).unwrap();
+            assert!(is_other_than_srgb(&profile, Layout::Rgb), "{primaries:?}");
+            assert!(to_srgb(pixel(Layout::Rgb, &[200, 100, 50]), Some(&profile)).data[0] > 205, "{primaries:?}");
+        }
     }
 
     #[test]

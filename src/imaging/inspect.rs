@@ -4,8 +4,7 @@ use super::decode::{check_header, decode};
 use super::error::ImagingError;
 use super::exif;
 use super::limits::Limits;
-use super::orientation::Orientation;
-use super::placeholder::{DECODE_AT_LEAST, of_pixels, of_thumbnail};
+use super::placeholder::{DECODE_AT_LEAST, of_heif_thumbnail, of_pixels, of_thumbnail};
 use super::shield::{shielded, shielded_option};
 use super::structure::outline;
 use crate::model::format::Format;
@@ -54,8 +53,8 @@ pub struct Inspection {
 /// Every kind of [`ImagingError`]; [`ImagingError::Encoding`] only where the process is short of memory.
 pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError> {
     let outline = outline(bytes, limits)?;
-    let metadata = exif::read(outline.exif.as_deref(), outline.xmp);
-    let orientation = metadata.orientation.unwrap_or(Orientation::NORMAL);
+    let metadata = exif::read(outline.exif.as_deref(), outline.xmp.as_deref());
+    let orientation = outline.orientation(metadata.orientation);
     let stored = (outline.width, outline.height);
     let (width, height) = orientation.shown(stored);
 
@@ -65,7 +64,8 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
     } else {
         check_header(bytes, outline.format, limits)?;
         let of_thumbnail = |jpeg: &Vec<u8>| shielded_option(|| of_thumbnail(jpeg, outline.icc.as_deref(), stored, orientation));
-        (metadata.thumbnail.as_ref().and_then(of_thumbnail), None)
+        let of_heif = || shielded_option(|| of_heif_thumbnail(bytes, outline.format, stored, limits));
+        (metadata.thumbnail.as_ref().and_then(of_thumbnail).or_else(of_heif), None)
     };
     Ok(Inspection {
         format: outline.format,
@@ -89,7 +89,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
 /// As [`inspect`]; damage inside a large picture shows here.
 pub fn placeholder(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, ImagingError> {
     let outline = outline(bytes, limits)?;
-    let orientation = exif::read(outline.exif.as_deref(), None).orientation.unwrap_or(Orientation::NORMAL);
+    let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
     let decoded = decode(bytes, &outline, DECODE_AT_LEAST, limits)?;
     shielded(outline.format, || of_pixels(decoded.pixels, (outline.width, outline.height), decoded.icc.as_deref(), orientation))
 }

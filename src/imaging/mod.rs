@@ -10,18 +10,23 @@
 
 mod colour;
 mod decode;
+mod effects;
 mod encode;
 mod error;
 mod exif;
 mod fit;
+mod framing;
 mod inspect;
 mod limits;
 mod orientation;
 mod pixels;
 mod placeholder;
+mod planar;
+mod recipe;
 mod render;
 mod resize;
 mod shield;
+mod smart;
 mod sniff;
 mod structure;
 
@@ -30,7 +35,8 @@ pub use error::{Extent, ImagingError};
 pub use fit::fit;
 pub use inspect::{Inspection, inspect, placeholder};
 pub use limits::Limits;
-pub use render::{Recipe, Rendered, render};
+pub use recipe::{Align, Gravity, Recipe, Region, Resize, Tone, Turn};
+pub use render::{Rendered, Renderer, render};
 pub use sniff::{SNIFF_BYTES, sniff};
 
 pub use crate::model::format::Format;

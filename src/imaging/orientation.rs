@@ -1,5 +1,6 @@
 //! The eight ways a picture may lie in its file (EXIF 4.6.5, tag Orientation).
 
+use super::framing::Window;
 use super::pixels::Pixels;
 
 /// An orientation: which way the stored picture must be turned to be shown.
@@ -9,6 +10,14 @@ pub(super) struct Orientation(u8);
 impl Orientation {
     /// As stored.
     pub(super) const NORMAL: Self = Self(1);
+
+    /// Left and right change places.
+    pub(super) const MIRRORED: Self = Self(2);
+
+    /// So many quarters clockwise.
+    pub(super) fn of_quarters(quarters: u8) -> Self {
+        Self([1, 6, 3, 8][usize::from(quarters % 4)])
+    }
 
     /// From the tag's value; what is out of range counts as 1, as every viewer takes it.
     pub(super) fn from_tag(value: u32) -> Self {
@@ -26,6 +35,25 @@ impl Orientation {
     /// Width and height as shown, from those as stored. Its own inverse.
     pub(super) fn shown(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.0 >= 5 { (height, width) } else { (width, height) }
+    }
+
+    /// Where a window of the picture as shown lies in the picture as stored, which has this size.
+    pub(super) fn stored_window(self, shown: Window, stored: (u32, u32)) -> Window {
+        let (w, h) = (f64::from(stored.0), f64::from(stored.1));
+        let Window { left, top, width, height } = shown;
+        let (right, bottom) = (left + width, top + height);
+        let upright = |left, top| Window { left, top, width, height };
+        let on_its_side = |left, top| Window { left, top, width: height, height: width };
+        match self.0 {
+            2 => upright(w - right, top),
+            3 => upright(w - right, h - bottom),
+            4 => upright(left, h - bottom),
+            5 => on_its_side(top, left),
+            6 => on_its_side(top, h - right),
+            7 => on_its_side(w - bottom, h - right),
+            8 => on_its_side(w - bottom, left),
+            _ => shown,
+        }
     }
 
     /// Turns a picture the way it is shown.
@@ -93,6 +121,25 @@ mod tests {
                 assert_eq!(shown.data, spread(expected), "orientation {tag}, {layout:?}");
                 assert_eq!((shown.width, shown.height), size);
             }
+        }
+    }
+
+    #[test]
+    fn a_window_of_what_is_shown_is_what_its_window_shows() {
+        let stored = Pixels { width: 7, height: 5, layout: Layout::Grey, data: (0..35).collect() };
+        let part = |pixels: &Pixels, window: Window| {
+            let side = |side: f64| side as u32;
+            let (left, top, width, height) = (side(window.left), side(window.top), side(window.width), side(window.height));
+            let data = (top..top + height).flat_map(|y| (left..left + width).map(move |x| (y, x)));
+            let data = data.map(|(y, x)| pixels.data[(y * pixels.width + x) as usize]).collect();
+            Pixels { width, height, layout: Layout::Grey, data }
+        };
+        for tag in 1..=8 {
+            let orientation = Orientation::from_tag(tag);
+            let shown = orientation.apply(stored.clone());
+            let window = Window { left: 1.0, top: 2.0, width: 3.0, height: 2.0 };
+            let of_stored = part(&stored, orientation.stored_window(window, (7, 5)));
+            assert_eq!(orientation.apply(of_stored).data, part(&shown, window).data, "{tag}");
         }
     }
 }

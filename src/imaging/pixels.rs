@@ -1,5 +1,7 @@
 //! Decoded pixels, eight bits a sample.
 
+use std::borrow::Cow;
+
 /// What the samples of a pixel are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -65,22 +67,49 @@ impl Pixels {
         Self { layout, data, ..self }
     }
 
+    /// Colours as much weaker as they are transparent. [`Pixels::unmultiplied`] is the inverse, as far as there is anything to see.
+    pub(super) fn premultiplied(mut self) -> Self {
+        self.with_alpha(|sample, alpha| (u32::from(sample) * u32::from(alpha) + 127) / 255);
+        self
+    }
+
+    /// Colours as they are, from [`Pixels::premultiplied`].
+    pub(super) fn unmultiplied(mut self) -> Self {
+        self.with_alpha(|sample, alpha| match u32::from(alpha) {
+            0 => 0,
+            alpha => (u32::from(sample) * 255 + alpha / 2) / alpha,
+        });
+        self
+    }
+
+    fn with_alpha(&mut self, change: impl Fn(u8, u8) -> u32) {
+        let channels = self.layout.channels();
+        if !self.layout.has_alpha() {
+            return;
+        }
+        for pixel in self.data.chunks_exact_mut(channels) {
+            if let [colours @ .., alpha] = pixel {
+                colours.iter_mut().for_each(|sample| *sample = change(*sample, *alpha).min(255) as u8);
+            }
+        }
+    }
+
     /// Grey spread over three colours, for encoders that know no grey; colour stays as it is.
-    pub(super) fn coloured(self) -> Self {
+    pub(super) fn coloured(&self) -> Cow<'_, Self> {
         let (layout, data) = match self.layout {
             Layout::Grey => (Layout::Rgb, self.data.iter().flat_map(|l| [*l; 3]).collect()),
             Layout::GreyAlpha => {
                 let (pixels, _) = self.data.as_chunks::<2>();
                 (Layout::Rgba, pixels.iter().flat_map(|[l, a]| [*l, *l, *l, *a]).collect())
             }
-            Layout::Rgb | Layout::Rgba | Layout::InvertedCmyk => return self,
+            Layout::Rgb | Layout::Rgba | Layout::InvertedCmyk => return Cow::Borrowed(self),
         };
-        Self { layout, data, ..self }
+        Cow::Owned(Self { layout, data, ..*self })
     }
 
     /// With opacity in every pixel.
     pub(super) fn into_rgba(self) -> Self {
-        let coloured = self.coloured();
+        let coloured = self.coloured().into_owned();
         if coloured.layout != Layout::Rgb {
             return coloured;
         }
@@ -107,6 +136,15 @@ mod tests {
         assert_eq!(one(Layout::GreyAlpha, &[0, 0]).flattened([7, 7, 7]).data, [7]);
         assert_eq!(one(Layout::GreyAlpha, &[9, 0]).flattened([1, 2, 3]).data, [1, 2, 3]);
         assert_eq!(one(Layout::Grey, &[9]).flattened(white).data, [9]);
+    }
+
+    #[test]
+    fn multiplying_is_taken_back() {
+        let pixels = one(Layout::Rgba, &[200, 100, 0, 128]);
+        assert_eq!(pixels.clone().premultiplied().data, [100, 50, 0, 128]);
+        assert_eq!(pixels.premultiplied().unmultiplied().data, [199, 100, 0, 128]);
+        assert_eq!(one(Layout::GreyAlpha, &[9, 0]).premultiplied().unmultiplied().data, [0, 0]);
+        assert_eq!(one(Layout::Rgb, &[1, 2, 3]).premultiplied().data, [1, 2, 3]);
     }
 
     #[test]

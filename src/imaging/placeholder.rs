@@ -1,9 +1,10 @@
 //! The blur that is shown while a picture loads: ThumbHash, at most 25 bytes.
 
 use super::colour::to_srgb;
-use super::decode::decode;
+use super::decode::{decode, heif};
 use super::error::ImagingError;
 use super::fit::fit;
+use super::framing::Window;
 use super::limits::Limits;
 use super::orientation::Orientation;
 use super::pixels::{Layout, Pixels};
@@ -33,7 +34,8 @@ const THUMBNAIL_LIMITS: Limits = Limits {
 /// Of a decoded picture, which may have been scaled or cut: `stored` is the photo's size before its orientation, and the hash keeps its shape.
 pub(super) fn of_pixels(pixels: Pixels, stored: (u32, u32), icc: Option<&[u8]>, orientation: Orientation) -> Result<Vec<u8>, ImagingError> {
     let (width, height) = fit(stored, (SIDE, SIDE), false);
-    let small = to_srgb(resize(pixels, width, height)?, icc);
+    let whole = Window::whole((pixels.width, pixels.height));
+    let small = to_srgb(resize(pixels, whole, (width, height))?, icc);
     let upright = orientation.apply(small).into_rgba();
     Ok(thumbhash::rgba_to_thumb_hash(upright.width as usize, upright.height as usize, &upright.data))
 }
@@ -47,6 +49,16 @@ pub(super) fn of_thumbnail(thumbnail: &[u8], icc: Option<&[u8]>, photo: (u32, u3
     }
     let pixels = without_bars(decoded.pixels, photo)?;
     of_pixels(pixels, photo, icc, orientation).ok()
+}
+
+/// Of the thumbnail that stands beside the picture in a HEIC or AVIF file, which is the same way up.
+pub(super) fn of_heif_thumbnail(bytes: &[u8], format: Format, photo: (u32, u32), limits: &Limits) -> Option<Vec<u8>> {
+    if !matches!(format, Format::Heic | Format::Avif) {
+        return None;
+    }
+    let (pixels, icc) = heif::decode_thumbnail(bytes, format, limits)?;
+    let pixels = without_bars(pixels, photo)?;
+    of_pixels(pixels, photo, icc.as_deref(), Orientation::NORMAL).ok()
 }
 
 /// Cameras keep thumbnails of 4:3 for photos of any shape and fill up with black bars. Cut to the photo's shape; `None` where what would

@@ -1,40 +1,27 @@
-//! A smaller picture of a photo.
+//! Pictures of a photo.
 
-use super::colour::to_srgb;
-use super::decode::decode;
-use super::encode::{OutputFormat, encode};
+use super::colour::{is_other_than_srgb, to_srgb};
+use super::decode::{Decoded, decode, decode_planes};
+use super::effects::{blurred, toned, turned};
+use super::encode::{OutputFormat, encode, encode_planes};
 use super::error::{Extent, ImagingError};
 use super::exif;
 use super::fit::fit;
+use super::framing::{Framing, Window};
 use super::limits::Limits;
 use super::orientation::Orientation;
+use super::pixels::{Layout, Pixels};
+use super::planar::{Planar, Sharing};
+use super::recipe::{Gravity, Recipe, Tone, Turn};
 use super::resize::resize;
 use super::shield::shielded;
+use super::smart;
 use super::structure::outline;
 
-/// What to make.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Recipe {
-    /// The widest that the picture may be, as shown, in pixels; 0 for any.
-    pub width: u32,
-    /// The highest that the picture may be, as shown, in pixels; 0 for any.
-    pub height: u32,
-    /// Whether a photo smaller than that is made larger.
-    pub enlarge: bool,
-    /// 1 to 100; out of range is taken for the nearest.
-    pub quality: u8,
-    /// What to write.
-    pub format: OutputFormat,
-    /// What transparent pictures are laid on where the format knows no transparency: red, green, blue.
-    pub background: [u8; 3],
-}
-
-impl Recipe {
-    /// Within this size (0 for any), not enlarged, quality 80, on white.
-    pub fn fit(width: u32, height: u32, format: OutputFormat) -> Self {
-        Self { width, height, enlarge: false, quality: 80, format, background: [255; 3] }
-    }
-}
+/// How much larger than the picture a decoder must deliver the photo: scaling while decoding costs sharpness below that.
+const OVERSIZE: f64 = 2.0;
+/// Memory for decoded planes that is kept for the next photo.
+const SCRATCH_KEPT_BYTES: usize = 64 << 20;
 
 /// What was made.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,35 +42,145 @@ impl std::fmt::Debug for Rendered {
     }
 }
 
-/// Makes a picture that fits the recipe's size (and the largest that its format can hold), keeping the photo's shape. Of an animation
-/// or a file of several pages, the first. The same bytes and recipe give the same picture, but on another build maybe other bytes.
-///
-/// Takes from milliseconds to about a second, and up to [`Limits::max_decoded_bytes`] of memory; at full size up to twice that.
+/// Makes one picture; whoever makes many keeps a [`Renderer`].
 ///
 /// # Errors
-/// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
+/// As [`Renderer::render`].
 pub fn render(bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered, ImagingError> {
-    let outline = outline(bytes, limits)?;
-    let metadata = exif::read(outline.exif.as_deref(), None);
-    let orientation = metadata.orientation.unwrap_or(Orientation::NORMAL);
+    Renderer::default().render(bytes, recipe, limits)
+}
 
-    let max_side = recipe.format.max_side();
-    let bound = |side: u32| if side == 0 { max_side } else { side.min(max_side) };
-    let shown = orientation.shown((outline.width, outline.height));
-    // Without a size, the format's own bound may only make the picture smaller.
-    let enlarge = recipe.enlarge && (recipe.width, recipe.height) != (0, 0);
-    let target = fit(shown, (bound(recipe.width), bound(recipe.height)), enlarge);
-    limits.check(Extent::Pixels, u64::from(target.0) * u64::from(target.1))?;
-    // The picture, and a copy of it while it is turned or converted.
-    limits.check(Extent::DecodedBytes, u64::from(target.0) * u64::from(target.1) * 8)?;
-    let (width, height) = orientation.shown(target);
+/// Makes pictures, and keeps up to 64 MiB of memory from one for the next.
+#[derive(Debug, Default)]
+pub struct Renderer {
+    scratch: Vec<u8>,
+}
 
-    // Twice the size at least: below that the decoder's scaling costs sharpness.
-    let decoded = decode(bytes, &outline, (width.saturating_mul(2), height.saturating_mul(2)), limits)?;
-    shielded(outline.format, || {
-        let small = resize(decoded.pixels, width, height)?;
-        let upright = orientation.apply(to_srgb(small, decoded.icc.as_deref()));
-        let bytes = encode(upright, recipe.format, recipe.quality.clamp(1, 100), recipe.background)?;
-        Ok(Rendered { bytes, format: recipe.format, width: target.0, height: target.1 })
-    })
+impl Renderer {
+    /// Makes a picture as the recipe says (and at most as large as its format can hold). Of an animation or a file of several pages, the
+    /// first. The same bytes and recipe give the same picture, but on another build maybe other bytes.
+    ///
+    /// Takes from milliseconds to about a second, for AVIF several, and up to [`Limits::max_decoded_bytes`] of memory; at full size up to
+    /// twice that.
+    ///
+    /// # Errors
+    /// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
+    pub fn render(&mut self, bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered, ImagingError> {
+        let outline = outline(bytes, limits)?;
+        let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
+        let stored = (outline.width, outline.height);
+        let framing = Framing::of(orientation.shown(stored), recipe, recipe.format.max_side());
+        let target_pixels = u64::from(framing.target.0) * u64::from(framing.target.1);
+        limits.check(Extent::Pixels, target_pixels)?;
+        // The picture, and a copy of it while it is turned or converted.
+        limits.check(Extent::DecodedBytes, target_pixels * 8)?;
+
+        let at_least = orientation.shown(oversize(&framing));
+        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
+            self.scratch = vec![];
+        }
+        let planes = decode_planes(bytes, &outline, at_least, &mut self.scratch)?;
+        let (source, icc) = match planes {
+            Some(planes) => (Source::Planes(planes), outline.icc.clone()),
+            None => {
+                let Decoded { pixels, icc, .. } = decode(bytes, &outline, at_least, limits)?;
+                (Source::Pixels(pixels), icc)
+            }
+        };
+        let picture = Picture { source, icc, orientation, shown: orientation.shown(stored) };
+        shielded(outline.format, || picture.made(recipe, &framing))
+    }
+}
+
+/// How large the whole photo has to be decoded, as shown.
+fn oversize(framing: &Framing) -> (u32, u32) {
+    let (share_x, share_y) = framing.share();
+    let whole = |target: u32, share: f64, area: f64, photo: f64| (f64::from(target) * OVERSIZE / share / area * photo).ceil() as u32;
+    let (area, photo) = (framing.area(), framing.photo());
+    (
+        whole(framing.target.0, share_x, area.width, photo.0.into()).min(photo.0),
+        whole(framing.target.1, share_y, area.height, photo.1.into()).min(photo.1),
+    )
+}
+
+/// A decoded photo, maybe smaller than it is, the way up that it is stored.
+enum Source<'a> {
+    Planes(Planar<'a>),
+    Pixels(Pixels),
+}
+
+/// All that a picture is made from.
+struct Picture<'a> {
+    source: Source<'a>,
+    icc: Option<Vec<u8>>,
+    orientation: Orientation,
+    /// The photo's own size, as shown.
+    shown: (u32, u32),
+}
+
+impl Picture<'_> {
+    fn made(self, recipe: &Recipe, framing: &Framing) -> Result<Rendered, ImagingError> {
+        let middle = if recipe.gravity == Gravity::Smart && framing.has_slack() { self.focus(framing)? } else { (0.5, 0.5) };
+        let window = self.scaled(framing.window(recipe.gravity, middle));
+        let (quality, background) = (recipe.quality.clamp(1, 100), recipe.background.unwrap_or([255; 3]));
+        let rendered = |bytes, (width, height)| Ok(Rendered { bytes, format: recipe.format, width, height });
+        let small = match self.source {
+            Source::Planes(planes) if Self::is_plain(&planes, recipe, self.icc.as_deref()) => {
+                let mut small = planes.resized(window, framing.target, self.orientation, Sharing::Fours)?;
+                if recipe.tone == Tone::Grey {
+                    small = small.without_colour();
+                }
+                return rendered(encode_planes(small, quality)?, framing.target);
+            }
+            Source::Planes(planes) => {
+                let small = planes.resized(window, framing.target, self.orientation, Sharing::None)?;
+                to_srgb(small.into_pixels(), self.icc.as_deref())
+            }
+            Source::Pixels(pixels) => {
+                let stored_size = (pixels.width, pixels.height);
+                let small = resize(pixels, self.orientation.stored_window(window, stored_size), self.orientation.shown(framing.target))?;
+                self.orientation.apply(to_srgb(small, self.icc.as_deref()))
+            }
+        };
+        let small = blurred(toned(small, recipe.tone), recipe.blur)?;
+        let flat = recipe.background.is_some() || !recipe.format.has_alpha();
+        let small = turned(if flat { small.flattened(background) } else { small }, recipe.turn);
+        rendered(encode(&small, recipe.format, quality)?, (small.width, small.height))
+    }
+
+    /// Whether the planes can be written as they are.
+    fn is_plain(planes: &Planar<'_>, recipe: &Recipe, icc: Option<&[u8]>) -> bool {
+        let layout = if planes.colour.is_some() { Layout::Rgb } else { Layout::Grey };
+        recipe.format == OutputFormat::Jpeg
+            && recipe.tone != Tone::Bitonal
+            && recipe.blur == 0
+            && recipe.turn == Turn::default()
+            && !icc.is_some_and(|icc| is_other_than_srgb(icc, layout))
+    }
+
+    /// The middle of what there is to see of the area, as parts of its width and height.
+    fn focus(&self, framing: &Framing) -> Result<(f64, f64), ImagingError> {
+        let area = framing.area();
+        let window = self.scaled(area);
+        let size = fit((area.width.ceil() as u32, area.height.ceil() as u32), (smart::SIDE, smart::SIDE), false);
+        let small = match &self.source {
+            Source::Planes(planes) => planes.resized(window, size, self.orientation, Sharing::None)?,
+            Source::Pixels(pixels) => {
+                let stored = self.orientation.stored_window(window, (pixels.width, pixels.height));
+                let small = resize(pixels.clone(), stored, self.orientation.shown(size))?;
+                Planar::of(&self.orientation.apply(to_srgb(small, self.icc.as_deref())))
+            }
+        };
+        Ok(smart::focus(&small, framing.share()))
+    }
+
+    /// A window of the photo in the pixels of what was decoded, both as shown.
+    fn scaled(&self, window: Window) -> Window {
+        let stored = match &self.source {
+            Source::Planes(planes) => (planes.width, planes.height),
+            Source::Pixels(pixels) => (pixels.width, pixels.height),
+        };
+        let decoded = self.orientation.shown(stored);
+        window.scaled(f64::from(decoded.0) / f64::from(self.shown.0), f64::from(decoded.1) / f64::from(self.shown.1))
+    }
 }

@@ -6,7 +6,7 @@ use crate::model::format::Format;
 pub const SNIFF_BYTES: usize = 64;
 
 /// The format by content, from the first [`SNIFF_BYTES`] of a file or fewer. `None` for what is no image of a known kind, SVG too: it is a
-/// program as much as a picture. That a format is recognised does not say that it can be decoded (AVIF and HEIC cannot yet).
+/// program as much as a picture. That a format is recognised does not say that it can be decoded (a raw format of cameras cannot).
 pub fn sniff(head: &[u8]) -> Option<Format> {
     let at = |from: usize, to: usize| head.get(from..to).unwrap_or_default();
     match head {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor};
+use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp, YuvImage};
 
 use super::Decoded;
 use crate::imaging::error::ImagingError;
 use crate::imaging::pixels::{Layout, Pixels};
+use crate::imaging::planar::{Planar, Plane};
 use crate::imaging::structure::{Outline, bare_jpeg, says_cut_off};
 use crate::model::format::Format;
 
@@ -44,36 +45,99 @@ impl<'a> Reading<'a> {
     }
 }
 
-pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32)) -> Result<Decoded, ImagingError> {
-    let Reading { mut decompressor, header, bytes, warning: of_header } = Reading::begin(bytes)?;
-    if (header.width, header.height) != (outline.width as usize, outline.height as usize) {
-        // What was checked against the limits is not what would be decoded.
-        return Err(ImagingError::broken(Format::Jpeg, "two sizes"));
-    }
+/// The smallest scale at which the picture is still this large each way, where it is at all.
+fn scale_for(header: &DecompressHeader, at_least: (u32, u32)) -> ScalingFactor {
     let large_enough =
         |scale: &ScalingFactor| scale.scale(header.width) >= at_least.0 as usize && scale.scale(header.height) >= at_least.1 as usize;
-    let scale = SCALES.into_iter().find(large_enough).unwrap_or(ScalingFactor::ONE);
-    decompressor.set_scaling_factor(scale).map_err(|error| broken(&error))?;
+    SCALES.into_iter().find(large_enough).unwrap_or(ScalingFactor::ONE)
+}
 
+impl<'a> Reading<'a> {
+    /// As [`Reading::begin`], set to decode at the smallest scale that will do.
+    fn begin_scaled(bytes: &'a [u8], outline: &Outline<'_>, at_least: (u32, u32)) -> Result<(Self, (usize, usize)), ImagingError> {
+        let mut reading = Self::begin(bytes)?;
+        let header = &reading.header;
+        if (header.width, header.height) != (outline.width as usize, outline.height as usize) {
+            // What was checked against the limits is not what would be decoded.
+            return Err(ImagingError::broken(Format::Jpeg, "two sizes"));
+        }
+        let scale = scale_for(header, at_least);
+        let size = (scale.scale(header.width), scale.scale(header.height));
+        reading.decompressor.set_scaling_factor(scale).map_err(|error| broken(&error))?;
+        Ok((reading, size))
+    }
+
+    /// What the decoder had to overlook, from how decoding ended; an error where it could not, or the file is cut off.
+    fn overlooked(of_header: Option<String>, ended: turbojpeg::Result<()>) -> Result<Option<String>, ImagingError> {
+        let warning = match ended {
+            Ok(()) => of_header,
+            Err(turbojpeg::Error::TurboJpegError(words)) if is_warning(&words) => Some(words),
+            Err(error) => return Err(broken(&error)),
+        };
+        match warning {
+            Some(words) if says_cut_off(&words) => Err(ImagingError::broken(Format::Jpeg, words)),
+            warning => Ok(warning),
+        }
+    }
+}
+
+pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32)) -> Result<Decoded, ImagingError> {
+    let (reading, (width, height)) = Reading::begin_scaled(bytes, outline, at_least)?;
+    let Reading { mut decompressor, header, bytes, warning } = reading;
     let (layout, format) = match header.colorspace {
         Colorspace::Gray => (Layout::Grey, PixelFormat::GRAY),
         Colorspace::RGB | Colorspace::YCbCr => (Layout::Rgb, PixelFormat::RGB),
         Colorspace::CMYK | Colorspace::YCCK => (Layout::InvertedCmyk, PixelFormat::CMYK),
     };
-    let (width, height) = (scale.scale(header.width), scale.scale(header.height));
     let pitch = width * format.size();
     let mut data = vec![0; pitch * height];
-    let image = Image { pixels: data.as_mut_slice(), width, pitch, height, format };
-    let warning = match decompressor.decompress(&bytes, image) {
-        Ok(()) => of_header,
-        Err(turbojpeg::Error::TurboJpegError(words)) if is_warning(&words) => Some(words),
-        Err(error) => return Err(broken(&error)),
-    };
-    if let Some(words) = warning.as_deref().filter(|words| says_cut_off(words)) {
-        return Err(ImagingError::broken(Format::Jpeg, words));
-    }
+    let ended = decompressor.decompress(&bytes, Image { pixels: data.as_mut_slice(), width, pitch, height, format });
+    let warning = Reading::overlooked(warning, ended)?;
     let pixels = Pixels { width: width as u32, height: height as u32, layout, data };
     Ok(Decoded { pixels, icc: outline.icc.clone(), warning })
+}
+
+/// Decodes without converting colours, into `scratch`. `None` where the file's colours are not kept as lightness and two differences, or
+/// are shared in a way that the library has no planes for.
+pub(super) fn decode_planes<'s>(
+    bytes: &[u8],
+    outline: &Outline<'_>,
+    at_least: (u32, u32),
+    scratch: &'s mut Vec<u8>,
+) -> Result<Option<Planar<'s>>, ImagingError> {
+    let (reading, (width, height)) = Reading::begin_scaled(bytes, outline, at_least)?;
+    let Reading { mut decompressor, header, bytes, warning } = reading;
+    let sharing = match (header.colorspace, header.subsamp) {
+        (Colorspace::Gray, _) => None,
+        (Colorspace::YCbCr, Subsamp::None | Subsamp::Sub2x1 | Subsamp::Sub2x2 | Subsamp::Sub1x2 | Subsamp::Sub4x1 | Subsamp::Sub1x4) => {
+            let (block_width, block_height) = header.subsamp.mcu_size();
+            Some((block_width / 8, block_height / 8))
+        }
+        _ => return Ok(None),
+    };
+    let (across, down) = sharing.unwrap_or((1, 1));
+    // Planes are padded to whole samples of colour.
+    let (width_of_lightness, height_of_lightness) = (width.next_multiple_of(across), height.next_multiple_of(down));
+    let (width_of_colour, height_of_colour) = (width_of_lightness / across, height_of_lightness / down);
+    let (lightness_bytes, colour_bytes) = (width_of_lightness * height_of_lightness, width_of_colour * height_of_colour);
+    let needed = lightness_bytes + if sharing.is_some() { 2 * colour_bytes } else { 0 };
+    if scratch.len() < needed {
+        scratch.resize(needed, 0);
+    }
+    let subsamp = if sharing.is_some() { header.subsamp } else { Subsamp::Gray };
+    let into = YuvImage { pixels: &mut scratch[..needed], width, align: 1, height, subsamp };
+    let ended = decompressor.decompress_to_yuv(&bytes, into);
+    Reading::overlooked(warning, ended)?;
+    let (lightness, colour) = scratch[..needed].split_at(lightness_bytes);
+    let plane = |width: usize, height: usize, data| Plane { width: width as u32, height: height as u32, data: Cow::Borrowed(data) };
+    let colour = sharing.map(|_| colour.split_at(colour_bytes));
+    Ok(Some(Planar {
+        width: width as u32,
+        height: height as u32,
+        sharing: (across as u32, down as u32),
+        lightness: plane(width_of_lightness, height_of_lightness, lightness),
+        colour: colour.map(|(blue, red)| [blue, red].map(|data| plane(width_of_colour, height_of_colour, data))),
+    }))
 }
 
 /// The library answers with the same error where it gave up and where it went on after damage and filled the picture; only the words

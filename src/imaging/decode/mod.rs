@@ -1,11 +1,13 @@
 //! Pixels from files.
 
+pub(super) mod heif;
 mod jpeg;
 mod raster;
 
 use super::error::ImagingError;
 use super::limits::Limits;
 use super::pixels::Pixels;
+use super::planar::Planar;
 use super::shield::shielded;
 use super::structure::Outline;
 use crate::model::format::Format;
@@ -22,16 +24,35 @@ pub(super) struct Decoded {
 /// Decodes the first frame. A JPEG may come out smaller than it is, but at least `at_least` (width, height, as stored) large each way where
 /// the file is: scaling while decoding saves most of the time.
 pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32), limits: &Limits) -> Result<Decoded, ImagingError> {
-    shielded(outline.format, || match outline.format {
+    let mut decoded = shielded(outline.format, || match outline.format {
         Format::Jpeg => jpeg::decode(bytes, outline, at_least),
+        Format::Avif | Format::Heic => heif::decode(bytes, outline.format, limits),
         format => raster::decode(bytes, format, limits),
-    })
+    })?;
+    if outline.is_premultiplied {
+        decoded.pixels = decoded.pixels.unmultiplied();
+    }
+    Ok(decoded)
+}
+
+/// As [`decode`], without converting colours, into `scratch`. `None` for what does not keep its colours that way.
+pub(super) fn decode_planes<'s>(
+    bytes: &[u8],
+    outline: &Outline<'_>,
+    at_least: (u32, u32),
+    scratch: &'s mut Vec<u8>,
+) -> Result<Option<Planar<'s>>, ImagingError> {
+    if outline.format != Format::Jpeg {
+        return Ok(None);
+    }
+    shielded(outline.format, || jpeg::decode_planes(bytes, outline, at_least, scratch))
 }
 
 /// Whether the header is one that the decoder takes, without decoding.
 pub(super) fn check_header(bytes: &[u8], format: Format, limits: &Limits) -> Result<(), ImagingError> {
     shielded(format, || match format {
         Format::Jpeg => jpeg::check_header(bytes),
+        Format::Avif | Format::Heic => heif::check_header(bytes, format, limits),
         format => raster::check_header(bytes, format, limits),
     })
 }

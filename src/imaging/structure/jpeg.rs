@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         let coefficients = if frame.progressive || self.partial_scans { frame.components.iter().map(|c| c.blocks * 128).sum() } else { 0 };
         outline.decoded_bytes = outline.pixels() * channels + coefficients;
         outline.exif = self.exif.map(Cow::Borrowed);
-        outline.xmp = self.xmp;
+        outline.xmp = self.xmp.map(Cow::Borrowed);
         outline.icc = joined_profile(self.icc, limits.max_metadata_bytes);
         Ok(outline)
     }

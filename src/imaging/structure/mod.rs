@@ -10,8 +10,11 @@ mod webp;
 use std::borrow::Cow;
 
 pub(super) use self::jpeg::{bare as bare_jpeg, says_cut_off};
+use super::decode::heif;
 use super::error::{Extent, ImagingError};
 use super::limits::Limits;
+use super::orientation::Orientation;
+use super::shield::shielded;
 use super::sniff::sniff;
 use crate::model::format::Format;
 
@@ -30,14 +33,24 @@ pub(super) struct Outline<'a> {
     /// The EXIF block in TIFF form; not looked into. For a TIFF the whole file.
     pub(super) exif: Option<Cow<'a, [u8]>>,
     /// The XMP packet.
-    pub(super) xmp: Option<&'a [u8]>,
+    pub(super) xmp: Option<Cow<'a, [u8]>>,
+    /// Whether decoding gives the picture as it is shown, whatever EXIF says.
+    pub(super) is_upright: bool,
+    /// Whether colours come out as much weaker as they are transparent.
+    pub(super) is_premultiplied: bool,
     /// The colour profile, where finding it is up to us (JPEG); the other decoders hand it out themselves.
     pub(super) icc: Option<Vec<u8>>,
 }
 
 impl<'a> Outline<'a> {
-    fn new(format: Format, (width, height): (u32, u32)) -> Self {
-        Self { format, width, height, frames: 1, decoded_bytes: 0, exif: None, xmp: None, icc: None }
+    pub(super) fn new(format: Format, (width, height): (u32, u32)) -> Self {
+        let (exif, xmp, icc) = (None, None, None);
+        Self { format, width, height, frames: 1, decoded_bytes: 0, exif, xmp, is_upright: false, is_premultiplied: false, icc }
+    }
+
+    /// How the decoded picture must be turned, where EXIF says so.
+    pub(super) fn orientation(&self, by_exif: Option<Orientation>) -> Orientation {
+        by_exif.filter(|_| !self.is_upright).unwrap_or(Orientation::NORMAL)
     }
 
     /// Width × height.
@@ -59,7 +72,7 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
         Format::WebP => webp::outline(bytes, limits)?,
         Format::Tiff => tiff::outline(bytes, limits)?,
         Format::Bmp => bmp::outline(bytes, limits)?,
-        Format::Avif | Format::Heic => return Err(ImagingError::unsupported(format, "no decoder in this build")),
+        Format::Avif | Format::Heic => shielded(format, || heif::outline(bytes, format, limits))?,
     };
     if outline.width == 0 || outline.height == 0 {
         return Err(ImagingError::broken(format, "no pixels"));
@@ -87,6 +100,6 @@ fn le_u32(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// EXIF blocks outside JPEG sometimes keep the JPEG segment's prefix.
-fn without_exif_prefix(block: &[u8]) -> &[u8] {
+pub(super) fn without_exif_prefix(block: &[u8]) -> &[u8] {
     block.strip_prefix(b"Exif\0\0").unwrap_or(block)
 }

@@ -86,7 +86,9 @@ fn ancillary<'a>(outline: &mut Outline<'a>, kind: &[u8], data: &'a [u8], limits:
         b"tEXt" | b"zTXt" if outline.exif.is_none() => {
             outline.exif = raw_profile(kind, data, limits.max_metadata_bytes).map(Cow::Owned);
         }
-        b"iTXt" if data.len() <= limits.max_metadata_bytes => outline.xmp = outline.xmp.or_else(|| data.strip_prefix(XMP)),
+        b"iTXt" if data.len() <= limits.max_metadata_bytes => {
+            outline.xmp = outline.xmp.take().or_else(|| data.strip_prefix(XMP).map(Cow::Borrowed))
+        }
         _ => {}
     }
 }

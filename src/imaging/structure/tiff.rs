@@ -19,6 +19,7 @@ const STRIP_BYTE_COUNTS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_BYTE_COUNTS: u16 = 325;
 const SUB_DIRECTORIES: u16 = 330;
+const EXTRA_SAMPLES: u16 = 338;
 const XMP: u16 = 700;
 const DNG_VERSION: u16 = 50_706;
 
@@ -57,8 +58,11 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
     let bits = number(BITS_PER_SAMPLE).unwrap_or(1).clamp(8, 64).div_ceil(8);
     // The decoder's buffer, and the same again where it has to be converted.
     outline.decoded_bytes = outline.pixels().saturating_mul(bits * number(SAMPLES_PER_PIXEL).unwrap_or(1).clamp(1, 8));
+    // "Associated alpha" (TIFF 6.0, page 31).
+    outline.is_premultiplied = number(EXTRA_SAMPLES) == Some(1);
     outline.exif = Some(Cow::Borrowed(bytes));
-    outline.xmp = first.find(XMP).and_then(|entry| reader.bytes(entry)).filter(|xmp| xmp.len() <= limits.max_metadata_bytes);
+    outline.xmp =
+        first.find(XMP).and_then(|entry| reader.bytes(entry)).filter(|xmp| xmp.len() <= limits.max_metadata_bytes).map(Cow::Borrowed);
     Ok(outline)
 }
 

@@ -55,7 +55,7 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
     // RGBA, the planes or transforms that it is made from, and for an animation the canvas.
     outline.decoded_bytes = outline.pixels() * if frames > 0 { 12 } else { 8 };
     outline.exif = exif.map(Cow::Borrowed);
-    outline.xmp = xmp;
+    outline.xmp = xmp.map(Cow::Borrowed);
     Ok(outline)
 }
 

@@ -1,0 +1,139 @@
+//! HEIC and AVIF by libheif, with libde265 and dav1d. It turns and crops by itself as the file says, so that pictures come out the way
+//! they are shown (ISO/IEC 23008-12, 6.5: readers must obey, and EXIF's orientation means nothing).
+
+use std::borrow::Cow;
+
+use libheif_rs::{
+    ColorPrimaries, ColorSpace, DecodingOptions, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, Image, ImageHandle, LibHeif,
+    RgbChroma, TransferCharacteristics,
+};
+
+use super::Decoded;
+use crate::imaging::colour::{Primaries, profile_of};
+use crate::imaging::error::{Extent, ImagingError};
+use crate::imaging::limits::Limits;
+use crate::imaging::pixels::{Layout, Pixels};
+use crate::imaging::structure::{Outline, without_exif_prefix};
+use crate::model::format::Format;
+
+/// Bytes that decoding takes for a pixel: planes of up to 16 bits and what becomes of them.
+const BYTES_PER_PIXEL: u64 = 10;
+
+/// Reads what the file says of its main picture.
+pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits) -> Result<Outline<'static>, ImagingError> {
+    let context = open(bytes, format, limits)?;
+    let handle = context.primary_image_handle().map_err(|error| refusal(format, limits, error))?;
+    let mut outline = Outline::new(format, (handle.width(), handle.height()));
+    outline.is_upright = true;
+    outline.decoded_bytes = outline.pixels() * BYTES_PER_PIXEL;
+    for item in handle.all_metadata().into_iter().filter(|item| item.raw_data.len() <= limits.max_metadata_bytes) {
+        if &item.item_type.0 == b"Exif" && outline.exif.is_none() {
+            outline.exif = exif_block(&item.raw_data).map(|block| Cow::Owned(block.to_vec()));
+        } else if item.content_type == "application/rdf+xml" && outline.xmp.is_none() {
+            outline.xmp = Some(Cow::Owned(item.raw_data));
+        }
+    }
+    Ok(outline)
+}
+
+/// An Exif item begins with how far it is from there to the TIFF header (ISO/IEC 23008-12, A.2.1).
+fn exif_block(item: &[u8]) -> Option<&[u8]> {
+    let (offset, rest) = item.split_first_chunk()?;
+    let block = rest.get(u32::from_be_bytes(*offset) as usize..)?;
+    Some(without_exif_prefix(block))
+}
+
+/// Decodes the main picture.
+pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
+    let context = open(bytes, format, limits)?;
+    let handle = context.primary_image_handle().map_err(|error| refusal(format, limits, error))?;
+    decode_handle(&handle, format, limits)
+}
+
+/// The small picture that cameras store beside the main one.
+pub(in crate::imaging) fn decode_thumbnail(bytes: &[u8], format: Format, limits: &Limits) -> Option<(Pixels, Option<Vec<u8>>)> {
+    let context = open(bytes, format, limits).ok()?;
+    let handle = context.primary_image_handle().ok()?;
+    let mut ids = [0];
+    if handle.thumbnail_ids(&mut ids) == 0 {
+        return None;
+    }
+    let decoded = decode_handle(&handle.thumbnail(ids[0]).ok()?, format, limits).ok()?;
+    Some((decoded.pixels, decoded.icc))
+}
+
+/// The main picture can be told to be there without decoding it, and that is all.
+pub(super) fn check_header(bytes: &[u8], format: Format, limits: &Limits) -> Result<(), ImagingError> {
+    outline(bytes, format, limits).map(|_| ())
+}
+
+fn open<'a>(bytes: &'a [u8], format: Format, limits: &Limits) -> Result<HeifContext<'a>, ImagingError> {
+    let failed = |error| refusal(format, limits, error);
+    let mut context = HeifContext::new().map_err(failed)?;
+    let mut allowed = context.security_limits();
+    allowed.set_max_image_size_pixels(limits.max_pixels);
+    allowed.set_max_memory_block_size(limits.max_decoded_bytes);
+    allowed.set_max_total_memory(limits.max_decoded_bytes);
+    allowed.set_max_color_profile_size(limits.max_metadata_bytes.try_into().unwrap_or(u32::MAX));
+    context.set_security_limits(&allowed).map_err(failed)?;
+    context.set_max_decoding_threads(0);
+    context.read_bytes(bytes).map_err(failed)?;
+    Ok(context)
+}
+
+fn decode_handle(handle: &ImageHandle, format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
+    limits.check_dimensions(handle.width(), handle.height())?;
+    let mut options = DecodingOptions::new().ok_or_else(|| ImagingError::Encoding("no HEIF decoder".into()))?;
+    options.set_convert_hdr_to_8bit(true);
+    options.set_num_library_threads(1);
+    options.set_num_codec_threads(1);
+    let (chroma, layout) = if handle.has_alpha_channel() { (RgbChroma::Rgba, Layout::Rgba) } else { (RgbChroma::Rgb, Layout::Rgb) };
+    let image = LibHeif::new().decode(handle, ColorSpace::Rgb(chroma), Some(options)).map_err(|error| refusal(format, limits, error))?;
+    let pixels = pixels_of(&image, layout).ok_or_else(|| ImagingError::broken(format, "no pixels"))?;
+    let pixels = if handle.is_premultiplied_alpha() { pixels.unmultiplied() } else { pixels };
+    Ok(Decoded { pixels, icc: profile(handle), warning: None })
+}
+
+/// The rows without their padding.
+fn pixels_of(image: &Image, layout: Layout) -> Option<Pixels> {
+    let plane = image.planes().interleaved?;
+    let row = plane.width as usize * layout.channels();
+    if plane.width == 0 || plane.height == 0 || plane.stride < row {
+        return None;
+    }
+    let mut data = Vec::with_capacity(row * plane.height as usize);
+    for y in 0..plane.height as usize {
+        data.extend_from_slice(plane.data.get(y * plane.stride..)?.get(..row)?);
+    }
+    Some(Pixels { width: plane.width, height: plane.height, layout, data })
+}
+
+/// The profile that is embedded, or one for the primaries that the file names. Curves of high dynamic range are left as they are.
+fn profile(handle: &ImageHandle) -> Option<Vec<u8>> {
+    if let Some(embedded) = handle.color_profile_raw() {
+        return Some(embedded.data);
+    }
+    let named = handle.color_profile_nclx()?;
+    if matches!(
+        named.transfer_characteristics(),
+        TransferCharacteristics::ITU_R_BT_2100_0_PQ | TransferCharacteristics::ITU_R_BT_2100_0_HLG
+    ) {
+        return None;
+    }
+    match named.color_primaries() {
+        ColorPrimaries::SMPTE_EG_432_1 => profile_of(Primaries::DisplayP3),
+        ColorPrimaries::ITU_R_BT_2020_2_and_2100_0 => profile_of(Primaries::Bt2020),
+        _ => None,
+    }
+}
+
+fn refusal(format: Format, limits: &Limits, error: HeifError) -> ImagingError {
+    match (error.code, error.sub_code) {
+        (_, HeifErrorSubCode::SecurityLimitExceeded) => {
+            let limit = limits.max_decoded_bytes;
+            ImagingError::TooLarge { extent: Extent::DecodedBytes, found: limit.saturating_add(1), limit }
+        }
+        (HeifErrorCode::UnsupportedFileType | HeifErrorCode::UnsupportedFeature, _) => ImagingError::unsupported(format, error.message),
+        _ => ImagingError::broken(format, error.message),
+    }
+}
