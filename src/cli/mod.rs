@@ -7,6 +7,7 @@ mod album;
 pub mod bench;
 mod check;
 mod completions;
+mod decode;
 mod download;
 mod exit;
 mod global;
@@ -61,6 +62,8 @@ enum Command {
     Bench(bench::BenchOptions),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
+    #[command(hide = true)]
+    Decode(decode::DecodeOptions),
 }
 
 /// Runs the command that the process was started with; says on stderr what failed.
@@ -75,6 +78,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(options),
         Command::Completions(options) => completions::run(&options, output),
         Command::Man(options) => man::run(&options, output),
+        Command::Decode(options) => decode::run(&options),
         Command::Check(options) if options.is_offline() => check::run_offline(options, output),
         command => {
             let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
@@ -100,7 +104,7 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
         Command::Stats(options) => stats::run(options, session).await,
         Command::Check(options) => check::run(options, session).await,
         Command::Bench(options) => bench::run(options, session).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) => unreachable!("these need no server"),
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) => unreachable!("these need no server"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a request may ask for.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
@@ -42,6 +44,12 @@ pub struct LimitsConfig {
     /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
     /// `renditions.concurrency` says, and for uploads one a core.
     pub max_decoded_bytes: ByteSize,
+    /// Whether photos are decoded by processes of their own, which have neither files nor network, so that a photo that breaks into its decoder gets
+    /// nowhere. Without them decoders run in the server.
+    pub isolate_decoders: bool,
+    /// How long decoding one photo may take in such a process; then it is ended, and the photo counts as too large.
+    #[serde(with = "humantime_serde")]
+    pub max_decode_time: Duration,
     /// Memory for the originals that are read whole, one half for uploads and one for renditions; more wait their turn.
     pub decode_memory_bytes: ByteSize,
     /// Items of a page, where the client names no number.
@@ -75,6 +83,8 @@ impl Default for LimitsConfig {
             max_frames: 1_000,
             max_embedded_bytes: ByteSize::mib(16),
             max_decoded_bytes: ByteSize::mib(512),
+            isolate_decoders: true,
+            max_decode_time: Duration::from_secs(20),
             decode_memory_bytes: ByteSize::gib(1),
             default_page: 100,
             max_page: 1_000,
@@ -97,6 +107,8 @@ impl LimitsConfig {
             max_concurrent_downloads: 64,
             max_pixels: 25_000_000,
             max_decoded_bytes: ByteSize::mib(128),
+            // A test is not the program that such a process would be.
+            isolate_decoders: false,
             decode_memory_bytes: ByteSize::mib(256),
             default_page: 10,
             max_page: 50,
@@ -147,6 +159,7 @@ impl LimitsConfig {
             ByteSize::kib(64)..=self.max_upload_bytes.max(ByteSize::kib(64)),
         );
         findings.size_within("limits.max_decoded_bytes", self.max_decoded_bytes, ByteSize::mib(1)..=ByteSize::gib(64));
+        findings.some_time("limits.max_decode_time", self.max_decode_time);
         findings.within("limits.default_page", u64::from(self.default_page), 1..=u64::from(self.max_page).max(1));
         findings.within("limits.max_page", u64::from(self.max_page), 1..=10_000);
         findings.within("limits.max_missing_hashes", u64::from(self.max_missing_hashes), 1..=100_000);

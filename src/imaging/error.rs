@@ -1,9 +1,11 @@
 //! What can be wrong with a file, named for what the caller does next.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::format::Format;
 
 /// A dimension of a file that has a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Extent {
     /// Width × height.
     Pixels,
@@ -17,10 +19,12 @@ pub enum Extent {
     Frames,
     /// Bytes of memory that decoding takes.
     DecodedBytes,
+    /// Time that decoding takes.
+    Seconds,
 }
 
 /// Why a file was not taken, or a picture not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ImagingError {
     /// The bytes are no image of a kind that is known here: tell the client what is accepted.
     #[error("not an image of a known format")]

@@ -1,5 +1,7 @@
 //! What a file is and says, and whether it is whole.
 
+use serde::{Deserialize, Serialize};
+
 use super::decode::{check_header, decode};
 use super::error::ImagingError;
 use super::exif;
@@ -11,7 +13,7 @@ use crate::model::format::Format;
 use crate::model::taken::{Gps, TakenAt};
 
 /// What an upload is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// By content.
     pub format: Format,

@@ -1,10 +1,12 @@
 //! What a file may cost.
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{Extent, ImagingError};
 use crate::config::LimitsConfig;
 
 /// Bounds on everything that a hostile file could make large. Checked on what the headers say, before memory or time is spent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Width × height.
     pub max_pixels: u64,
@@ -59,6 +61,8 @@ impl Limits {
             Extent::ScanBlocks => self.max_scan_blocks,
             Extent::Frames => self.max_frames.into(),
             Extent::DecodedBytes => self.max_decoded_bytes,
+            // Measured where it is spent, not told from a header.
+            Extent::Seconds => u64::MAX,
         };
         if found > limit { Err(ImagingError::TooLarge { extent, found, limit }) } else { Ok(()) }
     }

@@ -1,6 +1,6 @@
 //! Photos as bytes: what a file is, whether it is whole, what it says of itself, and pictures made from it.
 //!
-//! Bytes to bytes, synchronous, without I/O, clock or threads of its own. Everything here reads hostile input: nothing panics, and every
+//! Bytes to bytes, synchronous, without I/O, clock or threads of its own, but for [`Decoders`], which has this done where it can do no harm. Everything here reads hostile input: nothing panics, and every
 //! cost (pixels, memory, scans, metadata) is bounded by [`Limits`] before it is paid. Callers run it on a pool, under a permit where it
 //! decodes, because the peak of memory is [`Limits::max_decoded_bytes`] plus the file itself.
 //!
@@ -10,6 +10,7 @@
 
 mod colour;
 mod decode;
+mod decoders;
 mod effects;
 mod encode;
 mod error;
@@ -30,6 +31,7 @@ mod smart;
 mod sniff;
 mod structure;
 
+pub use decoders::{DecoderLimits, Decoders, confine, decode_for_others};
 pub use encode::OutputFormat;
 pub use error::{Extent, ImagingError};
 pub use fit::fit;

@@ -1,9 +1,11 @@
 //! What a picture is to be.
 
+use serde::{Deserialize, Serialize};
+
 use super::encode::OutputFormat;
 
 /// How a photo is brought to the recipe's size. The words and what they mean are imgproxy's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Resize {
     /// The whole photo, within the size.
     #[default]
@@ -19,7 +21,7 @@ pub enum Resize {
 }
 
 /// Where something lies along one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Align {
     /// Left, or top.
     Start,
@@ -31,7 +33,7 @@ pub enum Align {
 }
 
 /// Which part of a photo is kept where some has to be cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Gravity {
     /// At an edge, a corner or in the middle, moved inwards (from the middle: right and down) by so many pixels of the result.
     Towards {
@@ -63,7 +65,7 @@ impl Gravity {
 }
 
 /// A part of a photo, in its pixels as shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Region {
     /// From the left edge.
     pub x: u32,
@@ -76,7 +78,7 @@ pub struct Region {
 }
 
 /// How a finished picture is turned, after everything else: first mirrored, then rotated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Turn {
     /// Whether left and right change places.
     pub mirrored: bool,
@@ -85,7 +87,7 @@ pub struct Turn {
 }
 
 /// Which colours are left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tone {
     /// All.
     #[default]
@@ -97,7 +99,7 @@ pub enum Tone {
 }
 
 /// What to make.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recipe {
     /// The part of the photo to make it of; `None`: all.
     pub region: Option<Region>,

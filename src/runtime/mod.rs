@@ -1,6 +1,7 @@
 //! The only place that touches the clock, randomness, threads and signals, so that a whole site can run in a seeded simulation.
 //! Everything else is handed a [`Runtime`]; `clippy.toml` bans the bare functions elsewhere.
 
+mod child;
 mod clock;
 mod pool;
 mod process;
@@ -10,6 +11,7 @@ mod spawn;
 mod tasks;
 mod timer;
 
+pub use child::{ChildProcess, THIS_PROGRAM, spawn_process};
 pub use clock::Clock;
 pub use pool::{BlockingPool, Gone, PoolLoad};
 pub use process::{cpu_time, raise_open_files, use_small_pages};

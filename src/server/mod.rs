@@ -32,6 +32,14 @@ pub use logging::init as init_logging;
 pub use offline::check_offline;
 use site::Site;
 
+/// Works as a decoder process for the server that started it; see [`crate::imaging::decode_for_others`].
+///
+/// # Errors
+/// Where the process cannot be confined, or the server does not keep to what is agreed.
+pub fn decode_for_others(memory_bytes: u64, output_bytes: u64) -> std::io::Result<()> {
+    crate::imaging::decode_for_others(crate::imaging::DecoderLimits { memory_bytes, output_bytes })
+}
+
 /// Why a server did not start, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -46,6 +54,9 @@ pub enum ServerError {
     /// The setting names something that this release does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// No process can be had that decodes and can do no harm.
+    #[error("photos cannot be decoded in processes of their own: {0}; limits.isolate_decoders = false has the server decode them itself")]
+    Decoders(std::io::Error),
     /// Nothing stands where a site should be.
     #[error("there is no site in {}", path.display())]
     NoSite {

@@ -15,9 +15,10 @@ use crate::blobs::{
     path as blob_path,
 };
 use crate::config::Config;
+use crate::imaging::Decoders;
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-use crate::runtime::{self, BlockingPool, Runtime, Shutdown, cores};
+use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
 use crate::service::{Pools, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
@@ -64,12 +65,8 @@ impl Site {
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
-        let pools = Pools {
-            lookup: lookup_pool.clone(),
-            metadata: metadata_pool.clone(),
-            imaging: imaging_pool.clone(),
-            inspecting: inspecting_pool.clone(),
-        };
+        let (imaging, inspecting) = (decoders(config, &imaging_pool)?, decoders(config, &inspecting_pool)?);
+        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, inspecting };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
@@ -210,6 +207,21 @@ async fn prepare(store: &DiskStore) {
             tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")
         }
     }
+}
+
+/// What decodes on the threads of a pool: processes that can do no harm, where the settings do not say otherwise.
+fn decoders(config: &Config, pool: &BlockingPool) -> Result<Decoders, ServerError> {
+    let limits = &config.limits;
+    if !limits.isolate_decoders {
+        return Ok(Decoders::in_threads(pool.clone(), limits.into()));
+    }
+    let max_photo_bytes = limits.max_upload_bytes.as_u64();
+    let started = Decoders::in_processes(Path::new(THIS_PROGRAM), pool.clone(), limits.into(), max_photo_bytes, limits.max_decode_time);
+    let (decoders, by_landlock) = started.map_err(ServerError::Decoders)?;
+    if !by_landlock {
+        tracing::info!("this kernel has no Landlock: decoders are confined by seccomp alone");
+    }
+    Ok(decoders)
 }
 
 /// As set; 0: one a core.

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::blobs::{BlobStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
-use crate::imaging;
+use crate::imaging::Decoders;
 use crate::metadata::{Metadata, Snapshot};
 use crate::model::Owner;
 use crate::runtime::{BlockingPool, Runtime};
@@ -83,16 +83,15 @@ pub struct Pools {
     /// Scans of metadata.
     pub metadata: BlockingPool,
     /// Decoding and encoding for renditions.
-    pub imaging: BlockingPool,
+    pub imaging: Decoders,
     /// What uploads are looked at on. Apart from renditions, which must not hold them up.
-    pub inspecting: BlockingPool,
+    pub inspecting: Decoders,
 }
 
 /// What the service bounds.
 #[derive(Debug, Clone)]
 struct Limits {
     config: LimitsConfig,
-    imaging: imaging::Limits,
     /// One permit an upload in progress.
     uploads: Arc<Semaphore>,
     /// And one of its user's share, so that nobody takes all the permits.
@@ -127,7 +126,6 @@ impl Services {
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
         let memory_bytes = limits.decode_memory_bytes.as_u64();
         let limits = Limits {
-            imaging: limits.into(),
             uploads: Arc::new(Semaphore::new(limits.max_concurrent_uploads as usize)),
             upload_shares: shares::Shares::new(limits.uploads_per_user() as usize),
             downloads: Arc::new(Semaphore::new(limits.max_concurrent_downloads as usize)),

@@ -113,6 +113,7 @@ pub(super) mod tests {
     use crate::blobs::{BlobError, MemoryStore, Operation, VerifySettings, VerifyStore};
     use crate::blobs::{ObservedCall, ObservedStore, StoreObserver};
     use crate::config::Config;
+    use crate::imaging::Decoders;
     use crate::metadata::memory::MemoryEngine;
     use crate::metadata::{Metadata, MetadataSettings, RequestOutcome, WriteObserver};
     use crate::runtime::{BlockingPool, Clock, Runtime};
@@ -130,13 +131,13 @@ pub(super) mod tests {
         let store = MemoryStore::new();
         let backend: Arc<dyn BlobStore> = decorate(store.clone());
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
+        let config = Config::for_testing("/nowhere");
         let pools = Pools {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
-            imaging: BlockingPool::new("imaging", 1),
-            inspecting: BlockingPool::new("inspecting", 1),
+            imaging: Decoders::in_threads(BlockingPool::new("imaging", 1), (&config.limits).into()),
+            inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let config = Config::for_testing("/nowhere");
         let services = Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config);
         (store, metadata, runtime, Arc::new(services))
     }

@@ -5,6 +5,8 @@ mod jpeg;
 mod png;
 mod webp;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::ImagingError;
 use super::pixels::Pixels;
 use crate::model::format::Format;
@@ -12,7 +14,7 @@ use crate::model::format::Format;
 pub(super) use self::jpeg::encode_planes;
 
 /// What a picture can be written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OutputFormat {
     /// JPEG, 4:2:0; knows no transparency.
     Jpeg,

@@ -228,8 +228,7 @@ impl Services {
         let _memory = self.limits.render_memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
-        let (recipe, limits) = (imaging_recipe(&key.recipe), self.limits.imaging.clone());
-        let rendered = self.pools.imaging.run(move || imaging::render(&bytes, &recipe, &limits)).await??;
+        let rendered = self.pools.imaging.render(bytes, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }
 

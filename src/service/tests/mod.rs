@@ -14,6 +14,7 @@ use futures_util::stream;
 
 use super::*;
 use crate::blobs::{Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
+use crate::imaging::Decoders;
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, TenantId, TokenId};
@@ -49,13 +50,13 @@ impl Site {
         let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
         let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
+        let config = Config::for_testing("/nowhere");
         let pools = Pools {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
-            imaging: BlockingPool::new("imaging", 1),
-            inspecting: BlockingPool::new("inspecting", 1),
+            imaging: Decoders::in_threads(BlockingPool::new("imaging", 1), (&config.limits).into()),
+            inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let config = Config::for_testing("/nowhere");
         let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
         Self { store, calls, engine, metadata, runtime, services }
     }

@@ -88,8 +88,8 @@ async fn renditions_do_not_hold_up_uploads() {
     let ann = site.user("ann").await;
     // The only thread for renditions works, and others wait for it; originals take all the memory that they may.
     let ((release, held), imaging) = (mpsc::channel::<()>(), &site.services.pools.imaging);
-    let mut working = Box::pin(imaging.run(move || held.recv().is_ok()));
-    let mut behind = Box::pin(imaging.run(|| ()));
+    let mut working = Box::pin(imaging.pool().run(move || held.recv().is_ok()));
+    let mut behind = Box::pin(imaging.pool().run(|| ()));
     assert!(poll!(&mut working).is_pending() && poll!(&mut behind).is_pending());
     let memory = site.services.limits.render_memory.take(u64::MAX).await.unwrap();
     let sent = runtime::timeout(PATIENCE, site.send(&ann, PhotoName::Fresh, &photo(1))).await.expect("it does not wait");
@@ -115,7 +115,7 @@ async fn an_upload_does_not_wait_for_ever_to_be_inspected() {
     assert!(matches!(site.send(&ann, PhotoName::Fresh, &photo(1)).await, Err(ServiceError::Busy(_))));
     drop(memory);
     let ((release, held), inspecting) = (mpsc::channel::<()>(), site.services.pools.inspecting.clone());
-    let mut working = Box::pin(inspecting.run(move || held.recv().is_ok()));
+    let mut working = Box::pin(inspecting.pool().run(move || held.recv().is_ok()));
     assert!(poll!(&mut working).is_pending());
     assert!(matches!(site.send(&ann, PhotoName::Fresh, &photo(1)).await, Err(ServiceError::Busy(_))));
     release.send(()).unwrap();

@@ -58,10 +58,8 @@ impl Services {
             let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
             let memory = self.limits.inspect_memory.take(size).await?;
             let bytes = staged.contents().await?;
-            let (whole, limits) = (bytes.clone(), self.limits.imaging.clone());
             // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
-            let looking = self.pools.inspecting.run(move || (imaging::inspect(&whole, &limits), memory));
-            let (inspection, memory) = looking.await?;
+            let (inspection, memory) = self.pools.inspecting.inspect(bytes.clone(), memory).await?;
             Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
         };
         let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
@@ -77,12 +75,8 @@ impl Services {
     /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
     /// too long there is none: a blur is no reason to refuse a photo that was found sound.
     async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
-        let limits = self.limits.imaging.clone();
-        let making = self.pools.inspecting.run(move || {
-            // Held to the decoder's end, also where nobody waits for it any more.
-            let _memory = memory;
-            imaging::placeholder(&bytes, &limits)
-        });
+        // The memory is held to the decoder's end, also where nobody waits for it any more.
+        let making = self.pools.inspecting.placeholder(bytes, memory);
         match runtime::timeout(PLACEHOLDER_WAIT, making).await {
             Some(Ok(Ok(placeholder))) => return Some(placeholder),
             Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),

@@ -1,0 +1,112 @@
+//! What is said between a decoder process and the process that it works for: messages on a socket, photos and pictures in memory that both
+//! have a descriptor of.
+//!
+//! A message is its length in four bytes, big-endian, and postcard. The photo lies at the beginning of the shared memory when a [`Job`] is
+//! sent, and the picture when the answer is.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::imaging::{ImagingError, Inspection, Limits, OutputFormat, Recipe};
+
+/// The longest message: a job with a colour profile, or an answer with a placeholder.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// What is to be done with the photo, and how long it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) photo_bytes: u64,
+    pub(super) limits: Limits,
+    pub(super) task: Task,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// [`crate::imaging::render`].
+    Render(Recipe),
+    /// [`crate::imaging::inspect`].
+    Inspect,
+    /// [`crate::imaging::placeholder`].
+    Placeholder,
+}
+
+/// How it went.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Done {
+    /// The picture lies in the shared memory.
+    Rendered {
+        picture_bytes: u64,
+        format: OutputFormat,
+        width: u32,
+        height: u32,
+    },
+    Inspected(Box<Inspection>),
+    Placeholder(Vec<u8>),
+    Failed(ImagingError),
+}
+
+/// What a decoder process says first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ready {
+    /// It can do no harm.
+    Confined {
+        /// Whether the kernel keeps files from it as well (Landlock), beside the calls for them (seccomp).
+        by_landlock: bool,
+    },
+    /// It could not be confined, and has ended.
+    Unconfined,
+}
+
+/// Sends a message.
+pub(super) fn send(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_MESSAGE_BYTES);
+    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"))?;
+    to.write_all(&[&length.to_be_bytes(), body.as_slice()].concat())
+}
+
+/// Waits for a message; `None` where the other side has ended before one.
+pub(super) fn receive<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    match from.read(&mut length)? {
+        0 => return Ok(None),
+        read => from.read_exact(&mut length[read..])?,
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > MAX_MESSAGE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+    }
+    let mut body = vec![0; length];
+    from.read_exact(&mut body)?;
+    postcard::from_bytes(&body).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_or_not_at_all() {
+        let job = Job { photo_bytes: 7, limits: Limits::default(), task: Task::Render(Recipe::fit(320, 0, OutputFormat::Avif)) };
+        let mut wire = vec![];
+        send(&mut wire, &job).unwrap();
+        let back: Job = receive(wire.as_slice()).unwrap().unwrap();
+        assert_eq!((format!("{:?}", back), back.photo_bytes), (format!("{job:?}"), 7));
+        for length in 1..wire.len() {
+            assert!(receive::<Job>(&wire[..length]).is_err(), "{length}");
+        }
+        assert!(receive::<Job>([].as_slice()).unwrap().is_none());
+        assert!(receive::<Job>([0xFF; 8].as_slice()).is_err());
+    }
+
+    #[test]
+    fn errors_come_through() {
+        let error = ImagingError::Broken { format: crate::imaging::Format::Heic, detail: "words".into() };
+        let mut wire = vec![];
+        send(&mut wire, &Done::Failed(error.clone())).unwrap();
+        assert!(matches!(receive(wire.as_slice()).unwrap(), Some(Done::Failed(back)) if back == error));
+    }
+}

@@ -1,0 +1,210 @@
+//! Who decodes: threads of this process, or processes that can do no harm (decision 0017).
+//!
+//! The only part of `imaging` that does I/O: it starts processes and talks to them.
+
+mod confine;
+mod job;
+mod process;
+mod worker;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::confine::confine;
+use self::job::{Done, Task};
+pub use self::process::{DecoderLimits, decode_for_others};
+use self::worker::{Answer, Worker};
+use super::error::{Extent, ImagingError};
+use super::{Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
+use crate::runtime::{BlockingPool, Gone, PoolLoad};
+
+/// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
+const JOBS_OF_ONE: u32 = 1_000;
+/// How often a job is begun where the process dies at it: it may have been killed for what another did.
+const TRIES: u32 = 2;
+/// The process itself, before a photo comes.
+const OWN_BYTES: u64 = 256 << 20;
+
+/// Decodes, a bounded number of photos at once. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Decoders {
+    pool: BlockingPool,
+    limits: Limits,
+    processes: Option<Arc<Processes>>,
+}
+
+#[derive(Debug)]
+struct Processes {
+    program: PathBuf,
+    idle: Mutex<Vec<Worker>>,
+    allowed: DecoderLimits,
+    /// How long one job may take.
+    time: Duration,
+    started: AtomicU64,
+    died: AtomicU64,
+}
+
+impl Decoders {
+    /// Decoders in this process, on this pool's threads.
+    pub fn in_threads(pool: BlockingPool, limits: Limits) -> Self {
+        Self { pool, limits, processes: None }
+    }
+
+    /// Decoders in processes of their own, one for each thread of the pool, started when they are needed; a photo that takes one longer than
+    /// `time` is too large. One is started now, to see that it can be confined; answers also whether Landlock holds it.
+    ///
+    /// `program` is halidom's own ([`crate::runtime::THIS_PROGRAM`]), `max_photo_bytes` the largest file that will come.
+    ///
+    /// # Errors
+    /// Where no process can be started or confined.
+    pub fn in_processes(
+        program: &Path,
+        pool: BlockingPool,
+        limits: Limits,
+        max_photo_bytes: u64,
+        time: Duration,
+    ) -> io::Result<(Self, bool)> {
+        // A picture at full size takes as much as the decoded photo, and once more while it is turned.
+        let pixels = limits.max_decoded_bytes.saturating_mul(3);
+        let memory_bytes = pixels.saturating_add(max_photo_bytes).saturating_add(OWN_BYTES);
+        let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes) };
+        let (first, by_landlock) = Worker::start(program, allowed)?;
+        let (idle, started, died) = (Mutex::new(vec![first]), AtomicU64::new(1), AtomicU64::new(0));
+        let processes = Arc::new(Processes { program: program.to_owned(), idle, allowed, time, started, died });
+        Ok((Self { pool, limits, processes: Some(processes) }, by_landlock))
+    }
+
+    /// Photos that are decoded or wait.
+    pub fn load(&self) -> PoolLoad {
+        self.pool.load()
+    }
+
+    /// The threads that it decodes or waits on.
+    #[cfg(test)]
+    pub fn pool(&self) -> &BlockingPool {
+        &self.pool
+    }
+
+    /// Ids of the processes that wait for a photo now.
+    pub fn idle_processes(&self) -> Vec<u32> {
+        let idle = |all: &Arc<Processes>| all.idle.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Worker::id).collect();
+        self.processes.as_ref().map(idle).unwrap_or_default()
+    }
+
+    /// Processes that were started so far, and of these the ones that died at a photo or took too long; `None` for threads.
+    pub fn processes(&self) -> Option<(u64, u64)> {
+        self.processes.as_ref().map(|all| (all.started.load(Ordering::Relaxed), all.died.load(Ordering::Relaxed)))
+    }
+
+    /// As [`render`].
+    ///
+    /// # Errors
+    /// As [`render`]; a photo that kills its decoder twice is broken, one that takes too long too large. [`Gone`] where the pool is closed.
+    pub async fn render(&self, photo: Bytes, recipe: Recipe) -> Result<Result<Rendered, ImagingError>, Gone> {
+        let decoders = self.clone();
+        self.pool.run(move || decoders.render_now(&photo, recipe)).await
+    }
+
+    /// As [`inspect`]; `kept` is dropped when nothing of the photo is in memory here any more.
+    ///
+    /// # Errors
+    /// As [`Decoders::render`].
+    pub async fn inspect<T: Send + 'static>(&self, photo: Bytes, kept: T) -> Result<(Result<Inspection, ImagingError>, T), Gone> {
+        let decoders = self.clone();
+        self.pool.run(move || (decoders.inspect_now(&photo), kept)).await
+    }
+
+    /// As [`placeholder`]; `kept` likewise.
+    ///
+    /// # Errors
+    /// As [`Decoders::render`].
+    pub async fn placeholder<T: Send + 'static>(&self, photo: Bytes, kept: T) -> Result<Result<Vec<u8>, ImagingError>, Gone> {
+        let decoders = self.clone();
+        self.pool
+            .run(move || {
+                let _kept = kept;
+                decoders.placeholder_now(&photo)
+            })
+            .await
+    }
+
+    fn render_now(&self, photo: &[u8], recipe: Recipe) -> Result<Rendered, ImagingError> {
+        let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
+        match processes.answer(photo, &self.limits, &Task::Render(recipe))? {
+            Answer::Rendered(rendered) => Ok(rendered),
+            Answer::Other(other) => Err(unexpected(other)),
+        }
+    }
+
+    fn inspect_now(&self, photo: &[u8]) -> Result<Inspection, ImagingError> {
+        let Some(processes) = &self.processes else { return inspect(photo, &self.limits) };
+        match processes.answer(photo, &self.limits, &Task::Inspect)? {
+            Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
+            Answer::Other(other) => Err(unexpected(other)),
+            Answer::Rendered(_) => Err(nonsense()),
+        }
+    }
+
+    fn placeholder_now(&self, photo: &[u8]) -> Result<Vec<u8>, ImagingError> {
+        let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
+        match processes.answer(photo, &self.limits, &Task::Placeholder)? {
+            Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),
+            Answer::Other(other) => Err(unexpected(other)),
+            Answer::Rendered(_) => Err(nonsense()),
+        }
+    }
+}
+
+fn nonsense() -> ImagingError {
+    ImagingError::Encoding("a decoder process answered what was not asked".into())
+}
+
+fn unexpected(done: Done) -> ImagingError {
+    match done {
+        Done::Failed(error) => error,
+        _ => nonsense(),
+    }
+}
+
+impl Processes {
+    /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again.
+    fn answer(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
+        // What is no image at all needs no decoder, and everything below may name its format.
+        let format = sniff(photo).ok_or(ImagingError::NotAnImage)?;
+        for _ in 0..TRIES {
+            let mut worker = self.worker()?;
+            match worker.work(photo, limits, task, self.time) {
+                Ok(answer) => {
+                    if worker.jobs() < JOBS_OF_ONE {
+                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => {
+                    self.died.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, %format, ?task, bytes = photo.len(), "a decoder process was lost");
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+                        let limit = self.time.as_secs();
+                        return Err(ImagingError::TooLarge { extent: Extent::Seconds, found: limit.saturating_add(1), limit });
+                    }
+                }
+            }
+        }
+        Err(ImagingError::broken(format, "the decoder died"))
+    }
+
+    fn worker(&self) -> Result<Worker, ImagingError> {
+        if let Some(worker) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(worker);
+        }
+        let (worker, _) =
+            Worker::start(&self.program, self.allowed).map_err(|error| ImagingError::Encoding(format!("no decoder process: {error}")))?;
+        self.started.fetch_add(1, Ordering::Relaxed);
+        Ok(worker)
+    }
+}

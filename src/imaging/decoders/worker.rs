@@ -1,0 +1,100 @@
+//! A decoder process, as the process that it works for sees it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::DecoderLimits;
+use super::job::{Done, Job, Ready, Task, receive, send};
+use crate::imaging::Rendered;
+use crate::runtime::{ChildProcess, spawn_process};
+
+/// How long a new process may take until it is confined.
+const START_TIME: Duration = Duration::from_secs(20);
+/// Shared memory that is kept between jobs.
+const SHARED_KEPT_BYTES: u64 = 32 << 20;
+
+/// What became of a job.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Rendered(Rendered),
+    Other(Done),
+}
+
+/// A confined process that waits for jobs. Dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct Worker {
+    process: ChildProcess,
+    control: UnixStream,
+    shared: File,
+    shared_bytes: u64,
+    limits: DecoderLimits,
+    jobs: u32,
+}
+
+impl Worker {
+    /// Starts one. Answers also whether Landlock holds it.
+    ///
+    /// # Errors
+    /// Where the system has no process to give, or it could not be confined.
+    pub(super) fn start(program: &Path, limits: DecoderLimits) -> io::Result<(Self, bool)> {
+        let (control, theirs) = UnixStream::pair()?;
+        let shared = File::from(memfd_create("halidom-photo", MemfdFlags::CLOEXEC)?);
+        let arguments = ["decode".to_owned(), limits.memory_bytes.to_string(), limits.output_bytes.to_string()];
+        let process = spawn_process(program, &arguments, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
+        control.set_read_timeout(Some(START_TIME))?;
+        match receive(&control)? {
+            Some(Ready::Confined { by_landlock }) => Ok((Self { process, control, shared, shared_bytes: 0, limits, jobs: 0 }, by_landlock)),
+            Some(Ready::Unconfined) => Err(io::Error::other("this kernel cannot confine a decoder process (seccomp)")),
+            None => Err(io::Error::other("the decoder process ended before it began")),
+        }
+    }
+
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// How many jobs it was given.
+    pub(super) fn jobs(&self) -> u32 {
+        self.jobs
+    }
+
+    /// Has a job done, in this time. After an error the process is of no more use.
+    ///
+    /// # Errors
+    /// `WouldBlock` or `TimedOut` where it took longer; any other where the process has died or talks nonsense.
+    pub(super) fn work(&mut self, photo: &[u8], limits: &crate::imaging::Limits, task: &Task, time: Duration) -> io::Result<Answer> {
+        self.jobs += 1;
+        let photo_bytes = photo.len() as u64;
+        self.shared.write_all_at(photo, 0)?;
+        self.shared_bytes = self.shared_bytes.max(photo_bytes);
+        self.control.set_read_timeout(Some(time))?;
+        self.control.set_write_timeout(Some(time))?;
+        send(&self.control, &Job { photo_bytes, limits: limits.clone(), task: task.clone() })?;
+        let nonsense = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        let answer = match receive(&self.control)?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))? {
+            Done::Rendered { picture_bytes, format, width, height } => {
+                if picture_bytes > self.limits.output_bytes || picture_bytes > self.shared.metadata()?.len() {
+                    return Err(nonsense("a picture that is not there"));
+                }
+                let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
+                self.shared.read_exact_at(&mut bytes, 0)?;
+                self.shared_bytes = self.shared_bytes.max(picture_bytes);
+                Answer::Rendered(Rendered { bytes, format, width, height })
+            }
+            other => Answer::Other(other),
+        };
+        if self.shared_bytes > SHARED_KEPT_BYTES {
+            self.shared.set_len(0)?;
+            self.shared_bytes = 0;
+        }
+        Ok(answer)
+    }
+}

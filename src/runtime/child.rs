@@ -1,0 +1,39 @@
+//! Processes that work for this one.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct ChildProcess(Child);
+
+impl ChildProcess {
+    /// Its id, while it lives.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is waited for, so that nothing of it stays.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// This program, also where its file has been replaced since.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Starts a program with nothing but these arguments and descriptors: no environment, no standard error.
+///
+/// # Errors
+/// Where the system has no process to give.
+#[allow(clippy::disallowed_methods)] // The only place that starts processes.
+pub fn spawn_process(program: &Path, arguments: &[String], stdin: OwnedFd, stdout: OwnedFd) -> io::Result<ChildProcess> {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::null());
+    command.spawn().map(ChildProcess)
+}

@@ -1,0 +1,157 @@
+//! Decoder processes: the real ones, on real pictures; killed, kept waiting, and looked into while they wait.
+
+// A test may look into /proc, say what it left out, and stop at what it did not expect.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+#[path = "harness/corpus.rs"]
+mod corpus;
+mod imaging_samples;
+#[path = "harness/needs.rs"]
+mod needs;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Recipe, inspect, placeholder, render};
+use halidom::runtime::BlockingPool;
+use imaging_samples::{corners, encoded};
+
+const LONG: Duration = Duration::from_secs(120);
+
+fn decoders(threads: usize, time: Duration) -> Decoders {
+    let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
+    let pool = BlockingPool::new("decoders", threads);
+    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time).unwrap().0
+}
+
+fn photo(side: u32) -> Bytes {
+    Bytes::from(encoded(&corners(side, side / 2), Format::Png))
+}
+
+/// A field of `/proc/ID/status`.
+fn status(id: u32, field: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+}
+
+#[tokio::test]
+async fn the_same_is_made_as_in_this_process() {
+    let (decoders, limits) = (decoders(2, LONG), Limits::default());
+    let photo = photo(600);
+    for format in OutputFormat::ALL {
+        let recipe = Recipe::fit(200, 0, format);
+        assert_eq!(decoders.render(photo.clone(), recipe.clone()).await.unwrap(), render(&photo, &recipe, &limits), "{format:?}");
+    }
+    assert_eq!(decoders.inspect(photo.clone(), 7).await.unwrap(), (inspect(&photo, &limits), 7));
+    assert_eq!(decoders.placeholder(photo.clone(), ()).await.unwrap(), placeholder(&photo, &limits));
+    let broken = photo.slice(..photo.len() / 2);
+    let recipe = Recipe::fit(200, 0, OutputFormat::Jpeg);
+    assert_eq!(decoders.render(broken.clone(), recipe.clone()).await.unwrap(), render(&broken, &recipe, &limits));
+    assert_eq!(decoders.render(Bytes::from_static(b"no image"), recipe).await.unwrap(), Err(ImagingError::NotAnImage));
+    assert_eq!(decoders.processes(), Some((1, 0)), "one at a time needs one process");
+}
+
+#[tokio::test]
+async fn every_kind_of_file_is_decoded_in_confinement() {
+    let Some(directory) = corpus::corpus("confined decoders of every kind of file") else { return };
+    let (decoders, limits) = (decoders(2, LONG), Limits::default());
+    for file in corpus::files(&directory) {
+        let bytes = Bytes::from(file.bytes);
+        let recipe = Recipe::fit(64, 64, OutputFormat::ALL[file.at % OutputFormat::ALL.len()]);
+        assert_eq!(decoders.render(bytes.clone(), recipe.clone()).await.unwrap(), render(&bytes, &recipe, &limits), "{}", file.name);
+        assert_eq!(decoders.inspect(bytes.clone(), ()).await.unwrap().0, inspect(&bytes, &limits), "{}", file.name);
+    }
+    assert_eq!(decoders.processes().unwrap().1, 0, "none died");
+}
+
+#[tokio::test]
+async fn it_can_do_no_harm() {
+    let decoders = decoders(1, LONG);
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    assert_eq!(status(id, "NoNewPrivs").as_deref(), Some("1"));
+    assert_eq!(status(id, "Seccomp").as_deref(), Some("2"), "a filter");
+    assert_eq!(status(id, "Threads").as_deref(), Some("1"));
+    let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+    for (limit, value) in [("Max core file size", "0"), ("Max open files", "3")] {
+        let line = limits.lines().find_map(|line| line.strip_prefix(limit)).unwrap();
+        assert_eq!(line.split_whitespace().next(), Some(value), "{limit}");
+    }
+    // The socket, the shared memory, nowhere to complain, and pipes of whoever started the test, if any: no file of ours.
+    let mut open: Vec<String> = std::fs::read_dir(format!("/proc/{id}/fd"))
+        .unwrap()
+        .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
+        .map(|target| target.split([':', ' ']).next().unwrap().to_owned())
+        .collect();
+    open.sort();
+    open.dedup();
+    open.retain(|target| target != "pipe");
+    assert_eq!(open, ["/dev/null", "/memfd", "socket"]);
+    assert_eq!(std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default(), b"");
+}
+
+#[tokio::test]
+async fn one_that_dies_is_replaced() {
+    let decoders = decoders(1, LONG);
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    rustix::process::kill_process(rustix::process::Pid::from_raw(id.try_into().unwrap()).unwrap(), rustix::process::Signal::KILL).unwrap();
+    let recipe = Recipe::fit(100, 0, OutputFormat::Jpeg);
+    decoders.render(photo(300), recipe).await.unwrap().unwrap();
+    assert_eq!(decoders.processes(), Some((2, 1)));
+    assert_ne!(decoders.idle_processes(), [id]);
+}
+
+#[tokio::test]
+async fn one_that_takes_too_long_is_ended() {
+    let decoders = decoders(1, Duration::from_millis(1));
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    // AVIF of this size takes far more than a millisecond.
+    let recipe = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+    let refused = decoders.render(photo(600), recipe).await.unwrap();
+    assert!(matches!(refused, Err(ImagingError::TooLarge { .. })), "{refused:?}");
+    assert_eq!(status(id, "Pid"), None, "nothing is left of it");
+    assert!(decoders.idle_processes().is_empty());
+}
+
+#[tokio::test]
+async fn none_outlives_its_work() {
+    let decoders = decoders(1, LONG);
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    drop(decoders);
+    assert_eq!(status(id, "Pid"), None);
+}
+
+/// Set for the process in which [`what_is_confined_has_nothing`] tries what it must not be able to do.
+const CONFINED: &str = "HALIDOM_TEST_CONFINED";
+
+#[test]
+fn what_is_confined_has_nothing() {
+    if std::env::var_os(CONFINED).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let status = std::process::Command::new(this)
+            .args(["--exact", "what_is_confined_has_nothing", "--test-threads", "1"])
+            .env(CONFINED, "1")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(0), "the exit code says which try went through");
+        return;
+    }
+    halidom::imaging::confine(1 << 30, 1 << 20).unwrap();
+    let went_through = [
+        std::fs::File::open("/etc/passwd").is_ok(),
+        std::fs::read_dir("/").is_ok(),
+        std::fs::write("/tmp/halidom-confined", b"x").is_ok(),
+        std::fs::remove_file("/tmp/halidom-confined").is_ok(),
+        std::net::TcpStream::connect("127.0.0.1:1").is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied),
+        std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
+        std::os::unix::net::UnixStream::pair().is_ok(),
+        std::process::Command::new("/bin/true").spawn().is_ok(),
+        rustix::process::kill_process(rustix::process::Pid::INIT, rustix::process::Signal::CONT).is_ok(),
+        std::env::set_current_dir("/tmp").is_ok(),
+        // And what it has to be able to do.
+        std::thread::Builder::new().spawn(|| vec![1_u8; 1 << 20].len()).is_err(),
+    ];
+    let first = went_through.iter().position(|went| *went).map_or(0, |at| at as i32 + 1);
+    std::process::exit(first);
+}
