@@ -17,6 +17,7 @@ mod fit;
 mod inspect;
 mod limits;
 mod orientation;
+mod perceptual;
 mod pixels;
 mod placeholder;
 mod render;
@@ -30,8 +31,10 @@ pub use error::{Extent, ImagingError};
 pub use fit::fit;
 pub use inspect::{Inspection, inspect, placeholder};
 pub use limits::Limits;
+pub use placeholder::Impression;
 pub use render::{Recipe, Rendered, render};
 pub use sniff::{SNIFF_BYTES, sniff};
 
+pub use crate::model::PerceptualHash;
 pub use crate::model::format::Format;
 pub use crate::model::taken::{Gps, TakenAt};

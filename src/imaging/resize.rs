@@ -8,9 +8,11 @@ use super::pixels::{Layout, Pixels};
 
 /// To this size with Lanczos of three lobes. Transparent pixels give no colour to their neighbours.
 pub(super) fn resize(pixels: Pixels, width: u32, height: u32) -> Result<Pixels, ImagingError> {
-    if (pixels.width, pixels.height) == (width, height) {
-        return Ok(pixels);
-    }
+    if (pixels.width, pixels.height) == (width, height) { Ok(pixels) } else { resized(&pixels, width, height) }
+}
+
+/// The same of a picture that is still needed as it is.
+pub(super) fn resized(pixels: &Pixels, width: u32, height: u32) -> Result<Pixels, ImagingError> {
     let failed = |error: &dyn std::fmt::Display| ImagingError::Encoding(format!("resizing: {error}"));
     let kind = match pixels.layout {
         Layout::Grey => PixelType::U8,
