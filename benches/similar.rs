@@ -74,7 +74,9 @@ fn main() {
 
     let mut seed = Drawn(7);
     let asked: Vec<usize> = (0..QUESTIONS).map(|_| seed.below(ids.len())).collect();
-    println!("\n| question | index, ms: median (90 %, longest) | photos found | every row of a band, ms | every hash in memory, ms | rows ÷ index |\n| --- | --- | ---: | ---: | ---: | ---: |");
+    println!(
+        "\n| question | index, ms: median (90 %, longest) | photos found | every row of a band, ms | every hash in memory, ms | rows ÷ index |\n| --- | --- | ---: | ---: | ---: | ---: |"
+    );
     for distance in [0, 4, 6, 8, 10, MAX_DISTANCE] {
         ask(&metadata, &clock, &ids, &hashes, &asked, distance);
     }

@@ -5,7 +5,9 @@ use axum::routing::{get, post};
 
 use crate::model::{AlbumId, PhotoId};
 
-use super::{App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload, urls};
+use super::{
+    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload, urls,
+};
 
 /// What the public listener serves.
 pub fn router(app: App) -> Router {

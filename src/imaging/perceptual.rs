@@ -22,9 +22,8 @@ const WAVES: usize = 8;
 const MIN_DEVIATION: f64 = 1.0;
 
 /// `WAVES_AT[u][x]`: how high the wave of frequency `u` stands at pixel `x`.
-static WAVES_AT: LazyLock<[[f64; SIDE]; WAVES]> = LazyLock::new(|| {
-    std::array::from_fn(|u| std::array::from_fn(|x| (PI * u as f64 * (2 * x + 1) as f64 / (2 * SIDE) as f64).cos()))
-});
+static WAVES_AT: LazyLock<[[f64; SIDE]; WAVES]> =
+    LazyLock::new(|| std::array::from_fn(|u| std::array::from_fn(|x| (PI * u as f64 * (2 * x + 1) as f64 / (2 * SIDE) as f64).cos())));
 
 /// Of a decoded picture, which may have been scaled or cut, as it is shown. `None` where it shows nothing.
 pub(super) fn of_pixels(pixels: &Pixels, icc: Option<&[u8]>, orientation: Orientation) -> Result<Option<PerceptualHash>, ImagingError> {

@@ -42,7 +42,12 @@ const THUMBNAIL_LIMITS: Limits = Limits {
 };
 
 /// Of a decoded picture, which may have been scaled or cut: `stored` is the photo's size before its orientation, and the hash keeps its shape.
-pub(super) fn of_pixels(pixels: Pixels, stored: (u32, u32), icc: Option<&[u8]>, orientation: Orientation) -> Result<Impression, ImagingError> {
+pub(super) fn of_pixels(
+    pixels: Pixels,
+    stored: (u32, u32),
+    icc: Option<&[u8]>,
+    orientation: Orientation,
+) -> Result<Impression, ImagingError> {
     let perceptual_hash = perceptual::of_pixels(&pixels, icc, orientation)?;
     let (width, height) = fit(stored, (SIDE, SIDE), false);
     let small = to_srgb(resize(pixels, width, height)?, icc);

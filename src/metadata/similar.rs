@@ -33,9 +33,8 @@ pub(super) const MAX_ROWS: usize = 50_000;
 const FEW_PHOTOS: i64 = 2_000;
 
 /// The values of a band that differ from zero in so many bits.
-static FLIPS: LazyLock<[Vec<u16>; MAX_FLIPS + 1]> = LazyLock::new(|| {
-    std::array::from_fn(|count| (0..=u16::MAX).filter(|value| value.count_ones() as usize == count).collect())
-});
+static FLIPS: LazyLock<[Vec<u16>; MAX_FLIPS + 1]> =
+    LazyLock::new(|| std::array::from_fn(|count| (0..=u16::MAX).filter(|value| value.count_ones() as usize == count).collect()));
 
 /// The hash with a band's bits first.
 fn turned(hash: PerceptualHash, band: u8) -> PerceptualHash {
@@ -98,7 +97,8 @@ impl Snapshot {
         let ids: Vec<_> = positions.iter().map(|at| at.photo).collect();
         let mut items = Vec::with_capacity(positions.len());
         for (at, photo) in positions.into_iter().zip(self.photos(owner, &ids)?) {
-            let photo = photo.ok_or_else(|| MetadataError::damaged(format!("photo {} has a perceptual hash, and is not shown", at.photo)))?;
+            let photo =
+                photo.ok_or_else(|| MetadataError::damaged(format!("photo {} has a perceptual hash, and is not shown", at.photo)))?;
             items.push((at, SimilarPhoto { distance: at.distance, photo }));
         }
         Ok(Some(SimilarPage { page: page(items, limit), complete_within }))
