@@ -43,6 +43,7 @@ fn photo(number: u64) -> (PhotoId, NewPhoto) {
         lens: Some("EF24-70mm f/2.8L II USM".to_owned()),
         gps: None,
         placeholder: Some(vec![5; 25]),
+        perceptual_hash: None,
     };
     (PhotoId::from_bytes(id), photo)
 }

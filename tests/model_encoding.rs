@@ -41,6 +41,7 @@ fn photo() -> Delta {
         lens: Some("50mm".to_owned()),
         gps: Some(Gps { latitude_e7: 515_000_000, longitude_e7: -1_250_000, altitude_mm: Some(11_000) }),
         placeholder: Some(vec![0x33; 5]),
+        perceptual_hash: None,
     };
     photo.create(Owner::DEFAULT, PhotoId::from_bytes([0x44; 16]), stamp(1), AlbumId::from_bytes([0x55; 16]), "p.jpg", Some("a cat"))
 }

@@ -89,6 +89,7 @@ fn new_photo(bytes: u8) -> NewPhoto {
         lens: None,
         gps: None,
         placeholder: None,
+        perceptual_hash: None,
     }
 }
 

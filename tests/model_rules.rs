@@ -45,6 +45,7 @@ fn new_photo() -> NewPhoto {
         lens: None,
         gps: None,
         placeholder: None,
+        perceptual_hash: None,
     }
 }
 

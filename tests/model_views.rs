@@ -10,7 +10,9 @@ use halidom::model::set_hash::SetKey;
 use halidom::model::tenant::{self, NewTenant, SigningKey, TenantEdit};
 use halidom::model::token::{self, NewToken, Scope, Scopes};
 use halidom::model::user::{self, NewUser, UserEdit};
-use halidom::model::{AlbumId, BlobHash, Hlc, Origin, Owner, PhotoId, RowKey, Seq, Sha256, Stamp, TenantId, TokenId, WallMs};
+use halidom::model::{
+    AlbumId, BlobHash, Hlc, Origin, Owner, PerceptualHash, PhotoId, RowKey, Seq, Sha256, Stamp, TenantId, TokenId, WallMs,
+};
 
 const A: AlbumId = AlbumId::from_bytes([0xa; 16]);
 const B: AlbumId = AlbumId::from_bytes([0xb; 16]);
@@ -53,6 +55,7 @@ fn new_photo(bytes: u8) -> NewPhoto {
         lens: Some("lens".to_owned()),
         gps: Some(Gps { latitude_e7: -338_500_000, longitude_e7: 1_512_000_000, altitude_mm: None }),
         placeholder: Some(vec![1, 2, 3]),
+        perceptual_hash: Some(PerceptualHash(0x0123_4567_89ab_cdef)),
     }
 }
 
@@ -78,6 +81,7 @@ fn a_photo_shows_what_it_was_created_with() {
     assert_eq!((shown.name.as_str(), shown.caption.as_deref(), shown.album), ("p.jpg", Some("a cat"), A));
     assert_eq!((shown.taken_at, shown.camera_make, shown.camera_model), (new.taken_at, new.camera_make, new.camera_model));
     assert_eq!((shown.lens, shown.gps, shown.placeholder), (new.lens, new.gps, new.placeholder));
+    assert_eq!(shown.perceptual_hash, new.perceptual_hash);
     assert_eq!((shown.created, shown.first_created, shown.trashed), (at(1), WallMs(1), false));
 }
 

@@ -10,7 +10,7 @@ use halidom::model::row::{Births, Register, Row};
 use halidom::model::{Kind, Stamp};
 
 /// Names of a photo's fixed fields by number; `storage-layout.md` has the same.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 16] = [
     "hash",
     "size_bytes",
     "format",
@@ -26,6 +26,7 @@ const FIXED: [&str; 15] = [
     "gps",
     "placeholder",
     "first_created_ms",
+    "perceptual_hash",
 ];
 
 /// The kind's place in a row's key: after tenant and user.

@@ -7,7 +7,7 @@ use halidom::metadata::{Metadata, MetadataError, NewBlob, PlaceError};
 use halidom::model::album::NewAlbum;
 use halidom::model::photo::NewPhoto;
 use halidom::model::user::NewUser;
-use halidom::model::{AlbumId, BlobHash, Gps, Owner, PhotoId, Sha256, TenantId, UserId};
+use halidom::model::{AlbumId, BlobHash, Gps, Owner, PerceptualHash, PhotoId, Sha256, TenantId, UserId};
 use halidom::runtime::Runtime;
 
 /// Albums that are uploaded at the same time.
@@ -152,6 +152,7 @@ fn photo(runtime: &Runtime, camera: usize, hash: BlobHash, number: u64) -> (NewP
         gps,
         // A ThumbHash of an opaque photo has 21 to 25 bytes.
         placeholder: Some(runtime.random.bytes::<23>().to_vec()),
+        perceptual_hash: Some(PerceptualHash::from_bytes(runtime.random.bytes())),
     };
     (new, name)
 }

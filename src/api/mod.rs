@@ -10,6 +10,7 @@ mod page;
 mod photo;
 mod problem;
 mod sending;
+mod similar;
 mod urls;
 
 pub use admin::{
@@ -22,6 +23,7 @@ pub use page::Page;
 pub use photo::{Camera, Durability, Gps, PatchPhoto, Photo, PhotoUrls};
 pub use problem::Problem;
 pub use sending::{LinkPhoto, LinkRequest, Linked, Missing, MissingRequest};
+pub use similar::{SimilarPhoto, SimilarPhotos};
 pub use urls::{SignUrl, SignedUrl};
 
 /// The header that carries a BLAKE3 hash of the body (64 hex digits): no registered digest algorithm, so it has its own name.

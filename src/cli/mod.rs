@@ -18,6 +18,7 @@ mod photo;
 mod profile;
 mod resolve;
 mod serve;
+mod similar;
 mod stats;
 mod tenant;
 mod token;

@@ -5,11 +5,11 @@ use futures_util::TryStreamExt;
 use super::exit::Outcome;
 use super::global::Session;
 use super::output::fields;
-use super::{resolve, units};
+use super::{resolve, similar, units};
 use crate::api::{Camera, PatchPhoto, Photo};
 use crate::model::PhotoId;
 
-/// List, show, edit and delete photos
+/// List, show, compare, edit and delete photos
 #[derive(Debug, Args)]
 pub(super) struct PhotoOptions {
     #[command(subcommand)]
@@ -28,6 +28,7 @@ enum PhotoCommand {
         /// Its id
         photo: PhotoId,
     },
+    Similar(similar::SimilarOptions),
     /// Move a photo to another album
     Move {
         /// Its id
@@ -67,6 +68,7 @@ pub(super) async fn run(options: PhotoOptions, session: &Session) -> anyhow::Res
             })?;
         }
         PhotoCommand::Show { photo } => output.either(&client.photo(photo).await.context("could not show the photo")?, show)?,
+        PhotoCommand::Similar(options) => return similar::run(options, session).await,
         PhotoCommand::Move { photo, album } => {
             let album = resolve::album(client, &album).await?;
             let patch = PatchPhoto { album: Some(album.id), ..PatchPhoto::default() };

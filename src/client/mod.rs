@@ -15,6 +15,7 @@ mod page;
 mod photos;
 mod retry;
 mod send;
+mod similar;
 #[cfg(test)]
 pub(crate) mod tests;
 

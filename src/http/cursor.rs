@@ -34,9 +34,19 @@ fn write<T: Serialize>(last: &T) -> Option<String> {
 
 /// A page as it is sent, with the cursor and link of the next where there is one.
 pub(super) fn page<T, P: Serialize, U: Serialize>(page: service::Page<T, P>, uri: &Uri, view: impl FnMut(T) -> U) -> Response {
+    page_as(page, uri, view, |items, next| Page { items, next })
+}
+
+/// The same of a page that says more than that.
+pub(super) fn page_as<T, P: Serialize, U, A: Serialize>(
+    page: service::Page<T, P>,
+    uri: &Uri,
+    view: impl FnMut(T) -> U,
+    answer: impl FnOnce(Vec<U>, Option<String>) -> A,
+) -> Response {
     let next = page.next.as_ref().and_then(write);
     let link = next.as_deref().and_then(|cursor| link_to_next(uri, cursor));
-    let mut response = Json(Page { items: page.items.into_iter().map(view).collect(), next }).into_response();
+    let mut response = Json(answer(page.items.into_iter().map(view).collect(), next)).into_response();
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }

@@ -27,6 +27,7 @@ mod request_id;
 mod routes;
 mod sendfile;
 mod sending;
+mod similar;
 mod upload;
 mod urls;
 mod views;

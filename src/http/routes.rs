@@ -5,7 +5,9 @@ use axum::routing::{get, post};
 
 use crate::model::{AlbumId, PhotoId};
 
-use super::{App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, upload, urls};
+use super::{
+    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload, urls,
+};
 
 /// What the public listener serves.
 pub fn router(app: App) -> Router {
@@ -24,6 +26,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/albums/{album}/photos/link", post(sending::link))
         .route("/v1/blobs/missing", post(sending::missing))
         .route("/v1/photos/{photo}", get(photos::show).patch(photos::edit).delete(photos::delete))
+        .route("/v1/photos/{photo}/similar", get(similar::list))
         .route("/v1/urls", post(urls::sign))
         .route("/v1/admin/usage", get(admin::usage::show))
         .route("/v1/admin/audit", get(admin::audit::list))

@@ -6,9 +6,10 @@ use super::decode::{check_header, decode};
 use super::error::ImagingError;
 use super::exif;
 use super::limits::Limits;
-use super::placeholder::{DECODE_AT_LEAST, of_heif_thumbnail, of_pixels, of_thumbnail};
+use super::placeholder::{DECODE_AT_LEAST, Impression, of_heif_thumbnail, of_pixels, of_thumbnail};
 use super::shield::{shielded, shielded_option};
 use super::structure::outline;
+use crate::model::PerceptualHash;
 use crate::model::format::Format;
 use crate::model::taken::{Gps, TakenAt};
 
@@ -37,6 +38,8 @@ pub struct Inspection {
     pub gps: Option<Gps>,
     /// ThumbHash, upright. `None` for a large photo without a thumbnail of its own: then [`placeholder`] makes one, for the price of decoding.
     pub placeholder: Option<Vec<u8>>,
+    /// What near duplicates share but for a few bits, of the picture as it is shown. `None` where there is no placeholder yet, or nothing to be seen.
+    pub perceptual_hash: Option<PerceptualHash>,
     /// Damage that the decoder could go around, so that the photo was taken: some of the picture may be wrong. In its own words.
     pub warning: Option<String>,
 }
@@ -60,7 +63,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
     let stored = (outline.width, outline.height);
     let (width, height) = orientation.shown(stored);
 
-    let (placeholder, warning) = if outline.pixels() <= limits.inspect_decodes_pixels {
+    let (impression, warning) = if outline.pixels() <= limits.inspect_decodes_pixels {
         let decoded = decode(bytes, &outline, DECODE_AT_LEAST, limits)?;
         (shielded_option(|| of_pixels(decoded.pixels, stored, decoded.icc.as_deref(), orientation).ok()), decoded.warning)
     } else {
@@ -80,16 +83,18 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
         camera_model: metadata.camera_model,
         lens: metadata.lens,
         gps: metadata.gps,
-        placeholder,
+        perceptual_hash: impression.as_ref().and_then(|impression| impression.perceptual_hash),
+        placeholder: impression.map(|impression| impression.placeholder),
         warning,
     })
 }
 
-/// The ThumbHash of a photo, by decoding it: for those that [`inspect`] left without. Costs as much as a small [`super::render`].
+/// The ThumbHash and the perceptual hash of a photo, by decoding it: for those that [`inspect`] left without. Costs as much as a small
+/// [`super::render`].
 ///
 /// # Errors
 /// As [`inspect`]; damage inside a large picture shows here.
-pub fn placeholder(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, ImagingError> {
+pub fn placeholder(bytes: &[u8], limits: &Limits) -> Result<Impression, ImagingError> {
     let outline = outline(bytes, limits)?;
     let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
     let decoded = decode(bytes, &outline, DECODE_AT_LEAST, limits)?;

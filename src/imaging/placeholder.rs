@@ -1,4 +1,6 @@
-//! The blur that is shown while a picture loads: ThumbHash, at most 25 bytes.
+//! What is made of a few pixels: the blur that is shown while a picture loads (ThumbHash, at most 25 bytes), and the perceptual hash.
+
+use serde::{Deserialize, Serialize};
 
 use super::colour::to_srgb;
 use super::decode::{decode, heif};
@@ -7,10 +9,21 @@ use super::fit::fit;
 use super::framing::Window;
 use super::limits::Limits;
 use super::orientation::Orientation;
+use super::perceptual;
 use super::pixels::{Layout, Pixels};
 use super::resize::resize;
 use super::structure::outline;
+use crate::model::PerceptualHash;
 use crate::model::format::Format;
+
+/// What a few pixels of a photo tell, the way up that it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impression {
+    /// ThumbHash.
+    pub placeholder: Vec<u8>,
+    /// What near duplicates share but for a few bits. `None` of a picture that shows nothing, as a blank page.
+    pub perceptual_hash: Option<PerceptualHash>,
+}
 
 /// Pixels a side that ThumbHash is taken of. It takes up to 100, at a cost that grows with their number, but keeps at most three whole waves
 /// a side, and a shape, which these are enough for.
@@ -32,16 +45,23 @@ const THUMBNAIL_LIMITS: Limits = Limits {
 };
 
 /// Of a decoded picture, which may have been scaled or cut: `stored` is the photo's size before its orientation, and the hash keeps its shape.
-pub(super) fn of_pixels(pixels: Pixels, stored: (u32, u32), icc: Option<&[u8]>, orientation: Orientation) -> Result<Vec<u8>, ImagingError> {
+pub(super) fn of_pixels(
+    pixels: Pixels,
+    stored: (u32, u32),
+    icc: Option<&[u8]>,
+    orientation: Orientation,
+) -> Result<Impression, ImagingError> {
+    let perceptual_hash = perceptual::of_pixels(&pixels, icc, orientation)?;
     let (width, height) = fit(stored, (SIDE, SIDE), false);
     let whole = Window::whole((pixels.width, pixels.height));
     let small = to_srgb(resize(pixels, whole, (width, height))?, icc);
     let upright = orientation.apply(small).into_rgba();
-    Ok(thumbhash::rgba_to_thumb_hash(upright.width as usize, upright.height as usize, &upright.data))
+    let placeholder = thumbhash::rgba_to_thumb_hash(upright.width as usize, upright.height as usize, &upright.data);
+    Ok(Impression { placeholder, perceptual_hash })
 }
 
 /// Of the thumbnail that is embedded in a photo of this size (as stored). `None` where it cannot be read, or shows another section.
-pub(super) fn of_thumbnail(thumbnail: &[u8], icc: Option<&[u8]>, photo: (u32, u32), orientation: Orientation) -> Option<Vec<u8>> {
+pub(super) fn of_thumbnail(thumbnail: &[u8], icc: Option<&[u8]>, photo: (u32, u32), orientation: Orientation) -> Option<Impression> {
     let outline = outline(thumbnail, &THUMBNAIL_LIMITS).ok().filter(|outline| outline.format == Format::Jpeg)?;
     let decoded = decode(thumbnail, &outline, DECODE_AT_LEAST, &THUMBNAIL_LIMITS).ok()?;
     if decoded.warning.is_some() {
@@ -52,7 +72,7 @@ pub(super) fn of_thumbnail(thumbnail: &[u8], icc: Option<&[u8]>, photo: (u32, u3
 }
 
 /// Of the thumbnail that stands beside the picture in a HEIC or AVIF file, which is the same way up.
-pub(super) fn of_heif_thumbnail(bytes: &[u8], format: Format, photo: (u32, u32), limits: &Limits) -> Option<Vec<u8>> {
+pub(super) fn of_heif_thumbnail(bytes: &[u8], format: Format, photo: (u32, u32), limits: &Limits) -> Option<Impression> {
     if !matches!(format, Format::Heic | Format::Avif) {
         return None;
     }
@@ -128,6 +148,8 @@ mod tests {
     #[test]
     fn one_pixel() {
         let one = Pixels { width: 1, height: 1, layout: Layout::Rgba, data: vec![255, 0, 0, 128] };
-        assert!(!of_pixels(one, (1, 1), None, Orientation::NORMAL).unwrap().is_empty());
+        let impression = of_pixels(one, (1, 1), None, Orientation::NORMAL).unwrap();
+        assert!(!impression.placeholder.is_empty());
+        assert_eq!(impression.perceptual_hash, None);
     }
 }

@@ -13,7 +13,7 @@ use super::orientation::Orientation;
 use super::pixels::{Layout, Pixels};
 use super::planar::{Planar, Sharing};
 use super::recipe::{Gravity, Recipe, Tone, Turn};
-use super::resize::resize;
+use super::resize::{resize, resized};
 use super::shield::shielded;
 use super::smart;
 use super::structure::outline;
@@ -167,7 +167,7 @@ impl Picture<'_> {
             Source::Planes(planes) => planes.resized(window, size, self.orientation, Sharing::None)?,
             Source::Pixels(pixels) => {
                 let stored = self.orientation.stored_window(window, (pixels.width, pixels.height));
-                let small = resize(pixels.clone(), stored, self.orientation.shown(size))?;
+                let small = resized(pixels, stored, self.orientation.shown(size))?;
                 Planar::of(&self.orientation.apply(to_srgb(small, self.icc.as_deref())))
             }
         };

@@ -12,6 +12,11 @@ pub(super) fn resize(pixels: Pixels, window: Window, (width, height): (u32, u32)
     if (pixels.width, pixels.height) == (width, height) && window == Window::whole((width, height)) {
         return Ok(pixels);
     }
+    resized(&pixels, window, (width, height))
+}
+
+/// The same of a picture that is still needed as it is.
+pub(super) fn resized(pixels: &Pixels, window: Window, (width, height): (u32, u32)) -> Result<Pixels, ImagingError> {
     let layout = pixels.layout;
     let kind = match layout {
         Layout::Grey => PixelType::U8,

@@ -9,7 +9,8 @@ use crate::model::row::Births;
 use crate::model::set_hash::{Bucket, SetHash};
 use crate::model::vector::Head;
 use crate::model::{
-    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs,
+    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PerceptualHash, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId,
+    WallMs,
 };
 
 /// A column family as a type.
@@ -139,6 +140,9 @@ columns! {
     AlbumHashes "album_hashes" (derived): (Owner, AlbumId, BlobHash, PhotoId) => (),
         "tenant 16 · user 16 · album 16 · hash 32 · photo 16" => "empty",
         "Whether an album holds these bytes already.";
+    Similar "similar" (derived): (Owner, u8, PerceptualHash, PhotoId) => (),
+        "tenant 16 · user 16 · band 1 · turned hash 8 · photo 16" => "empty",
+        "Photos as they are shown, by each quarter of their perceptual hash: near duplicates.";
     OtherIds "other_ids" (derived): (Owner, PhotoId, PhotoId) => (),
         "tenant 16 · user 16 · shown id 16 · row's id 16" => "empty",
         "Photos that are shown under another id than their row's.";

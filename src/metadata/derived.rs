@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::column::{AlbumHashes, AlbumPhotos, Column, ColumnId, Names, OtherIds, Scope, Stubs, SumOf, TokenSecrets};
+use super::column::{AlbumHashes, AlbumPhotos, Column, ColumnId, Names, OtherIds, Scope, Similar, Stubs, SumOf, TokenSecrets};
 use super::key::Key;
 use super::record::Counts;
+use super::similar;
 use crate::model::derive::{Derived, NameScope};
 use crate::model::row::Births;
 use crate::model::set_hash::Bucket;
@@ -17,6 +18,8 @@ pub(super) fn index(key: &RowKey, births: &Births, derived: &Derived) -> BTreeSe
     for placement in &derived.placements {
         rows.insert((AlbumPhotos::ID, (key.owner, placement.album, placement.created.hlc, placement.photo).to_key()));
         rows.insert((AlbumHashes::ID, (key.owner, placement.album, placement.hash, placement.photo).to_key()));
+        let looks = placement.perceptual_hash.iter().flat_map(|hash| similar::rows(key.owner, *hash, placement.photo));
+        rows.extend(looks.map(|row| (Similar::ID, row.to_key())));
     }
     for shown in &derived.other_ids {
         rows.insert((OtherIds::ID, (key.owner, *shown, PhotoId::from_uuid(key.id)).to_key()));

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::model::{
-    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId, WallMs,
+    AlbumId, BlobHash, BlobKey, Hlc, Kind, Origin, Owner, PerceptualHash, PhotoId, RowKey, Seq, SnapshotId, Stamp, TenantId, TokenId,
+    WallMs,
 };
 
 /// The local number of a commit: 1, 2, 3 without a gap, across all lives of this site. It never leaves the site.
@@ -70,6 +71,7 @@ array_keys! {
     SnapshotId, 16, |v: &SnapshotId| *v.as_bytes(), |b| Some(SnapshotId::from_bytes(b));
     BlobHash, 32, |v: &BlobHash| *v.as_bytes(), |b| Some(BlobHash::from_bytes(b));
     BlobKey, 44, |v: &BlobKey| v.to_bytes(), |b: [u8; 44]| BlobKey::from_bytes(&b);
+    PerceptualHash, 8, |v: &PerceptualHash| v.to_bytes(), |b| Some(PerceptualHash::from_bytes(b));
     Owner, 32, |v: &Owner| v.to_bytes(), |b: [u8; 32]| Owner::from_bytes(&b);
     RowKey, 49, |v: &RowKey| v.to_bytes(), |b: [u8; 49]| RowKey::from_bytes(&b);
     [u8; 32], 32, |v: &[u8; 32]| *v, Some;

@@ -25,6 +25,7 @@ mod request;
 pub mod rocks;
 mod row_change;
 mod shown;
+mod similar;
 mod table;
 mod token_use;
 mod transaction;
@@ -41,6 +42,7 @@ pub use read::{Read, Snapshot};
 pub use receive::Received;
 pub use record::{AuditRecord, Counts, Doom, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
 pub use shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
+pub use similar::{MAX_DISTANCE, SimilarPage, SimilarPhoto, SimilarPosition};
 pub use transaction::Transaction;
 pub use writer::{RequestOutcome, WriteObserver};
 

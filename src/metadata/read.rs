@@ -164,20 +164,29 @@ pub trait Read {
         let prefix = (owner, album).to_key();
         let bounds = after(&prefix, after_photo.map(|at| (owner, album, at.created, at.photo).to_key()));
         let found = table::some::<AlbumPhotos>(self.source(), &bounds, limit + 1)?;
-        let keys: Vec<_> = found.iter().map(|((_, _, _, photo), ())| RowKey::photo(owner, *photo).to_key()).collect();
-        let rows = self.source().multi_get(<Rows as super::column::Column>::ID, &keys)?;
+        let ids: Vec<_> = found.iter().map(|((_, _, _, photo), ())| *photo).collect();
         let mut items = Vec::with_capacity(found.len());
-        for (((_, _, created, id), ()), row) in found.into_iter().zip(rows) {
-            let births = row.map(|row| Births::decode(&row)).transpose()?.unwrap_or_default();
-            let shown = photo::view(&RowKey::photo(owner, id), &births).into_iter().find(|photo| photo.id == id);
-            let shown = match shown {
-                Some(shown) => Some(shown),
-                None => self.photo(owner, id)?,
-            };
+        for (((_, _, created, id), ()), shown) in found.into_iter().zip(self.photos(owner, &ids)?) {
             let shown = shown.ok_or_else(|| MetadataError::damaged(format!("album {album} lists photo {id}, which is not shown")))?;
             items.push((PhotoPosition { created, photo: id }, shown));
         }
         Ok(page(items, limit))
+    }
+
+    /// Photos by the ids under which they are shown, in the order of `ids`; `None` for what is in the trash or not there.
+    fn photos(&self, owner: Owner, ids: &[PhotoId]) -> Result<Vec<Option<PhotoView>>, MetadataError> {
+        let keys: Vec<_> = ids.iter().map(|id| RowKey::photo(owner, *id).to_key()).collect();
+        let rows = self.source().multi_get(<Rows as super::column::Column>::ID, &keys)?;
+        let mut photos = Vec::with_capacity(ids.len());
+        for (id, row) in ids.iter().zip(rows) {
+            let births = row.map(|row| Births::decode(&row)).transpose()?.unwrap_or_default();
+            let shown = photo::view(&RowKey::photo(owner, *id), &births).into_iter().find(|photo| photo.id == *id);
+            photos.push(match shown {
+                Some(shown) => Some(shown),
+                None => self.photo(owner, *id)?,
+            });
+        }
+        Ok(photos)
     }
 
     /// The photo by which an album shows these bytes already.

@@ -5,10 +5,10 @@
 
 use super::row::Births;
 use super::set_hash::{self, RowHash, SetKey};
-use super::{AlbumId, BlobHash, Kind, PhotoId, RowKey, Stamp, TenantId};
+use super::{AlbumId, BlobHash, Kind, PerceptualHash, PhotoId, RowKey, Stamp, TenantId};
 use super::{album, photo, tenant, token, user};
 
-/// A photo in an album, not in the trash: for lists, counts, and the question whether an album holds these bytes.
+/// A photo in an album, not in the trash: for lists, counts, the question whether an album holds these bytes, and near duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Placement {
     /// Where.
@@ -21,6 +21,8 @@ pub struct Placement {
     pub size_bytes: u64,
     /// The oldest birth shown.
     pub created: Stamp,
+    /// How it looks.
+    pub perceptual_hash: Option<PerceptualHash>,
 }
 
 /// Within what a name should be unique.
@@ -79,6 +81,7 @@ pub fn derive(set_key: &SetKey, key: &RowKey, births: &Births) -> Derived {
                     hash: photo.hash,
                     size_bytes: photo.size_bytes,
                     created: photo.created,
+                    perceptual_hash: photo.perceptual_hash,
                 })
                 .collect();
         }

@@ -4,7 +4,7 @@ use super::change::{self, Group, Seen};
 use super::row::{Births, Delta, Field, Fixed};
 use super::taken::Gps;
 use super::value::{self, FixedBuilder, read_array, read_number, read_text, write_number};
-use super::{AlbumId, BlobHash, Owner, PhotoId, RowKey, Sha256, Stamp, WallMs};
+use super::{AlbumId, BlobHash, Owner, PerceptualHash, PhotoId, RowKey, Sha256, Stamp, WallMs};
 
 // The stored format: a number is never given another meaning.
 // Fixed fields.
@@ -23,6 +23,7 @@ const LENS: Field = Field(12);
 const GPS: Field = Field(13);
 const PLACEHOLDER: Field = Field(14);
 const FIRST_CREATED_MS: Field = Field(15);
+const PERCEPTUAL_HASH: Field = Field(16);
 // Registers.
 const NAME: Field = Field(1);
 const CAPTION: Field = Field(2);
@@ -74,6 +75,8 @@ pub struct NewPhoto {
     pub gps: Option<Gps>,
     /// A ThumbHash.
     pub placeholder: Option<Vec<u8>>,
+    /// How it looks, to find near duplicates by; none of what shows nothing, or came before there were such hashes.
+    pub perceptual_hash: Option<PerceptualHash>,
 }
 
 impl NewPhoto {
@@ -94,6 +97,7 @@ impl NewPhoto {
             .put_some(LENS, self.lens.as_deref())
             .put_some(GPS, self.gps.map(gps_to_bytes))
             .put_some(PLACEHOLDER, self.placeholder.as_deref())
+            .put_some(PERCEPTUAL_HASH, self.perceptual_hash.map(PerceptualHash::to_bytes))
             .build()
     }
 
@@ -142,6 +146,8 @@ pub struct PhotoView {
     pub gps: Option<Gps>,
     /// A ThumbHash.
     pub placeholder: Option<Vec<u8>>,
+    /// How it looks, to find near duplicates by; none of what shows nothing, or came before there were such hashes.
+    pub perceptual_hash: Option<PerceptualHash>,
     /// SHA-256 of the bytes.
     pub sha256: Sha256,
     /// CRC-32 of the bytes.
@@ -208,6 +214,7 @@ fn of_group(id: PhotoId, key: RowKey, hash: BlobHash, group: Group) -> Option<Ph
         lens: fixed(LENS).and_then(read_text),
         gps: fixed(GPS).and_then(gps_from_bytes),
         placeholder: fixed(PLACEHOLDER).map(<[u8]>::to_vec),
+        perceptual_hash: fixed(PERCEPTUAL_HASH).and_then(read_array).map(PerceptualHash::from_bytes),
         sha256: Sha256::from_bytes(fixed(SHA256).and_then(read_array)?),
         crc32: u32::from_be_bytes(fixed(CRC32).and_then(read_array)?),
         created: group.created,

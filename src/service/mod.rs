@@ -17,6 +17,7 @@ mod rendition;
 mod rendition_url;
 mod sending;
 mod shares;
+mod similar;
 mod stats;
 mod tenants;
 #[cfg(test)]
@@ -37,7 +38,7 @@ use crate::metadata::{Metadata, Snapshot};
 use crate::model::Owner;
 use crate::runtime::{BlockingPool, Runtime};
 
-pub use crate::metadata::Page;
+pub use crate::metadata::{Page, SimilarPhoto};
 pub use albums::AlbumRow;
 pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
@@ -50,6 +51,7 @@ pub(crate) use readiness::tests::site_with;
 pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
+pub use similar::SimilarPhotos;
 pub use stats::Load;
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};

@@ -2,7 +2,7 @@
 
 use crate::metadata::{Page, PhotoPosition, Read};
 use crate::model::photo::{PhotoEdit as Edit, PhotoView};
-use crate::model::{AlbumId, PhotoId, RowKey};
+use crate::model::{AlbumId, Owner, PhotoId, RowKey};
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
@@ -18,6 +18,15 @@ pub struct PhotoEdit {
     pub album: Option<AlbumId>,
 }
 
+/// One of an owner's photos, as it stands in `at` and not in the trash.
+pub(super) fn require_shown(at: &impl Read, owner: Owner, id: PhotoId) -> Result<PhotoView, ServiceError> {
+    match at.photo(owner, id)? {
+        Some(photo) => Ok(photo),
+        None if at.is_erased(&RowKey::photo(owner, id))? => Err(ServiceError::Erased("photo")),
+        None => Err(ServiceError::NotFound("photo")),
+    }
+}
+
 impl Services {
     /// One photo.
     ///
@@ -26,12 +35,7 @@ impl Services {
     pub async fn photo(&self, caller: &Caller, id: PhotoId) -> Result<PhotoView, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
-        self.look_up(move |at| match at.photo(owner, id)? {
-            Some(photo) => Ok(photo),
-            None if at.is_erased(&RowKey::photo(owner, id))? => Err(ServiceError::Erased("photo")),
-            None => Err(ServiceError::NotFound("photo")),
-        })
-        .await
+        self.look_up(move |at| require_shown(at, owner, id)).await
     }
 
     /// The photos of an album after `after`, oldest upload first, at most `limit`.

@@ -199,6 +199,7 @@ fn like(known: PhotoView) -> NewPhoto {
         lens: known.lens,
         gps: known.gps,
         placeholder: known.placeholder,
+        perceptual_hash: known.perceptual_hash,
     }
 }
 

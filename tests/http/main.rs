@@ -18,6 +18,7 @@ mod privacy;
 mod renditions;
 mod scopes;
 mod signatures;
+mod similar;
 mod site;
 mod tokens;
 mod upload;

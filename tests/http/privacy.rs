@@ -53,6 +53,7 @@ async fn anothers_ids_are_as_unknown_as_those_of_nobody() {
             (Method::DELETE, format!("/v1/photos/{photo}"), Value::Null),
             (Method::GET, format!("/v1/photos/{photo}/original"), Value::Null),
             (Method::HEAD, format!("/v1/photos/{photo}/original"), Value::Null),
+            (Method::GET, format!("/v1/photos/{photo}/similar"), Value::Null),
             (Method::POST, "/v1/urls".into(), json!({ "hash": hash, "width": 10 })),
             (Method::POST, "/v1/blobs/missing".into(), json!({ "hashes": [hash] })),
             (Method::POST, format!("/v1/albums/{bobs}/photos/link"), json!({ "photos": [{ "hash": hash, "name": "x" }] })),

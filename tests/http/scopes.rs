@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 34] = [
+const TABLE: [Row; 35] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -37,6 +37,7 @@ const TABLE: [Row; 34] = [
     ("GET", "/v1/photos/{photo}", "", [401, 200, 200, 403, 200]),
     ("PATCH", "/v1/photos/{photo}", r#"{"caption": "Ours"}"#, [401, 403, 200, 403, 200]),
     ("DELETE", "/v1/photos/{photo}", "", [401, 403, 204, 403, 204]),
+    ("GET", "/v1/photos/{photo}/similar", "", [401, 200, 200, 403, 200]),
     ("GET", "/v1/photos/{photo}/original", "", [401, 200, 200, 403, 200]),
     ("POST", "/v1/urls", r#"{"hash": "{hash}"}"#, [401, 200, 200, 403, 200]),
     ("GET", "/v1/admin/usage", "", [401, 403, 403, 403, 200]),

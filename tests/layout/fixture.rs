@@ -69,7 +69,10 @@ async fn the_first_layout_opens_and_holds_what_it_held() {
     assert_clean(data.path(), 1).await;
     let expected: Value = serde_json::from_str(&fs::read_to_string(copy::fixtures().join(SAID)).unwrap()).unwrap();
     let metadata = copy::metadata(data.path()).unwrap();
-    let said = describe(&metadata);
+    let mut said = describe(&metadata);
+    // A column of later versions has nothing of what the first one wrote.
+    let columns = said["rows_by_column"].as_object_mut().unwrap();
+    columns.retain(|column, rows| *rows != 0 || expected["rows_by_column"].get(column).is_some());
     for (part, expected) in expected.as_object().unwrap() {
         assert_eq!(said[part], *expected, "{part}");
     }

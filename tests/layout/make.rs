@@ -195,6 +195,7 @@ impl Site {
             lens: None,
             gps: None,
             placeholder: None,
+            perceptual_hash: None,
         };
         let clash = self.metadata.write("clash", move |tx| tx.apply(new.create(owner, same_id, tx.stamp(), sea, "other.jpg", None)));
         clash.await.unwrap();

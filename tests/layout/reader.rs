@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the value of any column's row to its end; says it in a form for people.
     pub fn value(&mut self, column: &str) -> String {
-        let empty = ["died", "candidates", "album_photos", "album_hashes", "other_ids", "names", "token_secrets", "stubs"];
+        let empty = ["died", "candidates", "album_photos", "album_hashes", "similar", "other_ids", "names", "token_secrets", "stubs"];
         let said = match column {
             "format" => format!("{:?}", u64::from_be_bytes(self.array())),
             _ if empty.contains(&column) => String::new(),

@@ -30,6 +30,7 @@ pub fn photo_of(bytes: u64) -> NewPhoto {
         lens: None,
         gps: None,
         placeholder: None,
+        perceptual_hash: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::imaging::{ImagingError, Inspection, Limits, OutputFormat, Recipe};
+use crate::imaging::{ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe};
 
 /// The longest message: a job with a colour profile, or an answer with a placeholder.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ pub(super) enum Done {
         height: u32,
     },
     Inspected(Box<Inspection>),
-    Placeholder(Vec<u8>),
+    Placeholder(Impression),
     Failed(ImagingError),
 }
 

@@ -20,7 +20,7 @@ use self::job::{Done, Task};
 pub use self::process::{DecoderLimits, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
-use super::{Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
+use super::{Impression, Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
 /// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
@@ -123,7 +123,7 @@ impl Decoders {
     ///
     /// # Errors
     /// As [`Decoders::render`].
-    pub async fn placeholder<T: Send + 'static>(&self, photo: Bytes, kept: T) -> Result<Result<Vec<u8>, ImagingError>, Gone> {
+    pub async fn placeholder<T: Send + 'static>(&self, photo: Bytes, kept: T) -> Result<Result<Impression, ImagingError>, Gone> {
         let decoders = self.clone();
         self.pool
             .run(move || {
@@ -150,7 +150,7 @@ impl Decoders {
         }
     }
 
-    fn placeholder_now(&self, photo: &[u8]) -> Result<Vec<u8>, ImagingError> {
+    fn placeholder_now(&self, photo: &[u8]) -> Result<Impression, ImagingError> {
         let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
         match processes.answer(photo, &self.limits, &Task::Placeholder)? {
             Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),

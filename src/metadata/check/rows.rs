@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use super::{Checker, Fault};
 use crate::metadata::MetadataError;
 use crate::metadata::column::{
-    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Journal, Names, OtherIds, Pins, Refs, Rows, Scope, Stubs, SumOf,
-    Sums, TokenSecrets,
+    AlbumHashes, AlbumPhotos, Blobs, Column, ColumnId, CountsOf, Doomed, Journal, Names, OtherIds, Pins, Refs, Rows, Scope, Similar, Stubs,
+    SumOf, Sums, TokenSecrets,
 };
 use crate::metadata::derived;
 use crate::metadata::engine::Bounds;
@@ -22,7 +22,7 @@ use crate::model::set_hash::{Bucket, SetHash, SetKey};
 use crate::model::{BlobHash, Kind, Owner, PhotoId, RowKey, TenantId, UserId};
 
 /// Index columns whose rows say everything by being there.
-const INDEXES: [ColumnId; 6] = [AlbumPhotos::ID, AlbumHashes::ID, OtherIds::ID, Names::ID, TokenSecrets::ID, Stubs::ID];
+const INDEXES: [ColumnId; 7] = [AlbumPhotos::ID, AlbumHashes::ID, Similar::ID, OtherIds::ID, Names::ID, TokenSecrets::ID, Stubs::ID];
 
 /// Rows that may show photos under one id: one, but for chance.
 const MAX_OTHERS: usize = 16;
@@ -251,7 +251,7 @@ impl Checker<'_> {
 
     /// Whether a listed photo is shown by a row of another id.
     fn other_row_behind(&self, set_key: &SetKey, column: ColumnId, key: &[u8]) -> Result<bool, MetadataError> {
-        let listed = [AlbumPhotos::ID, AlbumHashes::ID].contains(&column);
+        let listed = [AlbumPhotos::ID, AlbumHashes::ID, Similar::ID].contains(&column);
         if let Some(row) = row_behind(column, key).filter(|_| listed) {
             let prefix = (row.owner, PhotoId::from_uuid(row.id)).to_key();
             // By their keys alone: a row of the index that cannot be read is reported, and is no reason to stop.
@@ -278,6 +278,7 @@ fn row_behind(column: ColumnId, key: &[u8]) -> Option<RowKey> {
     match column {
         ColumnId::AlbumPhotos => AlbumPhotos::key(key).ok().map(|(owner, _, _, photo)| RowKey::photo(owner, photo)),
         ColumnId::AlbumHashes => AlbumHashes::key(key).ok().map(|(owner, _, _, photo)| RowKey::photo(owner, photo)),
+        ColumnId::Similar => Similar::key(key).ok().map(|(owner, _, _, photo)| RowKey::photo(owner, photo)),
         ColumnId::OtherIds => OtherIds::key(key).ok().map(|(owner, _, row)| RowKey::photo(owner, row)),
         ColumnId::Refs => Refs::key(key).ok().map(|(_, owner, photo)| RowKey::photo(owner, photo)),
         ColumnId::TokenSecrets => TokenSecrets::key(key).ok().map(|(_, row)| row),

@@ -17,7 +17,7 @@ use super::*;
 use crate::model::album::NewAlbum;
 use crate::model::photo::NewPhoto;
 use crate::model::set_hash::SetKey;
-use crate::model::{AlbumId, BlobHash, Owner, PhotoId, Sha256, Stamp, TenantId, UserId, WallMs};
+use crate::model::{AlbumId, BlobHash, Owner, PerceptualHash, PhotoId, Sha256, Stamp, TenantId, UserId, WallMs};
 use crate::runtime::Runtime;
 
 const START_MS: u64 = 1_700_000_000_000;
@@ -47,6 +47,11 @@ fn hash(n: u8) -> BlobHash {
     BlobHash::of(&[n])
 }
 
+/// How blob `n` looks: all are alike, no two the same.
+fn look(n: u8) -> PerceptualHash {
+    PerceptualHash(0x5555_aaaa_3333_cc00 + u64::from(n))
+}
+
 /// A photo of blob `n`.
 fn new_photo(n: u8) -> NewPhoto {
     NewPhoto {
@@ -64,6 +69,7 @@ fn new_photo(n: u8) -> NewPhoto {
         lens: None,
         gps: None,
         placeholder: None,
+        perceptual_hash: Some(look(n)),
     }
 }
 

@@ -163,8 +163,27 @@ impl Reference {
                 assert_eq!(listed, shown.map(|((_, id), _)| photo(*id)).collect());
                 assert_eq!(read.album_totals(owner(by), album(in_album)).unwrap().photos, listed.len() as u64);
             }
+            seen.assert_similar(&read, by);
         }
         seen
+    }
+}
+
+impl Reference {
+    /// Every photo that is shown is like the owner's other ones, and like nobody else's.
+    fn assert_similar(&self, read: &Snapshot, by: u8) {
+        let shown: Vec<_> = self.photos.iter().filter(|((of, _), photo)| *of == by && !photo.trashed).collect();
+        for ((_, id), one) in &shown {
+            let found = read.photo(owner(by), photo(*id)).unwrap().unwrap();
+            let similar = read.list_similar(&found, MAX_DISTANCE, None, 100).unwrap().unwrap();
+            assert_eq!((similar.complete_within, similar.page.next), (MAX_DISTANCE, None));
+            let similar: Vec<_> = similar.page.items.iter().map(|item| (item.distance, item.photo.id)).collect();
+            let others = shown.iter().filter(|((_, other), _)| other != id);
+            let mut expected: Vec<_> =
+                others.map(|((_, other), photo_of)| (look(one.blob).distance(look(photo_of.blob)), photo(*other))).collect();
+            expected.sort_unstable();
+            assert_eq!(similar, expected);
+        }
     }
 }
 

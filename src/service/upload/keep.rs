@@ -138,8 +138,8 @@ pub(in crate::service) fn create_photo(
 }
 
 fn new_photo(arrival: &Arrival) -> NewPhoto {
-    let Inspection { format, width, height, orientation, taken_at, camera_make, camera_model, lens, gps, placeholder, .. } =
-        arrival.inspection.clone();
+    let Inspection { format, width, height, orientation, taken_at, camera_make, camera_model, lens, gps, .. } = arrival.inspection.clone();
+    let Inspection { placeholder, perceptual_hash, .. } = arrival.inspection.clone();
     NewPhoto {
         hash: arrival.digests.hash,
         size_bytes: arrival.digests.size_bytes,
@@ -155,5 +155,6 @@ fn new_photo(arrival: &Arrival) -> NewPhoto {
         lens,
         gps,
         placeholder,
+        perceptual_hash,
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::ExpectedDigests;
 use crate::blobs::{Digests, Staged};
-use crate::imaging::{self, Inspection, SNIFF_BYTES};
+use crate::imaging::{self, Impression, Inspection, SNIFF_BYTES};
 use crate::runtime;
 use crate::service::{ServiceError, Services};
 
@@ -67,18 +67,20 @@ impl Services {
         };
         let (_turn, memory, bytes, mut inspection) = inspected?;
         if inspection.placeholder.is_none() {
-            inspection.placeholder = self.placeholder(bytes, memory).await;
+            let impression = self.impression(bytes, memory).await;
+            inspection.perceptual_hash = impression.as_ref().and_then(|impression| impression.perceptual_hash);
+            inspection.placeholder = impression.map(|impression| impression.placeholder);
         }
         Ok(inspection)
     }
 
-    /// Decodes a photo that brings no picture of its own for its placeholder, as small as its format lets it. Where that fails or takes
-    /// too long there is none: a blur is no reason to refuse a photo that was found sound.
-    async fn placeholder(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Vec<u8>> {
+    /// Decodes a photo that brings no picture of its own for its placeholder and its perceptual hash, as small as its format lets it. Where
+    /// that fails or takes too long there are none: they are no reason to refuse a photo that was found sound.
+    async fn impression(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Impression> {
         // The memory is held to the decoder's end, also where nobody waits for it any more.
         let making = self.pools.inspecting.placeholder(bytes, memory);
         match runtime::timeout(PLACEHOLDER_WAIT, making).await {
-            Some(Ok(Ok(placeholder))) => return Some(placeholder),
+            Some(Ok(Ok(impression))) => return Some(impression),
             Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
             Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
             None => tracing::debug!("no placeholder in time"),
