@@ -70,7 +70,7 @@ impl Photos {
     fn add(&mut self, file: &Path, vips: Option<&mut Vips>) -> anyhow::Result<()> {
         let bytes = std::fs::read(file).with_context(|| format!("could not read {}", file.display()))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let path = self.dir.join(format!("{}.jpg", self.all.len()));
+        let path = self.dir.join(format!("{}.jpg", self.all.len() + self.left_out.len()));
         std::fs::write(&path, &bytes)?;
         // A photo with a gain map is read whole by libvips 8.18, by another library: no comparison.
         if let Some(loader) = vips.map(|vips| vips.loader(&path)).transpose()?.filter(|loader| !loader.starts_with("jpegload")) {

@@ -17,7 +17,7 @@ use crate::{free_port, fresh};
 /// Uploads and signatures at once.
 const AT_ONCE: usize = 8;
 
-/// A started site with an album. Every setting is at its default.
+/// A started site with an album. Every setting is at its default, but that no directories are made ahead: renditions need none.
 pub(super) struct Site {
     server: Server,
     client: reqwest::Client,
@@ -56,7 +56,7 @@ impl Site {
         let data = own.join("data");
         let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
         command.arg("serve").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
-        command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]);
+        command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
         let mut server = Server::start(&mut command, &own.join("log"))?;
         server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
         let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
