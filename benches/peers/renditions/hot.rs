@@ -21,8 +21,23 @@ const WANTED_BYTES: usize = 12_000;
 const CONNECTIONS: u32 = 32;
 /// How long each is asked in a round.
 const SECONDS: u64 = 8;
-/// Who is asked. nginx opens its file for every request, unless it is told to keep it open.
-const PEERS: [(&str, &str); 3] = [("halidom", ""), ("nginx", ""), ("nginx, open_file_cache", "open_file_cache max=100 inactive=10m;")];
+/// Who is asked; of Halidom also what has nothing to do, which every request costs. nginx opens its file for each, unless it is told to keep
+/// it open.
+const PEERS: [(&str, Asked); 4] = [
+    ("halidom", Asked::Rendition),
+    ("halidom, /livez: nothing but a request", Asked::Nothing),
+    ("nginx", Asked::File("")),
+    ("nginx, open_file_cache", Asked::File("open_file_cache max=100 inactive=10m;")),
+];
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Rendition,
+    Nothing,
+    /// Of nginx, with these settings.
+    File(&'static str),
+}
 
 /// What wrk found.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +62,7 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
         let site = runtime.block_on(Site::start(dir, Some(processors.measured)))?;
         let (path, rendition) = near(&site, runtime, photos)?;
         bytes = rendition.len();
-        for (place, (name, more)) in PEERS.into_iter().enumerate() {
+        for (place, (name, asked)) in PEERS.into_iter().enumerate() {
             let ask = |url: String, cpu: &dyn Fn() -> anyhow::Result<Duration>| {
                 // What is asked first is not measured: connections, threads and memory come then.
                 run(wrk, &url, processors.asking, 1)?;
@@ -56,18 +71,20 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
                 found.cpu = cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / (found.rate * seconds as f64);
                 anyhow::Ok(found)
             };
-            let one = if place == 0 {
-                let before = runtime.block_on(site.served())?;
-                let one = ask(format!("http://127.0.0.1:{}{path}", site.port), &|| site.cpu())?;
-                let since = runtime.block_on(site.served())?.since(before);
-                anyhow::ensure!(Served { cached: 0, ..since } == Served::default(), "not all came from memory: {since:?}");
-                one
-            } else {
-                let command = processors::command(nginx, Some(processors.measured));
-                let nginx = runtime.block_on(Nginx::launch(dir, command, more))?;
-                std::fs::write(nginx.root().join("hot.jpg"), &rendition)?;
-                ask(format!("{}/hot.jpg", nginx.base()), &|| crate::peer::Peer::cpu(&nginx))?
+            let ask_site = |path: &str| ask(format!("http://127.0.0.1:{}{path}", site.port), &|| site.cpu());
+            let before = runtime.block_on(site.served())?;
+            let one = match asked {
+                Asked::Rendition => ask_site(&path)?,
+                Asked::Nothing => ask_site("/livez")?,
+                Asked::File(more) => {
+                    let command = processors::command(nginx, Some(processors.measured));
+                    let nginx = runtime.block_on(Nginx::launch(dir, command, more))?;
+                    std::fs::write(nginx.root().join("hot.jpg"), &rendition)?;
+                    ask(format!("{}/hot.jpg", nginx.base()), &|| crate::peer::Peer::cpu(&nginx))?
+                }
             };
+            let since = runtime.block_on(site.served())?.since(before);
+            anyhow::ensure!(Served { cached: 0, ..since } == Served::default(), "not all came from memory: {since:?}");
             eprintln!("round {round}, from memory: {name}: {one:?}");
             found[place].push(one);
         }

@@ -41,7 +41,8 @@ impl Photos {
         let files = match (&options.photo[..], &options.corpus) {
             ([], None) => {
                 chosen.from = "the project's fixtures, far smaller than photos are: no corpus was named".into();
-                ["raccoon.jpg", "retina.jpg", "hubble.jpg"].map(|name| Path::new("fixtures/photos").join(name)).into()
+                let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/photos"));
+                ["raccoon.jpg", "retina.jpg", "hubble.jpg"].map(|name| fixtures.join(name)).into()
             }
             ([], Some(corpus)) => {
                 chosen.from = "the corpus's largest photos".into();
