@@ -71,11 +71,11 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let (mut rows, mut served) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
         let site = runtime.block_on(Site::start(dir, Some(processors.measured)))?;
-        for work in 0..WORKS.len() {
+        for (work, (title, ..)) in WORKS.iter().enumerate() {
             let before = runtime.block_on(site.served())?;
             rows.extend(peers.round(&site, work, (round * WORKS.len() + work) as u64, times)?);
             let since = runtime.block_on(site.served())?.since(before);
-            eprintln!("round {round}, {}: {since:?}", WORKS[work].0);
+            eprintln!("round {round}, {title}: {since:?}");
             served.push((work, since));
         }
     }
