@@ -112,7 +112,10 @@ fn ask(site: &Site, path: &str, first: Duration, length: Duration) -> anyhow::Re
     let begun = Instant::now() + first;
     let (mut took, mut due) = (Vec::new(), begun);
     while due < begun + length {
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        // A pace, by the clock: a timer of tokio's is only good to a millisecond.
+        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
         connection.get(path)?;
         took.push(due.elapsed());
         due += EVERY;
