@@ -1,4 +1,5 @@
-//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, Garage, nginx. `make bench-peers` runs it.
+//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, Garage, nginx, libvips, thumbor. `make bench-peers`
+//! runs it.
 //!
 //! One generator drives every peer over HTTP on loopback, with the same bodies and so many connections; peers take turns, round after
 //! round, so that what the machine does meanwhile hits all alike. Only ratios are printed as results. CPU time is the server's own
@@ -13,6 +14,7 @@ mod load;
 mod peer;
 mod peers;
 mod process;
+mod renditions;
 mod report;
 
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ struct Options {
     /// nginx's program
     #[arg(long, value_name = "FILE")]
     nginx: Option<PathBuf>,
+    #[command(flatten)]
+    renditions: renditions::RenditionOptions,
     /// Which work to do; all where none is named
     #[arg(long, value_enum)]
     only: Vec<What>,
@@ -69,6 +73,14 @@ enum What {
     UploadSmall,
     /// Download of 3 MB originals, first and again
     Download,
+    /// Renditions of photos of which nothing was rendered before, beside libvips and thumbor
+    RenditionsCold,
+    /// Renditions of 12 kB from memory, beside nginx
+    RenditionsHot,
+    /// One rendition that a thousand clients ask for
+    RenditionsCrowd,
+    /// What renditions from memory wait while others are rendered
+    RenditionsTail,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -128,6 +140,9 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
                 }
             }
         }
+    }
+    for section in renditions::measure(options, dir, wanted)? {
+        report.add(section);
     }
     Ok(report)
 }

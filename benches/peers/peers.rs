@@ -3,7 +3,7 @@
 mod floor;
 mod garage;
 mod halidom;
-mod nginx;
+pub(crate) mod nginx;
 mod seaweed;
 
 use std::path::{Path, PathBuf};

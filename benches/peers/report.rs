@@ -14,6 +14,8 @@ const OURS: &str = "halidom";
 pub(crate) struct Report {
     machine: String,
     rows: Vec<Row>,
+    /// What has tables of its own.
+    sections: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Report {
             _ => "another file system",
         };
         let machine = format!("{} × {}, {file_system}", models.len(), models.first().unwrap_or(&"unknown"));
-        Ok(Self { machine, rows: Vec::new() })
+        Ok(Self { machine, rows: Vec::new(), sections: Vec::new() })
     }
 
     /// Adds a measurement.
@@ -48,6 +50,11 @@ impl Report {
             Some(row) => row.works.push(work),
             None => self.rows.push(Row { title: title.into(), peer: peer.into(), syncs: syncs.into(), works: vec![work] }),
         }
+    }
+
+    /// Adds text that comes after all tables.
+    pub(crate) fn add(&mut self, section: String) {
+        self.sections.push(section);
     }
 
     /// The result: ratios of each peer's figures to Halidom's in the same round, the median of the rounds, and their range.
@@ -75,6 +82,9 @@ impl Report {
                 let _ = writeln!(out, "| {} | {} | {throughput} | {cpu} | {rate} | {used} |", row.peer, row.syncs);
             }
         }
+        for section in &self.sections {
+            let _ = writeln!(out, "{section}");
+        }
         out
     }
 
@@ -89,7 +99,7 @@ impl Report {
 }
 
 /// Median, and from where to where.
-fn spread(mut values: Vec<f64>, decimals: usize) -> String {
+pub(crate) fn spread(mut values: Vec<f64>, decimals: usize) -> String {
     values.sort_unstable_by(f64::total_cmp);
     match (values.first(), values.get(values.len() / 2), values.last()) {
         (Some(low), Some(middle), Some(high)) => format!("{middle:.decimals$} ({low:.decimals$}–{high:.decimals$})"),

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,10 +12,16 @@ use crate::{free_port, fresh};
 pub(crate) struct Nginx {
     server: Server,
     base: String,
+    root: PathBuf,
 }
 
 impl Nginx {
     pub(crate) async fn start(dir: &Path, program: &Path) -> anyhow::Result<Self> {
+        Self::launch(dir, Command::new(program), "").await
+    }
+
+    /// Starts it by a command of one's own, with more settings for HTTP.
+    pub(crate) async fn launch(dir: &Path, mut command: Command, more: &str) -> anyhow::Result<Self> {
         let (own, port) = (fresh(dir, "nginx")?, free_port()?);
         std::fs::create_dir_all(own.join("data"))?;
         let (root, user) = (own.display(), if rustix::process::geteuid().is_root() { "user root;" } else { "" });
@@ -23,19 +29,28 @@ impl Nginx {
             "daemon off; worker_processes 1; pid {root}/pid; error_log {root}/error.log; {user}\n\
              events {{ worker_connections 1024; }}\n\
              http {{\n\
-               access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; client_max_body_size 64m;\n\
+               access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; client_max_body_size 64m; {more}\n\
                client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;\n\
                uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;\n\
                server {{ listen 127.0.0.1:{port}; root {root}/data; location / {{ dav_methods PUT; }} }}\n\
              }}\n"
         );
         std::fs::write(own.join("nginx.conf"), settings)?;
-        let mut command = Command::new(program);
         command.arg("-c").arg(own.join("nginx.conf")).arg("-e").arg(own.join("error.log"));
         let mut server = Server::start(&mut command, &own.join("log"))?;
         let base = format!("http://127.0.0.1:{port}");
         server.wait(&base, |_| true).await?;
-        Ok(Self { server, base })
+        Ok(Self { server, base, root: own.join("data") })
+    }
+
+    /// Its URL, without a slash at the end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The directory whose files it serves.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 }
 

@@ -1,0 +1,137 @@
+//! A Halidom that renders.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::try_join_all;
+use halidom::cli::bench::Generator;
+use serde_json::{Value, json};
+
+use super::connection::Connection;
+use super::photos::Photo;
+use super::processors;
+use crate::process::Server;
+use crate::{free_port, fresh};
+
+/// Uploads and signatures at once.
+const AT_ONCE: usize = 8;
+
+/// A started site with an album. Every setting is at its default, but that no directories are made ahead: renditions need none.
+pub(super) struct Site {
+    server: Server,
+    client: reqwest::Client,
+    pub(super) port: u16,
+    admin: String,
+    token: String,
+    album: String,
+    data: PathBuf,
+}
+
+/// A rendition to ask for: how wide and how high at most, in pixels, and in which quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) side: u32,
+    pub(super) quality: u8,
+}
+
+/// Renditions that the site has served since it was started, by how they came about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) rendered: u64,
+    pub(super) joined: u64,
+    pub(super) cached: u64,
+}
+
+impl Served {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self { rendered: self.rendered - before.rendered, joined: self.joined - before.joined, cached: self.cached - before.cached }
+    }
+}
+
+impl Site {
+    /// Starts one below `dir`, on this processor only where one is named: then it finds one core, and takes a thread for each kind of work.
+    pub(super) async fn start(dir: &Path, processor: Option<usize>) -> anyhow::Result<Self> {
+        let (own, port, admin_port) = (fresh(dir, "renditions")?, free_port()?, free_port()?);
+        let data = own.join("data");
+        let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
+        command.arg("serve").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
+        let mut server = Server::start(&mut command, &own.join("log"))?;
+        server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
+        let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
+        let client = reqwest::Client::builder().http1_only().tcp_nodelay(true).build()?;
+        let admin = format!("http://127.0.0.1:{admin_port}/metrics");
+        let mut site = Self { server, client, port, admin, token, album: String::new(), data };
+        site.album = text(&site.post("/v1/albums", &json!({"name": "bench"})).await?, "id")?;
+        Ok(site)
+    }
+
+    pub(super) fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.port)
+    }
+
+    /// CPU time that it has used so far.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        self.server.cpu()
+    }
+
+    /// Uploads `count` copies of a photo that are the same picture and distinct blobs; of another `seed` others. Answers their hashes.
+    pub(super) async fn upload(&self, photo: &Photo, seed: u64, count: u64) -> anyhow::Result<Vec<String>> {
+        let copies = Generator::of(&photo.bytes, 0, seed).with_context(|| format!("{} is no JPEG", photo.name))?;
+        let (copies, numbers) = (&copies, (0..count).collect::<Vec<_>>());
+        let mut hashes = Vec::new();
+        for some in numbers.chunks(AT_ONCE) {
+            let sending = some.iter().map(|number| async move {
+                let path = format!("http://127.0.0.1:{}/v1/albums/{}/photos?name={number}.jpg", self.port, self.album);
+                let request = self.client.post(path).bearer_auth(&self.token).body(copies.pieces(*number).concat());
+                let answer: Value = request.send().await?.error_for_status()?.json().await?;
+                text(&answer, "hash")
+            });
+            hashes.extend(try_join_all(sending).await?);
+        }
+        Ok(hashes)
+    }
+
+    /// The path of a JPEG rendition.
+    pub(super) async fn sign(&self, hash: &str, size: Size) -> anyhow::Result<String> {
+        let asked = json!({"hash": hash, "width": size.side, "height": size.side, "quality": size.quality, "format": "jpg"});
+        text(&self.post("/v1/urls", &asked).await?, "url")
+    }
+
+    /// The paths of many.
+    pub(super) async fn sign_all(&self, all: &[(&str, Size)]) -> anyhow::Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for some in all.chunks(AT_ONCE) {
+            paths.extend(try_join_all(some.iter().map(|(hash, size)| self.sign(hash, *size))).await?);
+        }
+        Ok(paths)
+    }
+
+    /// Has what was written so far go to the disk, and all originals lie in the page cache.
+    pub(super) fn settle(&self) -> anyhow::Result<()> {
+        crate::settle();
+        Ok(crate::disk::warm(&self.data)?)
+    }
+
+    /// What `/metrics` says of renditions.
+    pub(super) async fn served(&self) -> anyhow::Result<Served> {
+        let page = self.client.get(&self.admin).send().await?.error_for_status()?.text().await?;
+        let count = |outcome: &str| {
+            let line = format!("halidom_renditions_total{{outcome=\"{outcome}\"}} ");
+            // A family that counts by labels appears with its first event.
+            page.lines().find_map(|found| found.strip_prefix(&line)).map_or(Ok(0), str::parse)
+        };
+        anyhow::ensure!(page.contains("halidom_build_info"), "what answers at {} is no Halidom", self.admin);
+        Ok(Served { rendered: count("rendered")?, joined: count("joined")?, cached: count("hit")? })
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.client.post(format!("http://127.0.0.1:{}{path}", self.port)).bearer_auth(&self.token).json(body);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+}
+
+fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
+    Ok(answer[field].as_str().with_context(|| format!("an answer without `{field}`"))?.to_owned())
+}
