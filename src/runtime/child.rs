@@ -31,7 +31,6 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 ///
 /// # Errors
 /// Where the system has no process to give.
-#[allow(clippy::disallowed_methods)] // The only place that starts processes.
 pub fn spawn_process(program: &Path, arguments: &[String], stdin: OwnedFd, stdout: OwnedFd) -> io::Result<ChildProcess> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::null());

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use halidom::blobs::{BlobStore, DiskSettings, DiskStore, Marker, VerifySettings, VerifyStore};
 use halidom::config::Config;
+use halidom::imaging::Decoders;
 use halidom::metadata::rocks::{RocksEngine, RocksSettings};
 use halidom::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use halidom::model::erasure::Erasure;
@@ -42,13 +43,13 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
     let remember = VerifySettings { remember: Duration::ZERO, capacity: 16 };
     let backend: Arc<dyn BlobStore> = Arc::new(store.clone());
     let verified = VerifyStore::new(backend, runtime.clock.clone(), remember);
+    let mut config = Config::for_testing("unused");
     let pools = Pools {
         lookup: BlockingPool::new("lookup", 2),
         metadata: BlockingPool::new("metadata", 2),
-        imaging: BlockingPool::new("imaging", 2),
-        inspecting: BlockingPool::new("inspecting", 2),
+        imaging: Decoders::in_threads(BlockingPool::new("imaging", 2), (&config.limits).into()),
+        inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 2), (&config.limits).into()),
     };
-    let mut config = Config::for_testing("unused");
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);
     let services = Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, &config);
     Site { services: Arc::new(services), metadata, store: store.clone(), runtime: runtime.clone() }
