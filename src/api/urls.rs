@@ -19,7 +19,7 @@ pub struct SignUrl {
     /// 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<u8>,
-    /// `jpg`, `webp` or `png`; absent: `jpg`.
+    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Seconds since the Unix epoch after which the URL is refused.

@@ -24,7 +24,7 @@ pub(super) struct UrlOptions {
     /// 1 to 100
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
-    /// jpg, webp or png [default: jpg]
+    /// jpg, webp, avif or png [default: jpg]
     #[arg(long)]
     format: Option<String>,
     /// The URL ceases after this time, such as 12h or 30d

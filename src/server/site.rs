@@ -65,8 +65,10 @@ impl Site {
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
-        let (imaging, inspecting) = (decoders(config, &imaging_pool)?, decoders(config, &inspecting_pool)?);
-        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, inspecting };
+        let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
+        let [imaging, slow, inspecting] = [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool));
+        let (imaging, slow, inspecting) = (imaging?, slow?, inspecting?);
+        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, inspecting };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
@@ -76,6 +78,7 @@ impl Site {
             ("pool_blobs", blobs_pool),
             ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
+            ("pool_slow_imaging", slow_pool),
             ("pool_inspecting", inspecting_pool),
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),

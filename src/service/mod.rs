@@ -86,6 +86,8 @@ pub struct Pools {
     pub metadata: BlockingPool,
     /// Decoding and encoding for renditions.
     pub imaging: Decoders,
+    /// The same for formats that take many times as long, apart from those that somebody waits for.
+    pub slow: Decoders,
     /// What uploads are looked at on. Apart from renditions, which must not hold them up.
     pub inspecting: Decoders,
 }
@@ -142,7 +144,7 @@ impl Services {
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        let renditions = Renditions::new(&config.renditions, pools.imaging.load().limit);
+        let renditions = Renditions::new(&config.renditions, pools.imaging.load().limit, pools.slow.load().limit);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
         Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }

@@ -136,6 +136,7 @@ pub(super) mod tests {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
             imaging: Decoders::in_threads(BlockingPool::new("imaging", 1), (&config.limits).into()),
+            slow: Decoders::in_threads(BlockingPool::new("slow", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
         let services = Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config);

@@ -58,6 +58,19 @@ async fn a_rendition_has_one_url() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn avif_is_made_for_who_names_it() {
+    let (site, hash, key) = signed_site().await;
+    let got = site.nobody().get(&url(&key, &format!("/rs:fit:60:60/plain/{hash}@avif"))).await;
+    assert_eq!((&got.bytes(200)[4..12], got.field("content-type")), (b"ftypavif".as_slice(), "image/avif"));
+    // Nothing of it is made smaller by going the long way round: it is a photo like any other.
+    let album = site.admin.album("AVIF").await;
+    let photo = site.admin.uploaded(&album, "a.avif", got.bytes(200)).await;
+    assert_eq!((photo.width, photo.height, photo.format.to_string()), (60, 40, "avif".to_owned()));
+    let again = site.nobody().get(&url(&key, &format!("/w:30/plain/{}@jpg", photo.hash))).await;
+    assert_eq!(decoded(again.bytes(200)).dimensions(), (30, 20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_clients_sign_is_served() {
     let (site, hash, key) = signed_site().await;
     let nobody = site.nobody();
@@ -73,6 +86,12 @@ async fn what_clients_sign_is_served() {
         (format!("/w:1200/el:1/plain/{hash}@jpg"), (1200, 800), "image/jpeg"),
         (format!("/plain/{hash}"), (600, 400), "image/jpeg"),
         (format!("/exp:4102444800/w:30/plain/{hash}@jpg"), (30, 20), "image/jpeg"),
+        (format!("/rs:fill:100:100/g:sm/plain/{hash}@jpg"), (100, 100), "image/jpeg"),
+        (format!("/rs:fill:100:100/g:nowe:5:5/dpr:2/plain/{hash}@webp"), (200, 200), "image/webp"),
+        (format!("/rs:fill-down:900:300/plain/{hash}@jpg"), (600, 200), "image/jpeg"),
+        (format!("/rs:force:50:100/plain/{hash}@png"), (50, 100), "image/png"),
+        (format!("/rs:auto:100:100/g:fp:0.1:0.9/plain/{hash}@jpg"), (100, 100), "image/jpeg"),
+        (format!("/w:30/bg:255:0:0/bl:2.5/plain/{hash}@png"), (30, 20), "image/png"),
     ] {
         let got = nobody.get(&url(&key, &path)).await;
         let image = decoded(got.bytes(200));
@@ -119,11 +138,11 @@ async fn options_that_are_not_understood_are_named() {
     let (site, hash, key) = signed_site().await;
     let nobody = site.nobody();
     for (path, words) in [
-        (format!("/blur:5/plain/{hash}@jpg"), "blur"),
-        (format!("/rs:fill:300:300/plain/{hash}@jpg"), "fill"),
+        (format!("/sharpen:5/plain/{hash}@jpg"), "sharpen"),
+        (format!("/rs:crop:300:300/plain/{hash}@jpg"), "crop"),
         (format!("/w:wide/plain/{hash}@jpg"), "w takes"),
         (format!("/q:101/plain/{hash}@jpg"), "q takes"),
-        (format!("/plain/{hash}@bmp"), "extension takes jpg, png or webp"),
+        (format!("/plain/{hash}@bmp"), "extension takes jpg, png, webp or avif"),
         // The site of tests makes up to 2,048 pixels a side.
         (format!("/w:2049/plain/{hash}@jpg"), "2048"),
         (format!("/w:1025/dpr:2/plain/{hash}@jpg"), "2048"),

@@ -48,6 +48,7 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
         lookup: BlockingPool::new("lookup", 2),
         metadata: BlockingPool::new("metadata", 2),
         imaging: Decoders::in_threads(BlockingPool::new("imaging", 2), (&config.limits).into()),
+        slow: Decoders::in_threads(BlockingPool::new("slow", 1), (&config.limits).into()),
         inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 2), (&config.limits).into()),
     };
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);

@@ -20,7 +20,7 @@ const OVERHEAD: usize = 512;
 const HOUSEKEEPINGS: usize = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag.
-const ENCODER_VERSION: u32 = 1;
+const ENCODER_VERSION: u32 = 2;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -216,7 +216,7 @@ mod tests {
 
     impl Rig {
         fn new() -> Self {
-            let recipe = RecipeRequest { width: 10, height: 10, enlarge: false, quality: None, format: Some(RenditionFormat::Png) };
+            let recipe = RecipeRequest { width: 10, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
             let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap() };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }

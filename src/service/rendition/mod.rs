@@ -65,7 +65,7 @@ pub struct UrlOptions {
     pub height: u32,
     /// 1 to 100.
     pub quality: Option<u8>,
-    /// `jpg`, `webp` or `png`; absent: `jpg`.
+    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`.
     pub format: Option<String>,
     /// Seconds since the Unix epoch after which the URL is refused.
     pub expires: Option<u64>,
@@ -83,6 +83,8 @@ pub struct Renditions {
     shares: Shares<BlobHash>,
     /// One permit a rendition that renders, and one more: its original is read meanwhile.
     pub(super) turns: Arc<Semaphore>,
+    /// The same for those that nothing else should wait behind.
+    slow_turns: Arc<Semaphore>,
     max_side: u32,
     quality: u8,
     deadline: Duration,
@@ -101,8 +103,8 @@ struct Turn {
 pub struct RenditionRequest(CacheKey);
 
 impl Renditions {
-    /// An empty cache, before a pool that renders so many at once.
-    pub fn new(config: &RenditionsConfig, at_once: usize) -> Self {
+    /// An empty cache, before a pool that renders so many at once, and one that renders so many slow ones.
+    pub fn new(config: &RenditionsConfig, at_once: usize, slow_at_once: usize) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
             keys: TenantKeys::default(),
@@ -110,6 +112,7 @@ impl Renditions {
             queue_limit: config.queue_limit.into(),
             shares: Shares::new((config.queue_limit / SHARE_OF_THE_QUEUE).max(SHARE_AT_LEAST) as usize),
             turns: Arc::new(Semaphore::new(at_once + 1)),
+            slow_turns: Arc::new(Semaphore::new(slow_at_once + 1)),
             max_side: config.max_side,
             quality: config.default_quality,
             deadline: config.deadline,
@@ -126,15 +129,16 @@ impl Renditions {
         self.keys.forget().await;
     }
 
-    /// Waits for the turn of a render of this photo. Who gives up here leaves nothing behind.
-    async fn turn(&self, hash: BlobHash) -> Result<Turn, ServiceError> {
-        let Some(share) = self.shares.take(hash) else {
+    /// Waits for the turn of a render. Who gives up here leaves nothing behind.
+    async fn turn(&self, key: &CacheKey) -> Result<Turn, ServiceError> {
+        let Some(share) = self.shares.take(key.hash) else {
             return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
         };
         let Ok(place) = self.queue.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
+        let turns = if key.recipe.format.is_slow() { &self.slow_turns } else { &self.turns };
+        let turn = turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
         if !self.cache.has_room().await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
         }
@@ -207,7 +211,7 @@ impl Services {
         let (waiting, services) = (self.clone(), self.clone());
         let began = self.runtime.clock.monotonic();
         let took = Arc::new(OnceLock::new());
-        let turn = async move { waiting.renditions.turn(key.hash).await };
+        let turn = async move { waiting.renditions.turn(&key).await };
         let render = {
             let took = took.clone();
             move |turn: Turn| async move {
@@ -228,7 +232,8 @@ impl Services {
         let _memory = self.limits.render_memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
-        let rendered = self.pools.imaging.render(bytes, imaging_recipe(&key.recipe)).await??;
+        let decoders = if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging };
+        let rendered = decoders.render(bytes, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }
 
@@ -245,13 +250,13 @@ impl Services {
         let format = match options.format.as_deref() {
             None => RenditionFormat::Jpeg,
             Some(name) => RenditionFormat::from_extension(name)
-                .ok_or_else(|| ServiceError::Invalid { field: "format", detail: "jpg, webp or png".into() })?,
+                .ok_or_else(|| ServiceError::Invalid { field: "format", detail: "jpg, webp, avif or png".into() })?,
         };
         if options.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
             return Err(ServiceError::Invalid { field: "quality", detail: "1 to 100".into() });
         }
         let UrlOptions { width, height, quality, expires, .. } = *options;
-        let recipe = RecipeRequest { width, height, enlarge: false, quality, format: Some(format) };
+        let recipe = RecipeRequest { width, height, quality, format: Some(format), ..RecipeRequest::default() };
         recipe.settle(format, self.renditions.quality, self.renditions.max_side)?;
         Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant).await?))
     }
@@ -297,6 +302,15 @@ fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
         RenditionFormat::Jpeg => imaging::OutputFormat::Jpeg,
         RenditionFormat::Png => imaging::OutputFormat::Png,
         RenditionFormat::WebP => imaging::OutputFormat::WebP,
+        RenditionFormat::Avif => imaging::OutputFormat::Avif,
     };
-    imaging::Recipe { quality: recipe.quality, enlarge: recipe.enlarge, ..imaging::Recipe::fit(recipe.width, recipe.height, format) }
+    imaging::Recipe {
+        resize: recipe.resize,
+        gravity: recipe.gravity,
+        enlarge: recipe.enlarge,
+        blur: recipe.blur,
+        background: recipe.background,
+        quality: recipe.quality,
+        ..imaging::Recipe::fit(recipe.width, recipe.height, format)
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Pure: whoever asks brings the keys and the time.
 
+mod arguments;
 mod options;
 mod recipe;
 mod signature;
@@ -12,6 +13,7 @@ mod tests;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::imaging::{Gravity, Resize};
 use crate::model::{BlobHash, WallMs};
 use options::Options;
 pub use recipe::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLarge};
@@ -109,10 +111,19 @@ impl RenditionUrl {
 
     /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse.
     pub fn to_signed_part(self) -> String {
-        let RecipeRequest { width, height, enlarge, quality, format } = self.recipe;
+        let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format } = self.recipe;
         let mut path = String::new();
-        if width > 0 || height > 0 || enlarge {
-            path.push_str(&format!("/rs:fit:{width}:{height}{}", if enlarge { ":1" } else { "" }));
+        if width > 0 || height > 0 || enlarge || resize != Resize::Fit {
+            path.push_str(&format!("/rs:{}:{width}:{height}{}", recipe::name_of(resize), if enlarge { ":1" } else { "" }));
+        }
+        if gravity != Gravity::CENTRE {
+            path.push_str(&format!("/g:{}", recipe::spelt(gravity)));
+        }
+        if let Some([r, g, b]) = background {
+            path.push_str(&format!("/bg:{r}:{g}:{b}"));
+        }
+        if blur > 0 {
+            path.push_str(&format!("/bl:{}.{:02}", blur / 100, blur % 100));
         }
         if let Some(quality) = quality {
             path.push_str(&format!("/q:{quality}"));

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::options::DIRECTIONS;
+use crate::imaging::{Gravity, Resize};
+
 /// A format that renditions are made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RenditionFormat {
@@ -11,6 +14,8 @@ pub enum RenditionFormat {
     Png,
     /// WebP, lossy, smaller than JPEG.
     WebP,
+    /// AVIF, lossy, smaller than WebP; takes long to make.
+    Avif,
 }
 
 impl RenditionFormat {
@@ -20,6 +25,7 @@ impl RenditionFormat {
             "jpg" | "jpeg" => Some(Self::Jpeg),
             "png" => Some(Self::Png),
             "webp" => Some(Self::WebP),
+            "avif" => Some(Self::Avif),
             _ => None,
         }
     }
@@ -30,6 +36,7 @@ impl RenditionFormat {
             Self::Jpeg => "jpg",
             Self::Png => "png",
             Self::WebP => "webp",
+            Self::Avif => "avif",
         }
     }
 
@@ -39,6 +46,7 @@ impl RenditionFormat {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::WebP => "image/webp",
+            Self::Avif => "image/avif",
         }
     }
 
@@ -46,17 +54,30 @@ impl RenditionFormat {
     const fn is_lossy(self) -> bool {
         !matches!(self, Self::Png)
     }
+
+    /// Whether nobody should wait for it, nor anything else behind it.
+    pub const fn is_slow(self) -> bool {
+        matches!(self, Self::Avif)
+    }
 }
 
 /// What a URL asks for. The device's pixel ratio is multiplied into width and height already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecipeRequest {
-    /// Width to fit into, in pixels; 0: any.
+    /// Width to bring it to, in pixels; 0: any.
     pub width: u32,
-    /// Height to fit into, in pixels; 0: any.
+    /// Height to bring it to, in pixels; 0: any.
     pub height: u32,
+    /// How.
+    pub resize: Resize,
+    /// What is kept where something is cut off.
+    pub gravity: Gravity,
     /// Whether a smaller photo is made larger.
     pub enlarge: bool,
+    /// What it is laid on; `None`: white where the format knows no transparency.
+    pub background: Option<[u8; 3]>,
+    /// Blur, in hundredths of a pixel.
+    pub blur: u32,
     /// 1 to 100; `None`: the site's default.
     pub quality: Option<u8>,
     /// `None`: what the client likes best.
@@ -76,16 +97,41 @@ pub struct SideTooLarge {
 /// A settled recipe. Two that give the same bytes are equal and have the same key, so that they share an entry of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecipeKey {
-    /// Width to fit into; 0: any.
+    /// Width to bring it to; 0: any.
     pub width: u32,
-    /// Height to fit into; 0: any.
+    /// Height to bring it to; 0: any.
     pub height: u32,
+    /// How.
+    pub resize: Resize,
+    /// What is kept; the middle where nothing is cut off.
+    pub gravity: Gravity,
     /// Whether a smaller photo is made larger.
     pub enlarge: bool,
+    /// What it is laid on; `None` where that changes nothing.
+    pub background: Option<[u8; 3]>,
+    /// Blur, in hundredths of a pixel.
+    pub blur: u32,
     /// 1 to 100; 0 for a lossless format.
     pub quality: u8,
     /// The format.
     pub format: RenditionFormat,
+}
+
+impl Default for RecipeRequest {
+    /// The whole photo as it is.
+    fn default() -> Self {
+        Self {
+            width: 0,
+            height: 0,
+            resize: Resize::Fit,
+            gravity: Gravity::CENTRE,
+            enlarge: false,
+            background: None,
+            blur: 0,
+            quality: None,
+            format: None,
+        }
+    }
 }
 
 impl RecipeRequest {
@@ -99,9 +145,17 @@ impl RecipeRequest {
             return Err(SideTooLarge { asked, limit: max_side });
         }
         let format = self.format.unwrap_or(format);
+        let cuts = matches!(self.resize, Resize::Fill | Resize::FillDown | Resize::Auto) && self.width > 0 && self.height > 0;
+        // With one side or none there is nothing to fill, and with none nothing to force.
+        let resize = if cuts || (self.resize == Resize::Force && asked > 0) { self.resize } else { Resize::Fit };
+        let white_on_white = format == RenditionFormat::Jpeg && self.background == Some([255; 3]);
         Ok(RecipeKey {
             width: self.width,
             height: self.height,
+            resize,
+            gravity: if cuts { self.gravity } else { Gravity::CENTRE },
+            background: self.background.filter(|_| !white_on_white),
+            blur: self.blur,
             // Without a box there is nothing to be enlarged to.
             enlarge: self.enlarge && asked > 0,
             quality: if format.is_lossy() { self.quality.unwrap_or(default_quality) } else { 0 },
@@ -110,10 +164,49 @@ impl RecipeRequest {
     }
 }
 
+/// As URLs name it.
+pub(super) const fn name_of(resize: Resize) -> &'static str {
+    match resize {
+        Resize::Fit => "fit",
+        Resize::Fill => "fill",
+        Resize::FillDown => "fill-down",
+        Resize::Force => "force",
+        Resize::Auto => "auto",
+    }
+}
+
+/// As URLs spell it.
+pub(super) fn spelt(gravity: Gravity) -> String {
+    match gravity {
+        Gravity::Smart => "sm".into(),
+        Gravity::Point { x, y } => {
+            let part = |of: u16| format!("{}.{:04}", of / Gravity::POINT_WHOLE, of % Gravity::POINT_WHOLE);
+            format!("fp:{}:{}", part(x), part(y))
+        }
+        Gravity::Towards { x, y, offset_x, offset_y } => {
+            // All nine stand in the list.
+            let name = DIRECTIONS.into_iter().find(|(_, at_x, at_y)| (*at_x, *at_y) == (x, y)).map_or("ce", |(name, ..)| name);
+            if (offset_x, offset_y) == (0, 0) { name.into() } else { format!("{name}:{offset_x}:{offset_y}") }
+        }
+    }
+}
+
 impl fmt::Display for RecipeKey {
-    /// `640x0q80.webp`, or `640x480eq80.jpg` where it may enlarge: one spelling a recipe, fit for a file's name.
+    /// `640x0q80.webp`; `640x480eq80.jpg` where it may enlarge; `640x480-fill-g=sm-bg=ffffff-bl=250q80.jpg` with all there is: one spelling a recipe.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let enlarge = if self.enlarge { "e" } else { "" };
-        write!(f, "{}x{}{enlarge}q{}.{}", self.width, self.height, self.quality, self.format.extension())
+        write!(f, "{}x{}{}", self.width, self.height, if self.enlarge { "e" } else { "" })?;
+        if self.resize != Resize::Fit {
+            write!(f, "-{}", name_of(self.resize))?;
+        }
+        if self.gravity != Gravity::CENTRE {
+            write!(f, "-g={}", spelt(self.gravity))?;
+        }
+        if let Some([r, g, b]) = self.background {
+            write!(f, "-bg={r:02x}{g:02x}{b:02x}")?;
+        }
+        if self.blur > 0 {
+            write!(f, "-bl={}", self.blur)?;
+        }
+        write!(f, "q{}.{}", self.quality, self.format.extension())
     }
 }

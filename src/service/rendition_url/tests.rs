@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::imaging::Align;
 
 fn hash() -> BlobHash {
     BlobHash::of(b"photo")
@@ -18,6 +19,7 @@ fn options_say_the_same_in_every_spelling() {
     let fit = RecipeRequest { width: 640, height: 480, ..RecipeRequest::default() };
     let enlarged = RecipeRequest { enlarge: true, ..fit };
     let wide = RecipeRequest { width: 640, ..RecipeRequest::default() };
+    let north_east = Gravity::Towards { x: Align::End, y: Align::Start, offset_x: 20, offset_y: -10 };
     let (jpeg, webp) = (Some(RenditionFormat::Jpeg), Some(RenditionFormat::WebP));
     for (options, expected) in [
         ("", RecipeRequest::default()),
@@ -46,6 +48,17 @@ fn options_say_the_same_in_every_spelling() {
         ("/q:75", RecipeRequest { quality: Some(75), ..RecipeRequest::default() }),
         ("/f:webp", RecipeRequest { format: webp, ..RecipeRequest::default() }),
         ("/format:webp/ext:jpeg", RecipeRequest { format: jpeg, ..RecipeRequest::default() }),
+        ("/rs:fill:640:480/g:sm", RecipeRequest { resize: Resize::Fill, gravity: Gravity::Smart, ..fit }),
+        ("/rt:fill-down/s:640:480", RecipeRequest { resize: Resize::FillDown, ..fit }),
+        ("/rs:force:640:480", RecipeRequest { resize: Resize::Force, ..fit }),
+        ("/rs:auto:640:480/g:ce", RecipeRequest { resize: Resize::Auto, ..fit }),
+        ("/rs:fill:320:240/dpr:2/gravity:noea:10:-5", RecipeRequest { resize: Resize::Fill, gravity: north_east, ..fit }),
+        ("/g:fp:0.25:1", RecipeRequest { gravity: Gravity::Point { x: 2_500, y: 10_000 }, ..RecipeRequest::default() }),
+        ("/bg:255:0:127", RecipeRequest { background: Some([255, 0, 127]), ..RecipeRequest::default() }),
+        ("/background:FF007f/bl:", RecipeRequest { background: Some([255, 0, 127]), ..RecipeRequest::default() }),
+        ("/bg:1:2:3/bg:", RecipeRequest::default()),
+        ("/bl:2.5", RecipeRequest { blur: 250, ..RecipeRequest::default() }),
+        ("/f:avif/scp:1", RecipeRequest { format: Some(RenditionFormat::Avif), ..RecipeRequest::default() }),
         ("/w:1/dpr:0.001", RecipeRequest { width: 1, ..RecipeRequest::default() }),
         ("/w:4294967295/dpr:8", RecipeRequest { width: u32::MAX, ..RecipeRequest::default() }),
     ] {
@@ -58,7 +71,7 @@ fn options_say_the_same_in_every_spelling() {
 #[test]
 fn what_is_not_understood_is_named() {
     for (options, name) in [
-        ("/rs:fill:640:480", "rs takes fit: no other way of resizing is supported, not \"fill\""),
+        ("/rs:crop:640:480", "rs takes fit, fill, fill-down, force or auto, not \"crop\""),
         ("/rt:crop", "rt takes fit"),
         ("/rs:fit:640:480:0:1", "rs takes no extending"),
         ("/rs:fit:640:480:0:0:ce", "rs takes fewer arguments, not \"ce\""),
@@ -73,12 +86,23 @@ fn what_is_not_understood_is_named() {
         ("/dpr:.", "dpr takes a pixel ratio"),
         ("/dpr:1.2345", "dpr takes a pixel ratio"),
         ("/dpr:-1", "dpr takes a pixel ratio"),
-        ("/f:bmp", "f takes jpg, png or webp, not \"bmp\""),
+        ("/f:bmp", "f takes jpg, png, webp or avif, not \"bmp\""),
         ("/f:", "f takes jpg"),
         ("/exp:tomorrow", "exp takes a time"),
         ("/el:maybe", "el takes 1 or 0"),
         ("/sm:0", "sm takes 1: metadata is always left out, not \"0\""),
-        ("/g:sm", "the option \"g\" is not known here"),
+        ("/g:up", "g takes no, so, ea"),
+        ("/g:sm:1", "g takes fewer arguments"),
+        ("/g:no:1.5", "g takes an offset in whole pixels, not \"1.5\""),
+        ("/g:fp:1.1:0", "g takes parts of width and height"),
+        ("/g:fp:0.12345", "g takes parts"),
+        ("/bg:red", "bg takes red, green and blue from 0 to 255"),
+        ("/bg:1:2", "bg takes red"),
+        ("/bg:1:2:256", "bg takes red"),
+        ("/bg:ffffff:1", "bg takes fewer arguments"),
+        ("/bl:100.01", "bl takes a blur in pixels, at most 100"),
+        ("/bl:-1", "bl takes a blur"),
+        ("/scp:0", "scp takes 1: colours are always converted"),
         ("/preset:thumb", "the option \"preset\" is not known"),
         ("/:5", "the option \"\" is not known"),
     ] {
@@ -113,7 +137,7 @@ fn sources_are_hashes() {
     assert_eq!(RenditionUrl::parse(""), Err(UrlError::NotARendition));
     assert_eq!(RenditionUrl::parse(&format!("/cb:{}/plain/{}", "x".repeat(2_048), hash())), Err(UrlError::NotARendition));
     assert_eq!(read(&"/w:1".repeat(33)), Err(UrlError::NotARendition));
-    assert!(matches!(RenditionUrl::parse(&format!("/plain/{}@avif", hash())), Err(UrlError::BadValue { .. })));
+    assert!(matches!(RenditionUrl::parse(&format!("/plain/{}@svg", hash())), Err(UrlError::BadValue { .. })));
 }
 
 #[test]
@@ -176,11 +200,21 @@ fn recipes_that_give_the_same_bytes_share_a_key() {
 }
 
 fn any_url() -> impl Strategy<Value = RenditionUrl> {
-    let format = prop::sample::select(vec![None, Some(RenditionFormat::Jpeg), Some(RenditionFormat::Png), Some(RenditionFormat::WebP)]);
-    (any::<[u8; 32]>(), any::<(u32, u32, bool)>(), prop::option::of(1..=100_u8), format, prop::option::of(1..u64::MAX)).prop_map(
-        |(hash, (width, height, enlarge), quality, format, expires)| RenditionUrl {
+    use RenditionFormat::{Avif, Jpeg, Png, WebP};
+    let format = prop::option::of(prop::sample::select(vec![Jpeg, Png, WebP, Avif]));
+    let resize = prop::sample::select(vec![Resize::Fit, Resize::Fill, Resize::FillDown, Resize::Force, Resize::Auto]);
+    let align = || prop::sample::select(vec![Align::Start, Align::Middle, Align::End]);
+    let gravity = prop_oneof![
+        Just(Gravity::Smart),
+        (0..=10_000_u16, 0..=10_000_u16).prop_map(|(x, y)| Gravity::Point { x, y }),
+        (align(), align(), any::<(i32, i32)>()).prop_map(|(x, y, (offset_x, offset_y))| Gravity::Towards { x, y, offset_x, offset_y }),
+    ];
+    let effects = (prop::option::of(any::<[u8; 3]>()), 0..=10_000_u32);
+    let ends = (prop::option::of(1..=100_u8), format, prop::option::of(1..u64::MAX));
+    (any::<[u8; 32]>(), any::<(u32, u32, bool)>(), resize, gravity, effects, ends).prop_map(
+        |(hash, (width, height, enlarge), resize, gravity, (background, blur), (quality, format, expires))| RenditionUrl {
             hash: BlobHash::from_bytes(hash),
-            recipe: RecipeRequest { width, height, enlarge, quality, format },
+            recipe: RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format },
             expires,
         },
     )
@@ -188,7 +222,7 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
 
 proptest! {
     #[test]
-    fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|x)(:[a-z0-9.:-]{0,6}){0,5}){0,4}") {
+    fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|g|bg|bl|x)(:([a-z0-9.:-]{0,6}|fill|fp|noea)){0,5}){0,4}") {
         let key = SigningKey::new(*b"key", *b"salt");
         let _ = RenditionUrl::open(&path, [((), &key)]);
         let _ = RenditionUrl::open(&format!("/i/x{path}"), [((), &key)]);
