@@ -27,12 +27,24 @@ impl Drop for ChildProcess {
 /// This program, also where its file has been replaced since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Starts a program with nothing but these arguments and descriptors: no environment, no standard error.
+/// Starts a program with nothing but these arguments, variables and descriptors; there is no standard error.
 ///
 /// # Errors
 /// Where the system has no process to give.
-pub fn spawn_process(program: &Path, arguments: &[String], stdin: OwnedFd, stdout: OwnedFd) -> io::Result<ChildProcess> {
+pub fn spawn_process(
+    program: &Path,
+    arguments: &[String],
+    environment: &[(&str, &str)],
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+) -> io::Result<ChildProcess> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::from(stdout))
+        .stderr(Stdio::null());
     command.spawn().map(ChildProcess)
 }

@@ -17,6 +17,9 @@ use crate::runtime::{ChildProcess, spawn_process};
 
 /// How long a new process may take until it is confined.
 const START_TIME: Duration = Duration::from_secs(20);
+/// The allocator would else take a gigabyte of address space at once and have it count as used, which the limit on memory does not know from
+/// what is.
+const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
 /// Shared memory that is kept between jobs.
 const SHARED_KEPT_BYTES: u64 = 32 << 20;
 
@@ -47,7 +50,7 @@ impl Worker {
         let (control, theirs) = UnixStream::pair()?;
         let shared = File::from(memfd_create("halidom-photo", MemfdFlags::CLOEXEC)?);
         let arguments = ["decode".to_owned(), limits.memory_bytes.to_string(), limits.output_bytes.to_string()];
-        let process = spawn_process(program, &arguments, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
+        let process = spawn_process(program, &arguments, &ENVIRONMENT, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
         control.set_read_timeout(Some(START_TIME))?;
         match receive(&control)? {
             Some(Ready::Confined { by_landlock }) => Ok((Self { process, control, shared, shared_bytes: 0, limits, jobs: 0 }, by_landlock)),
