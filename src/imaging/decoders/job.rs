@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::imaging::inspect::Thumbnail;
 use crate::imaging::{ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe};
 
 /// The longest message: a job with a colour profile, or an answer with a placeholder.
@@ -29,6 +30,8 @@ pub(super) enum Task {
     Render(Recipe),
     /// [`crate::imaging::inspect`].
     Inspect,
+    /// The same of a large JPEG whose structure was looked at already: the photo is its beginning alone.
+    LookAtHead(Option<Thumbnail<'static>>),
     /// [`crate::imaging::placeholder`].
     Placeholder,
 }
@@ -44,6 +47,7 @@ pub(super) enum Done {
         height: u32,
     },
     Inspected(Box<Inspection>),
+    LookedAtHead(Option<Impression>),
     Placeholder(Impression),
     Failed(ImagingError),
 }

@@ -20,13 +20,16 @@ use self::job::{Done, Task};
 pub use self::process::{DecoderLimits, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
-use super::{Impression, Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
+use super::inspect::{Examined, Thumbnail};
+use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
 /// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
 const JOBS_OF_ONE: u32 = 1_000;
 /// How often a job is begun where the process dies at it: it may have been killed for what another did.
 const TRIES: u32 = 2;
+/// A thumbnail and its profile that go in a message; more is looked at with the whole photo.
+const THUMBNAIL_BYTES: usize = 512 << 10;
 /// The process itself, before a photo comes.
 const OWN_BYTES: u64 = 256 << 20;
 
@@ -143,6 +146,20 @@ impl Decoders {
 
     fn inspect_now(&self, photo: &[u8]) -> Result<Inspection, ImagingError> {
         let Some(processes) = &self.processes else { return inspect(photo, &self.limits) };
+        if sniff(photo) == Some(Format::Jpeg) {
+            // What needs no decoder is found out here, in safe code, so that most of a large photo has to be copied nowhere.
+            let examined = Examined::read(photo, &self.limits)?;
+            let thumbnail = examined.thumbnail();
+            let fits = thumbnail.as_ref().is_none_or(|thumbnail| thumbnail.byte_len() <= THUMBNAIL_BYTES);
+            if let Some(head) = examined.head_of_large_jpeg(photo, &self.limits).filter(|_| fits) {
+                let task = Task::LookAtHead(thumbnail.map(Thumbnail::into_owned));
+                return match processes.answer(head, &self.limits, &task)? {
+                    Answer::Other(Done::LookedAtHead(impression)) => Ok(examined.inspection(impression, None)),
+                    Answer::Other(other) => Err(unexpected(other)),
+                    Answer::Rendered(_) => Err(nonsense()),
+                };
+            }
+        }
         match processes.answer(photo, &self.limits, &Task::Inspect)? {
             Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
             Answer::Other(other) => Err(unexpected(other)),

@@ -199,6 +199,22 @@ fn joined_profile(mut parts: Vec<(u8, u8, &[u8])>, max_bytes: usize) -> Option<V
     (!parts.is_empty() && complete && length <= max_bytes).then(|| parts.iter().flat_map(|(.., data)| data.iter().copied()).collect())
 }
 
+/// The file up to its first scan's data: all that its header is. `None` where there is no scan.
+pub(in crate::imaging) fn head(bytes: &[u8]) -> Option<&[u8]> {
+    let mut at = 2;
+    loop {
+        let (marker, after) = next_marker(bytes, at)?;
+        at = match marker {
+            0x01 | 0xD0..=0xD7 => after,
+            0xD9 => return None,
+            _ => after + usize::from(be_u16(bytes, after)?),
+        };
+        if marker == 0xDA {
+            return bytes.get(..at);
+        }
+    }
+}
+
 /// The file without what stands between its header segments and without those that a picture does not need. libjpeg-turbo's interface
 /// answers as failed where it met something odd there, though it could have gone on: with this it meets nothing odd.
 pub(in crate::imaging) fn bare(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -9,7 +9,7 @@ mod webp;
 
 use std::borrow::Cow;
 
-pub(super) use self::jpeg::{bare as bare_jpeg, says_cut_off};
+pub(super) use self::jpeg::{bare as bare_jpeg, head as jpeg_head, says_cut_off};
 use super::decode::heif;
 use super::error::{Extent, ImagingError};
 use super::limits::Limits;
