@@ -103,6 +103,25 @@ async fn one_that_dies_is_replaced() {
 }
 
 #[tokio::test]
+async fn what_ended_them_while_they_waited_is_nothing_to_the_next_photo() {
+    let decoders = decoders(3, LONG);
+    let photo = photo(1_200);
+    let recipe = Recipe::fit(1_000, 0, OutputFormat::Png);
+    futures_util::future::join_all((0..9).map(|_| decoders.render(photo.clone(), recipe.clone()))).await;
+    let idle = decoders.idle_processes();
+    for id in &idle {
+        let pid = rustix::process::Pid::from_raw((*id).try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        // It stays until it is waited for.
+        while !status(*id, "State").is_none_or(|state| state.starts_with('Z')) {
+            std::thread::yield_now();
+        }
+    }
+    decoders.render(photo, recipe).await.unwrap().unwrap();
+    assert_eq!(decoders.processes().unwrap().1, idle.len() as u64);
+}
+
+#[tokio::test]
 async fn one_that_takes_too_long_is_ended() {
     let decoders = decoders(1, Duration::from_millis(1));
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };

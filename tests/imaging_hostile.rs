@@ -127,6 +127,18 @@ fn no_prefix_passes_for_the_whole() {
 }
 
 #[test]
+fn an_avif_that_is_cut_off_shows_without_its_pixels() {
+    let whole =
+        render(&encoded(&corners(64, 48), Format::Png), &Recipe::fit(64, 48, OutputFormat::Avif), &Limits::default()).unwrap().bytes;
+    // As if it were too large to be decoded for that.
+    let limits = Limits { inspect_decodes_pixels: 0, ..Limits::default() };
+    assert!(inspect(&whole, &limits).is_ok());
+    for length in 0..whole.len() {
+        assert!(inspect(&whole[..length], &limits).is_err(), "the first {length} of {} bytes were taken for the whole", whole.len());
+    }
+}
+
+#[test]
 fn every_flipped_bit_of_a_png_shows() {
     let png = encoded(&corners(16, 9), Format::Png);
     for at in 0..png.len() {

@@ -76,7 +76,7 @@ pub(super) fn of_heif_thumbnail(bytes: &[u8], format: Format, photo: (u32, u32),
     if !matches!(format, Format::Heic | Format::Avif) {
         return None;
     }
-    let (pixels, icc) = heif::decode_thumbnail(bytes, format, limits)?;
+    let (pixels, icc) = heif::decode_thumbnail(bytes, format, limits, &THUMBNAIL_LIMITS)?;
     let pixels = without_bars(pixels, photo)?;
     of_pixels(pixels, photo, icc.as_deref(), Orientation::NORMAL).ok()
 }

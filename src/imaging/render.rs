@@ -20,6 +20,8 @@ use super::structure::outline;
 
 /// How much larger than the picture a decoder must deliver the photo: scaling while decoding costs sharpness below that.
 const OVERSIZE: f64 = 2.0;
+/// The largest AVIF: its encoder takes some hundred bytes a pixel.
+const MAX_AVIF_PIXELS: u64 = 16 << 20;
 /// Memory for decoded planes that is kept for the next photo.
 const SCRATCH_KEPT_BYTES: usize = 64 << 20;
 
@@ -75,10 +77,11 @@ impl Renderer {
         // The picture, and a copy of it while it is turned or converted.
         limits.check(Extent::DecodedBytes, target_pixels * 8)?;
 
-        let at_least = orientation.shown(oversize(&framing));
-        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
-            self.scratch = vec![];
+        if recipe.format == OutputFormat::Avif && target_pixels > MAX_AVIF_PIXELS {
+            return Err(ImagingError::TooLarge { extent: Extent::Pixels, found: target_pixels, limit: MAX_AVIF_PIXELS });
         }
+
+        let at_least = orientation.shown(oversize(&framing));
         let planes = decode_planes(bytes, &outline, at_least, &mut self.scratch)?;
         let (source, icc) = match planes {
             Some(planes) => (Source::Planes(planes), outline.icc.clone()),
@@ -88,7 +91,11 @@ impl Renderer {
             }
         };
         let picture = Picture { source, icc, orientation, shown: orientation.shown(stored) };
-        shielded(outline.format, || picture.made(recipe, &framing))
+        let made = shielded(outline.format, || picture.made(recipe, &framing));
+        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
+            self.scratch = vec![];
+        }
+        made
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -10,6 +11,11 @@ use std::process::{Child, Command, Stdio};
 pub struct ChildProcess(Child);
 
 impl ChildProcess {
+    /// Whether it still runs. One that does not is waited for, so that nothing of it stays.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
     /// Its id, while it lives.
     pub fn id(&self) -> u32 {
         self.0.id()
@@ -39,6 +45,8 @@ pub fn spawn_process(
     stdout: OwnedFd,
 ) -> io::Result<ChildProcess> {
     let mut command = Command::new(program);
+    // What a terminal or a service manager tells this program's group to do is not for those that work for it: they end with it.
+    command.process_group(0);
     command
         .args(arguments)
         .env_clear()

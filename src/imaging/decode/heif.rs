@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use libheif_rs::{
     ColorPrimaries, ColorSpace, DecodingOptions, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, Image, ImageHandle, LibHeif,
     RgbChroma, TransferCharacteristics,
@@ -21,6 +23,9 @@ const BYTES_PER_PIXEL: u64 = 10;
 
 /// Reads what the file says of its main picture.
 pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits) -> Result<Outline<'static>, ImagingError> {
+    if !is_whole(bytes) {
+        return Err(ImagingError::broken(format, "cut off"));
+    }
     let context = open(bytes, format, limits)?;
     let handle = context.primary_image_handle().map_err(|error| refusal(format, limits, error))?;
     let mut outline = Outline::new(format, (handle.width(), handle.height()));
@@ -34,6 +39,28 @@ pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits)
         }
     }
     Ok(outline)
+}
+
+/// Whether there is a box of pictures, and every box at the top level ends within the file (ISO/IEC 14496-12, 4.2): the library takes a file
+/// without its pictures for one, as long as it can read what stands before them. Fewer bytes than a box has at least may follow the last.
+fn is_whole(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    // Small pictures may stand among the metadata instead.
+    let mut has_pictures = memmem::find(bytes, b"idat").is_some();
+    while let Some(head) = rest.first_chunk::<8>() {
+        let [a, b, c, d, kind @ ..] = *head;
+        has_pictures |= &kind == b"mdat";
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            // To the end of the file.
+            0 => return has_pictures,
+            1 => rest[8..].first_chunk().map(|size| u64::from_be_bytes(*size)),
+            size => Some(size.into()),
+        };
+        let next = size.filter(|size| *size >= 8).and_then(|size| rest.get(usize::try_from(size).ok()?..));
+        let Some(next) = next else { return false };
+        rest = next;
+    }
+    has_pictures
 }
 
 /// An Exif item begins with how far it is from there to the TIFF header (ISO/IEC 23008-12, A.2.1).
@@ -51,14 +78,19 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<De
 }
 
 /// The small picture that cameras store beside the main one.
-pub(in crate::imaging) fn decode_thumbnail(bytes: &[u8], format: Format, limits: &Limits) -> Option<(Pixels, Option<Vec<u8>>)> {
+pub(in crate::imaging) fn decode_thumbnail(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    thumbnail_limits: &Limits,
+) -> Option<(Pixels, Option<Vec<u8>>)> {
     let context = open(bytes, format, limits).ok()?;
     let handle = context.primary_image_handle().ok()?;
     let mut ids = [0];
     if handle.thumbnail_ids(&mut ids) == 0 {
         return None;
     }
-    let decoded = decode_handle(&handle.thumbnail(ids[0]).ok()?, format, limits).ok()?;
+    let decoded = decode_handle(&handle.thumbnail(ids[0]).ok()?, format, thumbnail_limits).ok()?;
     Some((decoded.pixels, decoded.icc))
 }
 
@@ -135,5 +167,31 @@ fn refusal(format: Format, limits: &Limits, error: HeifError) -> ImagingError {
         }
         (HeifErrorCode::UnsupportedFileType | HeifErrorCode::UnsupportedFeature, _) => ImagingError::unsupported(format, error.message),
         _ => ImagingError::broken(format, error.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_must_end_within_the_file() {
+        let of = |size: u32, kind: &[u8; 4], body: usize| [&size.to_be_bytes()[..], kind, &vec![0; body]].concat();
+        let large = [&1_u32.to_be_bytes()[..], b"mdat", &24_u64.to_be_bytes(), &[0; 8]].concat();
+        let (head, data, to_the_end) = (of(16, b"ftyp", 8), of(20, b"mdat", 12), of(0, b"mdat", 5));
+        for whole in [data.clone(), [head.clone(), data.clone()].concat(), [head.clone(), large.clone()].concat()] {
+            assert!(is_whole(&whole) && is_whole(&[&whole[..], &[0; 3]].concat()), "{whole:?}");
+        }
+        assert!(is_whole(&[head.clone(), to_the_end].concat()));
+        for cut in [
+            [&head[..], &data[..19]].concat(),
+            [&head[..], &large[..23]].concat(),
+            of(7, b"mdat", 1),
+            head[..15].to_vec(),
+            head.clone(),
+            vec![],
+        ] {
+            assert!(!is_whole(&cut), "{cut:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use seccompiler::{
 };
 
 /// Calls that a decoder makes: for memory, for its three descriptors, for time and randomness, and to end.
-const CALLS: [libc::c_long; 38] = [
+const CALLS: [libc::c_long; 37] = [
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_write,
@@ -42,8 +42,6 @@ const CALLS: [libc::c_long; 38] = [
     libc::SYS_sysinfo,
     libc::SYS_getpid,
     libc::SYS_gettid,
-    // To itself alone: a process can reach no other without its id being in the same process group of threads.
-    libc::SYS_tgkill,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
     libc::SYS_exit,
@@ -53,8 +51,9 @@ const CALLS: [libc::c_long; 38] = [
     libc::SYS_seccomp,
 ];
 
-/// Confines this thread, and all that it starts, for good: it has memory, the descriptors that are open, and threads, but neither files nor network nor other processes; such
-/// calls fail with EPERM. To be called before there is another thread. Answers whether Landlock was there to help.
+/// Confines this thread, and all that it starts, for good: it has memory, the descriptors that are open, and threads, but neither files nor
+/// network nor other processes; such calls fail with EPERM. To be called before there is another thread. Answers whether Landlock was there
+/// to help.
 ///
 /// `memory_bytes` is what it may have beside what it has now, `output_bytes` how large it may make the shared memory.
 ///
@@ -101,6 +100,8 @@ fn filter() -> io::Result<SeccompFilter> {
         (libc::SYS_mprotect, 2, SeccompCmpOp::MaskedEq(executable), 0),
         // Threads, which end with the process; no processes.
         (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), thread),
+        // To end itself.
+        (libc::SYS_tgkill, 0, SeccompCmpOp::Eq, std::process::id().into()),
         // As the second filter needs it.
         (libc::SYS_prctl, 0, SeccompCmpOp::Eq, no_new_privs),
     ] {

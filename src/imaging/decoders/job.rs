@@ -75,10 +75,16 @@ pub(super) fn send(mut to: impl Write, message: &impl Serialize) -> io::Result<(
 /// Waits for a message; `None` where the other side has ended before one.
 pub(super) fn receive<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    match from.read(&mut length)? {
-        0 => return Ok(None),
-        read => from.read_exact(&mut length[read..])?,
+    let first = loop {
+        match from.read(&mut length) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    if first == 0 {
+        return Ok(None);
     }
+    from.read_exact(&mut length[first..])?;
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_MESSAGE_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));

@@ -2,6 +2,7 @@
 //!
 //! The only part of `imaging` that does I/O: it starts processes and talks to them.
 
+mod checked;
 mod confine;
 mod job;
 mod process;
@@ -10,7 +11,7 @@ mod worker;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,7 +96,7 @@ impl Decoders {
 
     /// Ids of the processes that wait for a photo now.
     pub fn idle_processes(&self) -> Vec<u32> {
-        let idle = |all: &Arc<Processes>| all.idle.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Worker::id).collect();
+        let idle = |all: &Arc<Processes>| all.idle().iter().map(Worker::id).collect();
         self.processes.as_ref().map(idle).unwrap_or_default()
     }
 
@@ -189,39 +190,72 @@ fn unexpected(done: Done) -> ImagingError {
 }
 
 impl Processes {
-    /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again.
+    /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again in a new one.
     fn answer(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
         // What is no image at all needs no decoder, and everything below may name its format.
         let format = sniff(photo).ok_or(ImagingError::NotAnImage)?;
+        let mut waiting = self.waiting();
         for _ in 0..TRIES {
-            let mut worker = self.worker()?;
-            match worker.work(photo, limits, task, self.time) {
-                Ok(answer) => {
+            let mut worker = match waiting.take() {
+                Some(worker) => worker,
+                None => self.start()?,
+            };
+            let error = match worker.work(photo, limits, task, self.time) {
+                Ok(answer) if is_believable(&answer, photo, limits, task) => {
                     if worker.jobs() < JOBS_OF_ONE {
-                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+                        self.idle().push(worker);
                     }
                     return Ok(answer);
                 }
-                Err(error) => {
-                    self.died.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, %format, ?task, bytes = photo.len(), "a decoder process was lost");
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-                        let limit = self.time.as_secs();
-                        return Err(ImagingError::TooLarge { extent: Extent::Seconds, found: limit.saturating_add(1), limit });
-                    }
+                Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "an answer that cannot be"),
+                Err(error) => error,
+            };
+            self.died.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, %format, ?task, bytes = photo.len(), "a decoder process was lost");
+            match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    let limit = self.time.as_secs();
+                    return Err(ImagingError::TooLarge { extent: Extent::Seconds, found: limit.saturating_add(1), limit });
                 }
+                // It died, or talks nonsense: that may be the photo's doing.
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidData => {}
+                _ => return Err(ImagingError::Encoding(format!("a decoder process cannot be used: {error}"))),
             }
         }
         Err(ImagingError::broken(format, "the decoder died"))
     }
 
-    fn worker(&self) -> Result<Worker, ImagingError> {
-        if let Some(worker) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(worker);
+    /// One that waits and still runs: what ended others while they waited is nothing to the next photo.
+    fn waiting(&self) -> Option<Worker> {
+        loop {
+            let mut worker = self.idle().pop()?;
+            if worker.is_alive() {
+                return Some(worker);
+            }
+            self.died.fetch_add(1, Ordering::Relaxed);
         }
-        let (worker, _) =
-            Worker::start(&self.program, self.allowed).map_err(|error| ImagingError::Encoding(format!("no decoder process: {error}")))?;
+    }
+
+    fn start(&self) -> Result<Worker, ImagingError> {
+        let started = Worker::start(&self.program, self.allowed);
+        let (worker, _) = started.map_err(|error| ImagingError::Encoding(format!("no decoder process: {error}")))?;
         self.started.fetch_add(1, Ordering::Relaxed);
         Ok(worker)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a sound process could have answered so.
+fn is_believable(answer: &Answer, photo: &[u8], limits: &Limits, task: &Task) -> bool {
+    match (answer, task) {
+        (Answer::Other(Done::Failed(error)), _) => checked::is_error(error),
+        (Answer::Rendered(rendered), Task::Render(recipe)) => checked::is_picture(rendered, recipe),
+        (Answer::Other(Done::Inspected(inspection)), Task::Inspect) => checked::is_inspection(inspection, photo, limits),
+        (Answer::Other(Done::LookedAtHead(impression)), Task::LookAtHead(_)) => impression.as_ref().is_none_or(checked::is_impression),
+        (Answer::Other(Done::Placeholder(impression)), Task::Placeholder) => checked::is_impression(impression),
+        _ => false,
     }
 }

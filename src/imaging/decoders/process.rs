@@ -72,12 +72,13 @@ impl Worker {
     /// An error is the other side's, or the memory's: the process ends.
     fn done(&mut self, job: &Job) -> io::Result<Done> {
         let length = usize::try_from(job.photo_bytes).map_err(io::Error::other)?;
+        self.photo.resize(length, 0);
+        self.shared.read_exact_at(&mut self.photo, 0)?;
+        let worked = self.worked(job);
         if self.photo.capacity() > PHOTO_KEPT_BYTES {
             self.photo = vec![];
         }
-        self.photo.resize(length, 0);
-        self.shared.read_exact_at(&mut self.photo, 0)?;
-        Ok(match self.worked(job) {
+        Ok(match worked {
             Ok(Worked::Rendered(rendered)) => {
                 self.shared.write_all_at(&rendered.bytes, 0)?;
                 let (format, width, height) = (rendered.format, rendered.width, rendered.height);

@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::DecoderLimits;
 use super::job::{Done, Job, Ready, Task, receive, send};
 use crate::imaging::Rendered;
-use crate::runtime::{ChildProcess, spawn_process};
+use crate::runtime::{ChildProcess, Clock, spawn_process};
 
 /// How long a new process may take until it is confined.
 const START_TIME: Duration = Duration::from_secs(20);
@@ -36,7 +36,6 @@ pub(super) struct Worker {
     process: ChildProcess,
     control: UnixStream,
     shared: File,
-    shared_bytes: u64,
     limits: DecoderLimits,
     jobs: u32,
 }
@@ -53,7 +52,7 @@ impl Worker {
         let process = spawn_process(program, &arguments, &ENVIRONMENT, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
         control.set_read_timeout(Some(START_TIME))?;
         match receive(&control)? {
-            Some(Ready::Confined { by_landlock }) => Ok((Self { process, control, shared, shared_bytes: 0, limits, jobs: 0 }, by_landlock)),
+            Some(Ready::Confined { by_landlock }) => Ok((Self { process, control, shared, limits, jobs: 0 }, by_landlock)),
             Some(Ready::Unconfined) => Err(io::Error::other("this kernel cannot confine a decoder process (seccomp)")),
             None => Err(io::Error::other("the decoder process ended before it began")),
         }
@@ -62,6 +61,11 @@ impl Worker {
     /// Its process id.
     pub(super) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.process.is_alive()
     }
 
     /// How many jobs it was given.
@@ -77,27 +81,47 @@ impl Worker {
         self.jobs += 1;
         let photo_bytes = photo.len() as u64;
         self.shared.write_all_at(photo, 0)?;
-        self.shared_bytes = self.shared_bytes.max(photo_bytes);
-        self.control.set_read_timeout(Some(time))?;
+        // Nothing of an earlier photo is there to be taken for a picture of this one.
+        self.shared.set_len(photo_bytes)?;
+        let clock = Clock::system();
+        let until = clock.monotonic() + time;
         self.control.set_write_timeout(Some(time))?;
         send(&self.control, &Job { photo_bytes, limits: limits.clone(), task: task.clone() })?;
         let nonsense = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        let answer = match receive(&self.control)?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))? {
-            Done::Rendered { picture_bytes, format, width, height } => {
-                if picture_bytes > self.limits.output_bytes || picture_bytes > self.shared.metadata()?.len() {
-                    return Err(nonsense("a picture that is not there"));
+        let answer =
+            match receive(Timed { socket: &self.control, clock, until })?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))? {
+                Done::Rendered { picture_bytes, format, width, height } => {
+                    if picture_bytes > self.limits.output_bytes || picture_bytes > self.shared.metadata()?.len() {
+                        return Err(nonsense("a picture that is not there"));
+                    }
+                    let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
+                    self.shared.read_exact_at(&mut bytes, 0)?;
+                    Answer::Rendered(Rendered { bytes, format, width, height })
                 }
-                let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
-                self.shared.read_exact_at(&mut bytes, 0)?;
-                self.shared_bytes = self.shared_bytes.max(picture_bytes);
-                Answer::Rendered(Rendered { bytes, format, width, height })
-            }
-            other => Answer::Other(other),
-        };
-        if self.shared_bytes > SHARED_KEPT_BYTES {
+                other => Answer::Other(other),
+            };
+        if self.shared.metadata()?.len() > SHARED_KEPT_BYTES {
             self.shared.set_len(0)?;
-            self.shared_bytes = 0;
         }
         Ok(answer)
+    }
+}
+
+/// Reads until a time is over, however the other side spreads what it says.
+struct Timed<'a> {
+    socket: &'a UnixStream,
+    clock: Clock,
+    /// Monotonic.
+    until: Duration,
+}
+
+impl io::Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_sub(self.clock.monotonic());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        self.socket.read(into)
     }
 }

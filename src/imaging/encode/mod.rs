@@ -41,7 +41,7 @@ impl OutputFormat {
     }
 
     /// The longest side that the format can hold.
-    pub(super) fn max_side(self) -> u32 {
+    pub(in crate::imaging) fn max_side(self) -> u32 {
         match self {
             Self::Jpeg => 65_500,
             Self::WebP => 16_383,
