@@ -15,7 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Recipe, inspect, placeholder, render};
 use halidom::runtime::BlockingPool;
-use imaging_samples::{corners, encoded};
+use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
+use turbojpeg::Subsamp;
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -50,6 +51,34 @@ async fn the_same_is_made_as_in_this_process() {
     assert_eq!(decoders.render(broken.clone(), recipe.clone()).await.unwrap(), render(&broken, &recipe, &limits));
     assert_eq!(decoders.render(Bytes::from_static(b"no image"), recipe).await.unwrap(), Err(ImagingError::NotAnImage));
     assert_eq!(decoders.processes(), Some((1, 0)), "one at a time needs one process");
+}
+
+#[tokio::test]
+async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_nothing() {
+    // Large ones, too: these are looked at by their beginning.
+    for (limits, side) in [(Limits::default(), 160), (Limits { inspect_decodes_pixels: 0, ..Limits::default() }, 640)] {
+        let pool = BlockingPool::new("decoders", 1);
+        let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
+        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG).unwrap().0;
+        let bare = jpeg_of(&corners(side, side / 2), Subsamp::Sub2x2, false);
+        let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+        let with_profile = jpeg_with_segment(&bare, 0xE2, &[b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat());
+        let turned = jpeg_with_exif(&with_profile, &exif_block(6));
+        let noted = jpeg_with_segment(&turned, 0xFE, &[0xAB; 60_000]);
+        // More pieces than a file is cut into.
+        let scattered = (0..100).fold(bare.clone(), |jpeg, _| jpeg_with_segment(&jpeg_with_segment(&jpeg, 0xFE, b"note"), 0xDD, &[0, 0]));
+        for jpeg in [bare, with_profile, turned, noted, scattered] {
+            let jpeg = Bytes::from(jpeg);
+            let expected = inspect(&jpeg, &limits);
+            assert!(expected.is_ok(), "{expected:?}");
+            assert_eq!(decoders.inspect(jpeg.clone(), ()).await.unwrap().0, expected);
+            for cut in [jpeg.len() / 2, jpeg.len() - 1] {
+                let cut = jpeg.slice(..cut);
+                assert_eq!(decoders.inspect(cut.clone(), ()).await.unwrap().0, inspect(&cut, &limits));
+            }
+        }
+        assert_eq!(decoders.processes(), Some((1, 0)));
+    }
 }
 
 #[tokio::test]

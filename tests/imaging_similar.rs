@@ -3,11 +3,14 @@
 // A test may look where its files are, say what it saw, and stop at what it did not expect.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "harness/corpus.rs"]
+mod corpus;
 #[path = "harness/needs.rs"]
 mod needs;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use corpus::corpus;
 use halidom::imaging::{Limits, PerceptualHash, inspect, placeholder};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -114,22 +117,9 @@ fn what_was_made_of_a_photo_is_near_it_and_other_scenes_are_far() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The corpus; says what is left out without one. One that is named has to be there.
-fn corpus() -> Option<PathBuf> {
-    let named = std::env::var_os("HALIDOM_CORPUS").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let is_named = named.is_some();
-    let directory = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"));
-    let is_there = directory.join("MANIFEST.tsv").is_file();
-    assert!(is_there || !is_named, "HALIDOM_CORPUS: there is no MANIFEST.tsv in {}", directory.display());
-    if !is_there {
-        needs::skipped("perceptual hashes of embedded thumbnails", "there is no corpus (HALIDOM_CORPUS)");
-    }
-    is_there.then_some(directory)
-}
-
 #[test]
 fn an_embedded_thumbnail_looks_like_its_photo() {
-    let Some(directory) = corpus() else { return };
+    let Some(directory) = corpus("perceptual hashes of embedded thumbnails") else { return };
     // So that everything is large, and is looked at by its thumbnail alone.
     let thumbnails = Limits { inspect_decodes_pixels: 0, ..Limits::default() };
     let mut distances = vec![];

@@ -11,7 +11,7 @@ use super::limits::Limits;
 use super::orientation::Orientation;
 use super::placeholder::{DECODE_AT_LEAST, Impression, of_heif_thumbnail, of_pixels, of_thumbnail};
 use super::shield::{shielded, shielded_option};
-use super::structure::{Outline, jpeg_head, outline};
+use super::structure::{Outline, jpeg_head, jpeg_without_notes, outline};
 use crate::model::PerceptualHash;
 use crate::model::format::Format;
 use crate::model::taken::{Gps, TakenAt};
@@ -61,16 +61,15 @@ pub struct Inspection {
 /// Every kind of [`ImagingError`]; [`ImagingError::Encoding`] only where the process is short of memory.
 pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError> {
     let examined = Examined::read(bytes, limits)?;
-    let (impression, warning) = if examined.is_small(limits) {
-        let Outline { width, height, .. } = examined.outline;
-        let decoded = decode(bytes, &examined.outline, DECODE_AT_LEAST, limits)?;
-        let of_pixels = || of_pixels(decoded.pixels, (width, height), decoded.icc.as_deref(), examined.orientation).ok();
-        (shielded_option(of_pixels), decoded.warning)
+    let outline = &examined.outline;
+    let seen = if examined.is_small(limits) {
+        look_at_pixels(bytes, outline, None, examined.orientation, limits)?
     } else {
-        check_header(bytes, examined.outline.format, limits)?;
-        (examined.thumbnail().and_then(|thumbnail| thumbnail.look()).or_else(|| examined.look_at_heif_thumbnail(bytes, limits)), None)
+        check_header(bytes, outline.format, limits)?;
+        let impression = examined.thumbnail().and_then(|thumbnail| thumbnail.look());
+        Seen { impression: impression.or_else(|| examined.look_at_heif_thumbnail(bytes, limits)), warning: None }
     };
-    Ok(examined.inspection(impression, warning))
+    Ok(examined.inspection(seen))
 }
 
 /// What a file says without any of its pixels being decoded.
@@ -78,6 +77,22 @@ pub(super) struct Examined<'a> {
     outline: Outline<'a>,
     metadata: Metadata,
     orientation: Orientation,
+}
+
+/// What is left to be looked at in a JPEG whose structure and metadata were read: in the parts of it that come with this, put together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Look {
+    /// Of a large one the header, and the thumbnail that it brings.
+    Head(Option<Thumbnail<'static>>),
+    /// Of a small one the pixels. Its profile and orientation are not among the parts.
+    Pixels { icc: Option<Vec<u8>>, orientation: u8 },
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) impression: Option<Impression>,
+    pub(super) warning: Option<String>,
 }
 
 /// A thumbnail that is embedded in a photo, and what it takes to look at it.
@@ -89,6 +104,44 @@ pub(super) struct Thumbnail<'a> {
     stored: (u32, u32),
     /// The photo's orientation, 1 to 8.
     orientation: u8,
+}
+
+impl Look {
+    /// Looks; `bytes` are the parts.
+    pub(super) fn at(&self, bytes: &[u8], limits: &Limits) -> Result<Seen, ImagingError> {
+        match self {
+            Self::Head(thumbnail) => {
+                check_header(bytes, Format::Jpeg, limits)?;
+                Ok(Seen { impression: thumbnail.as_ref().and_then(Thumbnail::look), warning: None })
+            }
+            Self::Pixels { icc, orientation } => {
+                let orientation = Orientation::from_tag((*orientation).into());
+                look_at_pixels(bytes, &outline(bytes, limits)?, icc.as_deref(), orientation, limits)
+            }
+        }
+    }
+
+    /// How much it says, in bytes.
+    pub(super) fn byte_len(&self) -> usize {
+        match self {
+            Self::Head(thumbnail) => thumbnail.as_ref().map_or(0, Thumbnail::byte_len),
+            Self::Pixels { icc, .. } => icc.as_ref().map_or(0, Vec::len),
+        }
+    }
+}
+
+/// Decodes the whole picture; `icc` is its profile where the file does not have it any more.
+fn look_at_pixels(
+    bytes: &[u8],
+    outline: &Outline<'_>,
+    icc: Option<&[u8]>,
+    orientation: Orientation,
+    limits: &Limits,
+) -> Result<Seen, ImagingError> {
+    let decoded = decode(bytes, outline, DECODE_AT_LEAST, limits)?;
+    let icc = decoded.icc.as_deref().or(icc);
+    let impression = shielded_option(|| of_pixels(decoded.pixels, (outline.width, outline.height), icc, orientation).ok());
+    Ok(Seen { impression, warning: decoded.warning })
 }
 
 impl<'a> Examined<'a> {
@@ -104,12 +157,20 @@ impl<'a> Examined<'a> {
         self.outline.pixels() <= limits.inspect_decodes_pixels
     }
 
-    /// The beginning of a JPEG that is not decoded whole, which is all that its header check reads. `None` for others.
-    pub(super) fn head_of_large_jpeg<'b>(&self, bytes: &'b [u8], limits: &Limits) -> Option<&'b [u8]> {
-        (self.outline.format == Format::Jpeg && !self.is_small(limits)).then(|| jpeg_head(bytes)).flatten()
+    /// What of a JPEG a decoder has to look at, and in which parts of the file: all that has to be brought to one. `None` for other formats,
+    /// and for a JPEG that cannot be told apart so.
+    pub(super) fn look<'b>(&self, bytes: &'b [u8], limits: &Limits) -> Option<(Vec<&'b [u8]>, Look)> {
+        if self.outline.format != Format::Jpeg {
+            return None;
+        }
+        if self.is_small(limits) {
+            let look = Look::Pixels { icc: self.outline.icc.clone(), orientation: self.orientation.tag() };
+            return Some((jpeg_without_notes(bytes)?, look));
+        }
+        Some((vec![jpeg_head(bytes)?], Look::Head(self.thumbnail().map(Thumbnail::into_owned))))
     }
 
-    pub(super) fn thumbnail(&self) -> Option<Thumbnail<'_>> {
+    fn thumbnail(&self) -> Option<Thumbnail<'_>> {
         Some(Thumbnail {
             jpeg: Cow::Borrowed(self.metadata.thumbnail.as_deref()?),
             icc: self.outline.icc.as_deref().map(Cow::Borrowed),
@@ -123,8 +184,8 @@ impl<'a> Examined<'a> {
         shielded_option(|| of_heif_thumbnail(bytes, format, (width, height), limits))
     }
 
-    pub(super) fn inspection(self, impression: Option<Impression>, warning: Option<String>) -> Inspection {
-        let Self { outline, metadata, orientation } = self;
+    pub(super) fn inspection(self, seen: Seen) -> Inspection {
+        let (Self { outline, metadata, orientation }, Seen { impression, warning }) = (self, seen);
         let (width, height) = orientation.shown((outline.width, outline.height));
         Inspection {
             format: outline.format,
@@ -145,26 +206,20 @@ impl<'a> Examined<'a> {
 }
 
 impl Thumbnail<'_> {
-    /// How much it is, in bytes.
-    pub(super) fn byte_len(&self) -> usize {
+    fn byte_len(&self) -> usize {
         self.jpeg.len() + self.icc.as_ref().map_or(0, |icc| icc.len())
     }
 
-    pub(super) fn into_owned(self) -> Thumbnail<'static> {
+    fn into_owned(self) -> Thumbnail<'static> {
         let (jpeg, icc) = (self.jpeg.into_owned().into(), self.icc.map(|icc| icc.into_owned().into()));
         Thumbnail { jpeg, icc, stored: self.stored, orientation: self.orientation }
     }
 
     /// `None` where it cannot be read, or shows another section.
-    pub(super) fn look(&self) -> Option<Impression> {
+    fn look(&self) -> Option<Impression> {
         let orientation = Orientation::from_tag(self.orientation.into());
         shielded_option(|| of_thumbnail(&self.jpeg, self.icc.as_deref(), self.stored, orientation))
     }
-}
-
-/// Whether a decoder takes the header of a JPEG, of which this may be the beginning alone.
-pub(super) fn check_jpeg_head(head: &[u8], limits: &Limits) -> Result<(), ImagingError> {
-    check_header(head, Format::Jpeg, limits)
 }
 
 /// The ThumbHash and the perceptual hash of a photo, by decoding it: for those that [`inspect`] left without. Costs as much as a small

@@ -3,12 +3,11 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-
 use libheif_rs::{
     ColorPrimaries, ColorSpace, DecodingOptions, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, Image, ImageHandle, LibHeif,
     RgbChroma, TransferCharacteristics,
 };
+use memchr::memmem;
 
 use super::Decoded;
 use crate::imaging::colour::{Primaries, profile_of};
@@ -44,15 +43,15 @@ pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits)
 /// Whether there is a box of pictures, and every box at the top level ends within the file (ISO/IEC 14496-12, 4.2): the library takes a file
 /// without its pictures for one, as long as it can read what stands before them. Fewer bytes than a box has at least may follow the last.
 fn is_whole(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
+    let (mut rest, mut has_pictures) = (bytes, false);
     // Small pictures may stand among the metadata instead.
-    let mut has_pictures = memmem::find(bytes, b"idat").is_some();
+    let among_metadata = || memmem::find(bytes, b"idat").is_some();
     while let Some(head) = rest.first_chunk::<8>() {
         let [a, b, c, d, kind @ ..] = *head;
         has_pictures |= &kind == b"mdat";
         let size = match u32::from_be_bytes([a, b, c, d]) {
             // To the end of the file.
-            0 => return has_pictures,
+            0 => return has_pictures || among_metadata(),
             1 => rest[8..].first_chunk().map(|size| u64::from_be_bytes(*size)),
             size => Some(size.into()),
         };
@@ -60,7 +59,7 @@ fn is_whole(bytes: &[u8]) -> bool {
         let Some(next) = next else { return false };
         rest = next;
     }
-    has_pictures
+    has_pictures || among_metadata()
 }
 
 /// An Exif item begins with how far it is from there to the TIFF header (ISO/IEC 23008-12, A.2.1).

@@ -1,7 +1,8 @@
 //! What a decoder process answers is checked before it is believed: a photo may have taken the process over, and what is believed goes into
 //! rows that are kept and sent to other sites.
 
-use crate::imaging::{ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe, Rendered, sniff};
+use crate::imaging::inspect::Seen;
+use crate::imaging::{Format, ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe, Rendered, sniff};
 
 /// A ThumbHash has no more bytes.
 const MAX_PLACEHOLDER_BYTES: usize = 25;
@@ -17,10 +18,10 @@ pub(super) fn is_picture(rendered: &Rendered, recipe: &Recipe) -> bool {
     *format == recipe.format && sniff(bytes) == Some(OutputFormat::format(*format)) && is_side(width) && is_side(height)
 }
 
-/// Whether an inspection is one that a sound process could give of this photo.
-pub(super) fn is_inspection(inspection: &Inspection, photo: &[u8], limits: &Limits) -> bool {
+/// Whether an inspection is one that a sound process could give of a photo of this format.
+pub(super) fn is_inspection(inspection: &Inspection, of: Format, limits: &Limits) -> bool {
     let Inspection { format, width, height, orientation, frames, camera_make, camera_model, lens, placeholder, warning, .. } = inspection;
-    sniff(photo) == Some(*format)
+    *format == of
         && *width > 0
         && *height > 0
         && limits.check_dimensions(*width, *height).is_ok()
@@ -34,6 +35,11 @@ pub(super) fn is_inspection(inspection: &Inspection, photo: &[u8], limits: &Limi
 /// Whether an error has no more to say than one that is sent to a client.
 pub(super) fn is_error(error: &ImagingError) -> bool {
     error.to_string().len() <= MAX_WORDS_BYTES
+}
+
+/// Whether what was seen can be.
+pub(super) fn is_seen(Seen { impression, warning }: &Seen) -> bool {
+    impression.as_ref().is_none_or(is_impression) && warning.as_ref().is_none_or(|warning| warning.len() <= MAX_WORDS_BYTES)
 }
 
 /// Whether an impression is one at all.
@@ -58,9 +64,9 @@ mod tests {
     fn what_is_true_passes_and_lies_do_not() {
         let (photo, limits) = (photo(), Limits::default());
         let inspection = inspect(&photo, &limits).unwrap();
-        assert!(is_inspection(&inspection, &photo, &limits));
+        assert!(is_inspection(&inspection, Format::Png, &limits));
         let lies: [&dyn Fn(&mut Inspection); 7] = [
-            &|lie| lie.format = crate::imaging::Format::Gif,
+            &|lie| lie.format = Format::Gif,
             &|lie| lie.width = 0,
             &|lie| lie.height = u32::MAX,
             &|lie| lie.orientation = 9,
@@ -71,7 +77,7 @@ mod tests {
         for lie in lies {
             let mut told = inspection.clone();
             lie(&mut told);
-            assert!(!is_inspection(&told, &photo, &limits), "{told:?}");
+            assert!(!is_inspection(&told, Format::Png, &limits), "{told:?}");
         }
         let recipe = Recipe::fit(1, 1, OutputFormat::Jpeg);
         let picture = render(&photo, &recipe, &limits).unwrap();

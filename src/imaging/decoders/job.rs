@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::imaging::inspect::Thumbnail;
+use crate::imaging::inspect::{Look, Seen};
 use crate::imaging::{ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe};
 
 /// The longest message: a job with a colour profile, or an answer with a placeholder.
@@ -30,10 +30,22 @@ pub(super) enum Task {
     Render(Recipe),
     /// [`crate::imaging::inspect`].
     Inspect,
-    /// The same of a large JPEG whose structure was looked at already: the photo is its beginning alone.
-    LookAtHead(Option<Thumbnail<'static>>),
+    /// What is left of it for a JPEG whose structure was read already: the photo is the parts that this takes alone.
+    Look(Look),
     /// [`crate::imaging::placeholder`].
     Placeholder,
+}
+
+impl Task {
+    /// For a log, which is no place for a thumbnail.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Render(_) => "render",
+            Self::Inspect => "inspect",
+            Self::Look(_) => "look",
+            Self::Placeholder => "placeholder",
+        }
+    }
 }
 
 /// How it went.
@@ -47,7 +59,7 @@ pub(super) enum Done {
         height: u32,
     },
     Inspected(Box<Inspection>),
-    LookedAtHead(Option<Impression>),
+    Seen(Seen),
     Placeholder(Impression),
     Failed(ImagingError),
 }

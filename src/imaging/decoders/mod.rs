@@ -21,7 +21,7 @@ use self::job::{Done, Task};
 pub use self::process::{DecoderLimits, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
-use super::inspect::{Examined, Thumbnail};
+use super::inspect::Examined;
 use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
@@ -29,8 +29,8 @@ use crate::runtime::{BlockingPool, Gone, PoolLoad};
 const JOBS_OF_ONE: u32 = 1_000;
 /// How often a job is begun where the process dies at it: it may have been killed for what another did.
 const TRIES: u32 = 2;
-/// A thumbnail and its profile that go in a message; more is looked at with the whole photo.
-const THUMBNAIL_BYTES: usize = 512 << 10;
+/// What goes in a message at most, thumbnail and profile; with more the whole photo is looked at.
+const LOOK_BYTES: usize = 512 << 10;
 /// The process itself, before a photo comes.
 const OWN_BYTES: u64 = 256 << 20;
 
@@ -139,7 +139,7 @@ impl Decoders {
 
     fn render_now(&self, photo: &[u8], recipe: Recipe) -> Result<Rendered, ImagingError> {
         let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
-        match processes.answer(photo, &self.limits, &Task::Render(recipe))? {
+        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Render(recipe))? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
@@ -148,20 +148,17 @@ impl Decoders {
     fn inspect_now(&self, photo: &[u8]) -> Result<Inspection, ImagingError> {
         let Some(processes) = &self.processes else { return inspect(photo, &self.limits) };
         if sniff(photo) == Some(Format::Jpeg) {
-            // What needs no decoder is found out here, in safe code, so that most of a large photo has to be copied nowhere.
+            // What needs no decoder is found out here, in safe code, so that no more of the photo is brought to one than it has to see.
             let examined = Examined::read(photo, &self.limits)?;
-            let thumbnail = examined.thumbnail();
-            let fits = thumbnail.as_ref().is_none_or(|thumbnail| thumbnail.byte_len() <= THUMBNAIL_BYTES);
-            if let Some(head) = examined.head_of_large_jpeg(photo, &self.limits).filter(|_| fits) {
-                let task = Task::LookAtHead(thumbnail.map(Thumbnail::into_owned));
-                return match processes.answer(head, &self.limits, &task)? {
-                    Answer::Other(Done::LookedAtHead(impression)) => Ok(examined.inspection(impression, None)),
+            if let Some((parts, look)) = examined.look(photo, &self.limits).filter(|(_, look)| look.byte_len() <= LOOK_BYTES) {
+                return match processes.answer(Format::Jpeg, &parts, &self.limits, &Task::Look(look))? {
+                    Answer::Other(Done::Seen(seen)) => Ok(examined.inspection(seen)),
                     Answer::Other(other) => Err(unexpected(other)),
                     Answer::Rendered(_) => Err(nonsense()),
                 };
             }
         }
-        match processes.answer(photo, &self.limits, &Task::Inspect)? {
+        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Inspect)? {
             Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
@@ -170,12 +167,17 @@ impl Decoders {
 
     fn placeholder_now(&self, photo: &[u8]) -> Result<Impression, ImagingError> {
         let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
-        match processes.answer(photo, &self.limits, &Task::Placeholder)? {
+        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Placeholder)? {
             Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
         }
     }
+}
+
+/// What is no image at all needs no decoder.
+fn format_of(photo: &[u8]) -> Result<Format, ImagingError> {
+    sniff(photo).ok_or(ImagingError::NotAnImage)
 }
 
 fn nonsense() -> ImagingError {
@@ -191,17 +193,17 @@ fn unexpected(done: Done) -> ImagingError {
 
 impl Processes {
     /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again in a new one.
-    fn answer(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
-        // What is no image at all needs no decoder, and everything below may name its format.
-        let format = sniff(photo).ok_or(ImagingError::NotAnImage)?;
+    ///
+    /// The photo is the parts, put together, and of this format.
+    fn answer(&self, format: Format, parts: &[&[u8]], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
         let mut waiting = self.waiting();
         for _ in 0..TRIES {
             let mut worker = match waiting.take() {
                 Some(worker) => worker,
                 None => self.start()?,
             };
-            let error = match worker.work(photo, limits, task, self.time) {
-                Ok(answer) if is_believable(&answer, photo, limits, task) => {
+            let error = match worker.work(parts, limits, task, self.time) {
+                Ok(answer) if is_believable(&answer, format, limits, task) => {
                     if worker.jobs() < JOBS_OF_ONE {
                         self.idle().push(worker);
                     }
@@ -211,7 +213,7 @@ impl Processes {
                 Err(error) => error,
             };
             self.died.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, %format, ?task, bytes = photo.len(), "a decoder process was lost");
+            tracing::warn!(%error, %format, task = task.name(), bytes = parts.iter().map(|part| part.len()).sum::<usize>(), "a decoder process was lost");
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     let limit = self.time.as_secs();
@@ -249,12 +251,12 @@ impl Processes {
 }
 
 /// Whether a sound process could have answered so.
-fn is_believable(answer: &Answer, photo: &[u8], limits: &Limits, task: &Task) -> bool {
+fn is_believable(answer: &Answer, format: Format, limits: &Limits, task: &Task) -> bool {
     match (answer, task) {
         (Answer::Other(Done::Failed(error)), _) => checked::is_error(error),
         (Answer::Rendered(rendered), Task::Render(recipe)) => checked::is_picture(rendered, recipe),
-        (Answer::Other(Done::Inspected(inspection)), Task::Inspect) => checked::is_inspection(inspection, photo, limits),
-        (Answer::Other(Done::LookedAtHead(impression)), Task::LookAtHead(_)) => impression.as_ref().is_none_or(checked::is_impression),
+        (Answer::Other(Done::Inspected(inspection)), Task::Inspect) => checked::is_inspection(inspection, format, limits),
+        (Answer::Other(Done::Seen(seen)), Task::Look(_)) => checked::is_seen(seen),
         (Answer::Other(Done::Placeholder(impression)), Task::Placeholder) => checked::is_impression(impression),
         _ => false,
     }

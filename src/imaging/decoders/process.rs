@@ -8,7 +8,6 @@ use std::os::unix::net::UnixStream;
 
 use super::confine::confine;
 use super::job::{Done, Job, Ready, Task, receive, send};
-use crate::imaging::inspect::{Thumbnail, check_jpeg_head};
 use crate::imaging::{ImagingError, Renderer, inspect, placeholder};
 
 /// Memory of a photo that is kept for the next.
@@ -93,10 +92,7 @@ impl Worker {
         Ok(match &job.task {
             Task::Render(recipe) => Worked::Rendered(self.renderer.render(&self.photo, recipe, &job.limits)?),
             Task::Inspect => Worked::Other(Done::Inspected(Box::new(inspect(&self.photo, &job.limits)?))),
-            Task::LookAtHead(thumbnail) => {
-                check_jpeg_head(&self.photo, &job.limits)?;
-                Worked::Other(Done::LookedAtHead(thumbnail.as_ref().and_then(Thumbnail::look)))
-            }
+            Task::Look(look) => Worked::Other(Done::Seen(look.at(&self.photo, &job.limits)?)),
             Task::Placeholder => Worked::Other(Done::Placeholder(placeholder(&self.photo, &job.limits)?)),
         })
     }

@@ -73,14 +73,17 @@ impl Worker {
         self.jobs
     }
 
-    /// Has a job done, in this time. After an error the process is of no more use.
+    /// Has a job done with the photo that these parts are, in this time. After an error the process is of no more use.
     ///
     /// # Errors
     /// `WouldBlock` or `TimedOut` where it took longer; any other where the process has died or talks nonsense.
-    pub(super) fn work(&mut self, photo: &[u8], limits: &crate::imaging::Limits, task: &Task, time: Duration) -> io::Result<Answer> {
+    pub(super) fn work(&mut self, parts: &[&[u8]], limits: &crate::imaging::Limits, task: &Task, time: Duration) -> io::Result<Answer> {
         self.jobs += 1;
-        let photo_bytes = photo.len() as u64;
-        self.shared.write_all_at(photo, 0)?;
+        let mut photo_bytes = 0;
+        for part in parts {
+            self.shared.write_all_at(part, photo_bytes)?;
+            photo_bytes += part.len() as u64;
+        }
         // Nothing of an earlier photo is there to be taken for a picture of this one.
         self.shared.set_len(photo_bytes)?;
         let clock = Clock::system();

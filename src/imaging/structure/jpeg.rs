@@ -215,6 +215,39 @@ pub(in crate::imaging) fn head(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Pieces that a file is cut into at most.
+const MAX_PIECES: usize = 64;
+
+/// The file in pieces, without the segments before its first scan that say something of the picture but are nothing of it (APP1 to APP13,
+/// APP15, comments). `None` where there is no scan, or those segments stand in too many places.
+pub(in crate::imaging) fn without_notes(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut pieces, mut kept_from, mut at) = (vec![], 0, 2);
+    loop {
+        let (marker, after) = next_marker(bytes, at)?;
+        match marker {
+            0xD9 => return None,
+            0x01 | 0xD0..=0xD7 => at = after,
+            0xDA => {
+                pieces.push(bytes.get(kept_from..)?);
+                return Some(pieces);
+            }
+            _ => {
+                at = after + usize::from(be_u16(bytes, after)?);
+                if matches!(marker, 0xE1..=0xED | 0xEF | 0xFE) {
+                    let piece = bytes.get(kept_from..after - 2)?;
+                    if !piece.is_empty() {
+                        pieces.push(piece);
+                    }
+                    kept_from = at;
+                }
+            }
+        }
+        if pieces.len() >= MAX_PIECES {
+            return None;
+        }
+    }
+}
+
 /// The file without what stands between its header segments and without those that a picture does not need. libjpeg-turbo's interface
 /// answers as failed where it met something odd there, though it could have gone on: with this it meets nothing odd.
 pub(in crate::imaging) fn bare(bytes: &[u8]) -> Option<Vec<u8>> {
