@@ -100,6 +100,10 @@ pub struct PhotoUrls {
     pub thumbnail: String,
     /// Fits 1280 × 1280, JPEG.
     pub preview: String,
+    /// For `srcset` of an HTML image: the same photo in several sizes, the thumbnail and the preview among them, with the width of each. URLs are
+    /// relative to the server; JPEG.
+    #[serde(default)]
+    pub srcset: String,
 }
 
 /// Edits a photo; what is absent stays.

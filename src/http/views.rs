@@ -43,6 +43,7 @@ impl PhotoWriter {
             original: super::routes::original_path(view.id),
             thumbnail: self.0.thumbnail(view.hash),
             preview: self.0.preview(view.hash),
+            srcset: self.0.srcset(view.hash, (view.width, view.height)),
         };
         api::Photo {
             id: view.id,

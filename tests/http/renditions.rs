@@ -61,6 +61,27 @@ async fn sizes_formats_and_qualities() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_can_choose_among_sizes_that_are_what_they_say() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let turned = fixtures().into_iter().find(|fixture| fixture.fact("orientation") == "6").expect("a photo that is turned");
+    for (bytes, count) in [(fixture("raccoon.jpg"), 4), (turned.bytes, 3), (small(1), 1)] {
+        let photo = site.admin.uploaded(&album, "a.jpg", &bytes).await;
+        let sizes: Vec<_> = photo.urls.srcset.split(", ").map(|size| size.split_once(' ').unwrap()).collect();
+        assert_eq!(sizes.len(), count, "{sizes:?}");
+        let mut widest = 0;
+        for (url, width) in &sizes {
+            let width: u32 = width.strip_suffix('w').unwrap().parse().unwrap();
+            assert_eq!(decoded(site.nobody().get(url).await.bytes(200)).width(), width, "{url}");
+            assert!(width > widest, "{sizes:?}");
+            widest = width;
+        }
+        assert_eq!(widest, photo.width, "no photo here is too large for the largest");
+        assert!(count == 1 || sizes.iter().any(|(url, _)| *url == photo.urls.thumbnail), "{sizes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_eight_orientations_show_the_same_picture() {
     let site = Site::start().await;
     let album = site.admin.album("Turned").await;

@@ -27,6 +27,11 @@ const SHARE_AT_LEAST: u32 = 4;
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;
 
+/// The sides of the squares that a photo's sizes for pages fit into, in pixels.
+const LADDER: [u32; 5] = [160, THUMBNAIL, 640, PREVIEW, 2_048];
+const THUMBNAIL: u32 = 320;
+const PREVIEW: u32 = 1_280;
+
 /// A rendered image.
 #[derive(Debug, Clone)]
 pub struct Rendition {
@@ -266,7 +271,7 @@ impl Services {
     /// # Errors
     /// Where the tenant has no signing key.
     pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
-        Ok(PhotoUrlSigner(self.signer(caller.owner.tenant).await?))
+        Ok(PhotoUrlSigner { key: self.signer(caller.owner.tenant).await?, max_side: self.renditions.max_side })
     }
 
     async fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
@@ -278,22 +283,41 @@ impl Services {
 
 /// Signs the rendition URLs of a photo.
 #[derive(Debug)]
-pub struct PhotoUrlSigner(SigningKey);
+pub struct PhotoUrlSigner {
+    key: SigningKey,
+    max_side: u32,
+}
 
 impl PhotoUrlSigner {
     /// A thumbnail: fits 320 × 320.
     pub fn thumbnail(&self, hash: BlobHash) -> String {
-        self.fit(hash, 320)
+        self.fit(hash, THUMBNAIL)
     }
 
     /// A preview: fits 1280 × 1280.
     pub fn preview(&self, hash: BlobHash) -> String {
-        self.fit(hash, 1280)
+        self.fit(hash, PREVIEW)
+    }
+
+    /// What `srcset` of an HTML image takes: each size of [`LADDER`] and how wide the photo is in it, from small to large. One that is not larger than the size
+    /// before is left out: small photos are not enlarged; so is one that the site does not make. `shown` is the photo's width and height.
+    pub fn srcset(&self, hash: BlobHash, shown: (u32, u32)) -> String {
+        let mut srcset = String::new();
+        let mut widest = 0;
+        for side in LADDER.into_iter().filter(|side| *side <= self.max_side) {
+            let (width, _) = imaging::fit(shown, (side, side), false);
+            if width > widest {
+                let separator = if srcset.is_empty() { "" } else { ", " };
+                srcset.push_str(&format!("{separator}{} {width}w", self.fit(hash, side)));
+                widest = width;
+            }
+        }
+        srcset
     }
 
     fn fit(&self, hash: BlobHash, side: u32) -> String {
         let recipe = RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() };
-        RenditionUrl { hash, recipe, expires: None }.to_path(&self.0)
+        RenditionUrl { hash, recipe, expires: None }.to_path(&self.key)
     }
 }
 

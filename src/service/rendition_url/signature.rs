@@ -11,14 +11,16 @@ use subtle::ConstantTimeEq as _;
 /// A tenant's key and salt. imgproxy's client libraries are given the same two in hexadecimal.
 #[derive(Clone)]
 pub struct SigningKey {
-    key: Vec<u8>,
-    salt: Vec<u8>,
+    /// Has taken the key and the salt: what remains for each path.
+    salted: Hmac<Sha256>,
 }
 
 impl SigningKey {
     /// Takes the raw bytes; 32 random ones each are right.
-    pub fn new(key: impl Into<Vec<u8>>, salt: impl Into<Vec<u8>>) -> Self {
-        Self { key: key.into(), salt: salt.into() }
+    pub fn new(key: impl AsRef<[u8]>, salt: impl AsRef<[u8]>) -> Self {
+        let mut salted = Hmac::<Sha256>::new_from_slice(key.as_ref()).expect("HMAC takes a key of any length");
+        salted.update(salt.as_ref());
+        Self { salted }
     }
 
     /// The signature of `path`, the part of the URL that follows the signature, from its slash on.
@@ -27,8 +29,7 @@ impl SigningKey {
     }
 
     fn mac(&self, path: &str) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(&self.salt);
+        let mut mac = self.salted.clone();
         mac.update(path.as_bytes());
         mac.finalize().into_bytes().into()
     }
