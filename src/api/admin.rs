@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{TenantId, TokenId, UserId};
+use crate::model::{SigningKeyId, TenantId, TokenId, UserId};
 
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -40,6 +40,11 @@ pub struct CreateTenant {
 /// What signs rendition URLs, in hexadecimal digits: what imgproxy's client libraries call key and salt.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SigningKey {
+    /// Its name: no secret.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
+    pub id: SigningKeyId,
+    /// Whether it signs the URLs that the site makes. All keys sign URLs that are accepted.
+    pub signs: bool,
     /// Of the HMAC-SHA256.
     pub key: String,
     /// What stands before the path.
@@ -57,6 +62,14 @@ impl std::fmt::Debug for SigningKey {
 pub struct SigningKeys {
     /// The keys.
     pub items: Vec<SigningKey>,
+}
+
+/// Edits a signing key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchSigningKey {
+    /// `true`: it signs the URLs that the site makes from now on, in place of the one that does.
+    pub signs: bool,
 }
 
 /// A user of a tenant.

@@ -14,7 +14,8 @@ mod similar;
 mod urls;
 
 pub use admin::{
-    AuditRecord, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, Scope, SigningKey, SigningKeys, Stats, Tenant, Token, User,
+    AuditRecord, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, Scope, SigningKey, SigningKeys, Stats,
+    Tenant, Token, User,
 };
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};

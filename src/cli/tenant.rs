@@ -5,7 +5,9 @@ use futures_util::TryStreamExt;
 use super::exit::Outcome;
 use super::global::Session;
 use super::resolve;
-use crate::api::{CreateTenant, Tenant};
+use crate::api::{CreateTenant, SigningKey, Tenant};
+use crate::client::Client;
+use crate::model::{SigningKeyId, TenantId};
 
 /// Make and list tenants (for administrators)
 #[derive(Debug, Args)]
@@ -28,6 +30,25 @@ enum TenantCommand {
         /// Its id or name; absent: your token's own
         tenant: Option<String>,
     },
+    /// Make another key: URLs that it signs are accepted at once
+    AddKey {
+        /// The tenant's id or name; absent: your token's own
+        tenant: Option<String>,
+    },
+    /// Have a key sign the URLs that the server makes; the others go on being accepted
+    UseKey {
+        /// The key's id, as `tenant keys` prints it
+        key: SigningKeyId,
+        /// The tenant's id or name; absent: your token's own
+        tenant: Option<String>,
+    },
+    /// Take a key away: URLs that it signed are refused from then on
+    RemoveKey {
+        /// The key's id, as `tenant keys` prints it
+        key: SigningKeyId,
+        /// The tenant's id or name; absent: your token's own
+        tenant: Option<String>,
+    },
 }
 
 pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Result<Outcome> {
@@ -44,16 +65,37 @@ pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Re
             })?;
         }
         TenantCommand::Keys { tenant } => {
-            let tenant = match resolve::maybe_tenant(client, tenant.as_deref()).await? {
-                Some(tenant) => tenant,
-                None => client.me().await.context("could not ask whom the token speaks for")?.tenant,
-            };
+            let tenant = tenant_or_own(client, tenant).await?;
             let keys = client.signing_keys(tenant).await.context("could not get the tenant's keys")?;
-            output.either(&keys, |keys| {
-                let lines = keys.items.iter().map(|key| format!("IMGPROXY_KEY={}\nIMGPROXY_SALT={}\n", key.key, key.salt));
-                lines.collect::<Vec<_>>().join("\n")
-            })?;
+            output.either(&keys, |keys| keys.items.iter().map(lines).collect::<Vec<_>>().join("\n"))?;
+        }
+        TenantCommand::AddKey { tenant } => {
+            let tenant = tenant_or_own(client, tenant).await?;
+            let key = client.add_signing_key(tenant).await.context("could not make a key")?;
+            output.either(&key, lines)?;
+        }
+        TenantCommand::UseKey { key, tenant } => {
+            let tenant = tenant_or_own(client, tenant).await?;
+            let key = client.use_signing_key(tenant, key).await.context("could not have the key sign")?;
+            output.either(&key, lines)?;
+        }
+        TenantCommand::RemoveKey { key, tenant } => {
+            let tenant = tenant_or_own(client, tenant).await?;
+            client.remove_signing_key(tenant, key).await.context("could not remove the key")?;
         }
     }
     Ok(Outcome::Done)
+}
+
+async fn tenant_or_own(client: &Client, tenant: Option<String>) -> anyhow::Result<TenantId> {
+    match resolve::maybe_tenant(client, tenant.as_deref()).await? {
+        Some(tenant) => Ok(tenant),
+        None => Ok(client.me().await.context("could not ask whom the token speaks for")?.tenant),
+    }
+}
+
+/// As the environment of a web server takes it.
+fn lines(key: &SigningKey) -> String {
+    let signs = if key.signs { ", signs here" } else { "" };
+    format!("# {}{signs}\nIMGPROXY_KEY={}\nIMGPROXY_SALT={}\n", key.id, key.key, key.salt)
 }

@@ -5,10 +5,10 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchUser, SigningKeys, Stats, Tenant,
-    Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, SigningKey,
+    SigningKeys, Stats, Tenant, Token, User,
 };
-use crate::model::{TenantId, TokenId, UserId};
+use crate::model::{SigningKeyId, TenantId, TokenId, UserId};
 
 /// For tokens of administrators. All fail with [`ClientError`] as its kinds say; what makes something new is repeated only where the
 /// server has certainly not begun it.
@@ -31,6 +31,22 @@ impl Client {
     /// The keys that sign a tenant's rendition URLs.
     pub async fn signing_keys(&self, tenant: TenantId) -> Result<SigningKeys, ClientError> {
         self.json(Call::get(format!("admin/tenants/{tenant}/keys"))).await
+    }
+
+    /// Makes another signing key, which is accepted at once and does not sign yet.
+    pub async fn add_signing_key(&self, tenant: TenantId) -> Result<SigningKey, ClientError> {
+        self.json(Call::post(format!("admin/tenants/{tenant}/keys"))).await
+    }
+
+    /// Has a key sign the URLs that the site makes.
+    pub async fn use_signing_key(&self, tenant: TenantId, key: SigningKeyId) -> Result<SigningKey, ClientError> {
+        let call = Call::new(Method::PATCH, format!("admin/tenants/{tenant}/keys/{key}"));
+        self.json(call.body(&PatchSigningKey { signs: true })).await
+    }
+
+    /// Takes a signing key away.
+    pub async fn remove_signing_key(&self, tenant: TenantId, key: SigningKeyId) -> Result<(), ClientError> {
+        self.done(Call::new(Method::DELETE, format!("admin/tenants/{tenant}/keys/{key}"))).await
     }
 
     /// The users of a tenant; absent: of the token's.

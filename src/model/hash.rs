@@ -211,6 +211,13 @@ hex_name!(
     "64 lowercase hex digits"
 );
 
+hex_name!(
+    /// The name of a key that signs rendition URLs: it follows from the key, and tells nothing of it.
+    SigningKeyId,
+    8,
+    "16 lowercase hex digits"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

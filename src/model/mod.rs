@@ -29,7 +29,7 @@ pub mod vector;
 
 pub use codec::DecodeError;
 pub use format::Format;
-pub use hash::{BlobHash, BlobKey, BlobNonce, Sha256};
+pub use hash::{BlobHash, BlobKey, BlobNonce, Sha256, SigningKeyId};
 pub use ids::{AlbumId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
 pub use key::{Kind, Owner, RowKey};
 pub use perceptual::PerceptualHash;

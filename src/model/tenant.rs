@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{self, Seen};
 use super::row::{Births, Delta, Field, Fixed};
 use super::value;
-use super::{RowKey, Stamp, TenantId, codec};
+use super::{RowKey, SigningKeyId, Stamp, TenantId, codec};
 
 // The stored format: a number is never given another meaning.
 // Registers.
@@ -24,6 +24,18 @@ pub struct SigningKey {
     /// Stands before the path.
     #[serde(with = "serde_bytes")]
     pub salt: Vec<u8>,
+}
+
+impl SigningKey {
+    /// Its name.
+    pub fn id(&self) -> SigningKeyId {
+        let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 id of a signing key");
+        hasher.update(&(self.key.len() as u64).to_be_bytes());
+        hasher.update(&self.key);
+        hasher.update(&self.salt);
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        SigningKeyId::from_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl std::fmt::Debug for SigningKey {

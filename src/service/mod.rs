@@ -17,6 +17,7 @@ mod rendition;
 mod rendition_url;
 mod sending;
 mod shares;
+mod signing_keys;
 mod similar;
 mod stats;
 mod tenants;

@@ -1,8 +1,8 @@
-//! Tenants: the banners of the platform, and the keys that sign their rendition URLs.
+//! Tenants: the banners of the platform.
 
 use crate::metadata::{Page, Read};
 use crate::model::TenantId;
-use crate::model::tenant::{NewTenant, SigningKey, TenantView};
+use crate::model::tenant::{NewTenant, TenantView};
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services, audit};
@@ -53,25 +53,5 @@ impl Services {
     ) -> Result<Page<TenantView, TenantId>, ServiceError> {
         caller.require(Scope::Admin)?;
         self.read_of(caller.owner, move |at| Ok(at.list_tenants(after, limit)?)).await
-    }
-
-    /// The keys that sign a tenant's rendition URLs, for its web tier; all of them are accepted, the first one signs here. That they were
-    /// handed out stands in the audit log.
-    ///
-    /// # Errors
-    /// `Forbidden`, `NotFound`.
-    pub async fn signing_keys(&self, caller: &Caller, id: TenantId) -> Result<Vec<SigningKey>, ServiceError> {
-        caller.require_tenant(id)?;
-        let caller = caller.clone();
-        let read = self.metadata.write("tenant.keys", move |tx| -> Result<_, ServiceError> {
-            let tenant = tx.tenant(id)?.ok_or(ServiceError::NotFound("tenant"))?;
-            audit::note(tx, &caller, "tenant.keys", id)?;
-            Ok(tenant.signing_keys)
-        });
-        Ok(read.await?)
-    }
-
-    fn fresh_signing_key(&self) -> SigningKey {
-        SigningKey { key: self.runtime.random.bytes::<32>().to_vec(), salt: self.runtime.random.bytes::<32>().to_vec() }
     }
 }

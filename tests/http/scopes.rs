@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 35] = [
+const TABLE: [Row; 38] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -47,6 +47,9 @@ const TABLE: [Row; 35] = [
     ("POST", "/v1/admin/tenants", r#"{"name": "new"}"#, [401, 403, 403, 403, 201]),
     ("GET", "/v1/admin/tenants/{tenant}", "", [401, 403, 403, 200, 200]),
     ("GET", "/v1/admin/tenants/{tenant}/keys", "", [401, 403, 403, 200, 200]),
+    ("POST", "/v1/admin/tenants/{tenant}/keys", "", [401, 403, 403, 201, 201]),
+    ("PATCH", "/v1/admin/tenants/{tenant}/keys/{key}", r#"{"signs": true}"#, [401, 403, 403, 200, 200]),
+    ("DELETE", "/v1/admin/tenants/{tenant}/keys/{key}", "", [401, 403, 403, 204, 204]),
     ("GET", "/v1/admin/users", "", [401, 403, 403, 200, 200]),
     ("POST", "/v1/admin/users", r#"{"name": "new of {caller}"}"#, [401, 403, 403, 201, 201]),
     ("GET", "/v1/admin/users/{user}", "", [401, 403, 403, 200, 200]),
@@ -91,6 +94,16 @@ impl World {
             let rendition = photo["urls"]["thumbnail"].as_str().unwrap().strip_prefix("/i/").unwrap().to_owned();
             out = out.replace("{album}", &album).replace("{photo}", photo["id"].as_str().unwrap());
             out = out.replace("{hash}", photo["hash"].as_str().unwrap()).replace("{rendition}", &rendition);
+        }
+        if out.contains("{key}") {
+            let path = format!("/v1/admin/tenants/{}/keys", self.tenant);
+            let keys: Vec<_> = self.site.admin.get(&path).await.value(200)["items"].as_array().unwrap().to_vec();
+            let id = |key: &Value| key["id"].as_str().unwrap().to_owned();
+            let last = match &keys[..] {
+                [_] => id(&self.site.admin.post(&path, Value::Null).await.value(201)),
+                more => id(more.last().unwrap()),
+            };
+            out = out.replace("{key}", &last);
         }
         if out.contains("{token}") {
             let made = self.ann.post("/v1/admin/tokens", json!({ "scopes": ["read"] })).await.value(201);
@@ -162,6 +175,9 @@ async fn nobody_reaches_past_its_tenant() {
             for (method, path, body) in [
                 (Method::GET, format!("/v1/admin/tenants/{id}"), Value::Null),
                 (Method::GET, format!("/v1/admin/tenants/{id}/keys"), Value::Null),
+                (Method::POST, format!("/v1/admin/tenants/{id}/keys"), Value::Null),
+                (Method::DELETE, format!("/v1/admin/tenants/{id}/keys/0123456789abcdef"), Value::Null),
+                (Method::PATCH, format!("/v1/admin/tenants/{id}/keys/0123456789abcdef"), json!({ "signs": true })),
                 (Method::GET, format!("/v1/admin/users?tenant={id}"), Value::Null),
                 (Method::GET, format!("/v1/admin/users/{user}?tenant={id}"), Value::Null),
                 (Method::PATCH, format!("/v1/admin/users/{user}?tenant={id}"), json!({ "disabled": true })),

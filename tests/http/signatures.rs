@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use halidom::api::{CreatedToken, Tenant, User};
 use halidom::model::{BlobHash, TenantId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::photos::{decoded, fixture, small};
@@ -197,4 +197,64 @@ async fn a_tenants_key_opens_that_tenants_photos_only() {
     // A rendition of ours in the cache is no one else's either.
     let cached = nobody.get(&url(&our_key, &path(&ours.hash))).await;
     nobody.get_with(&url(&their_key, &path(&ours.hash)), &[("if-none-match", cached.field("etag"))]).await.refused(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_changed_and_no_page_breaks() {
+    let site = Site::start().await;
+    let album = site.admin.album("Album").await;
+    let photo = site.admin.uploaded(&album, "coffee.webp", &fixture("coffee.webp")).await;
+    let keys = format!("/v1/admin/tenants/{}/keys", TenantId::DEFAULT);
+    let made_here =
+        async || site.admin.get(&format!("/v1/photos/{}", photo.id)).await.value(200)["urls"]["thumbnail"].as_str().unwrap().to_owned();
+    let hex = |text: &Value| {
+        text.as_str()
+            .unwrap()
+            .as_bytes()
+            .chunks(2)
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let path = format!("/rs:fit:30:30/plain/{}@jpg", photo.hash);
+
+    let before = made_here().await;
+    let old = site.admin.get(&keys).await.value(200)["items"][0]["id"].as_str().unwrap().to_owned();
+    let new = site.admin.post(&keys, Value::Null).await.value(201);
+    assert_eq!(new["signs"], false);
+    let (id, theirs) = (new["id"].as_str().unwrap(), url(&(hex(&new["key"]), hex(&new["salt"])), &path));
+    // The web tier may sign with it at once; the site goes on as before.
+    for url in [&theirs, &before] {
+        site.nobody().get(url).await.bytes(200);
+    }
+    assert_eq!(made_here().await, before);
+    site.admin.delete(&format!("{keys}/{old}")).await.refused(409, "key_in_use");
+
+    site.admin.patch(&format!("{keys}/{id}"), json!({ "signs": false })).await.refused(400, "invalid");
+    for _ in 0..2 {
+        assert_eq!(site.admin.patch(&format!("{keys}/{id}"), json!({ "signs": true })).await.value(200)["signs"], true);
+    }
+    let after = made_here().await;
+    assert_ne!(after, before);
+    for url in [&theirs, &before, &after] {
+        site.nobody().get(url).await.bytes(200);
+    }
+
+    assert_eq!(site.admin.delete(&format!("{keys}/{old}")).await.status, 204);
+    site.nobody().get(&before).await.refused(403, "bad_signature");
+    for url in [&theirs, &after] {
+        site.nobody().get(url).await.bytes(200);
+    }
+    // And so it stays.
+    let site = site.restart().await;
+    site.nobody().get(&before).await.refused(403, "bad_signature");
+    site.nobody().get(&after).await.bytes(200);
+
+    site.admin.delete(&format!("{keys}/{old}")).await.refused(404, "not_found");
+    site.admin.delete(&format!("{keys}/no-key")).await.refused(404, "not_found");
+    site.admin.delete(&format!("{keys}/{id}")).await.refused(409, "key_in_use");
+    for _ in 0..3 {
+        site.admin.post(&keys, Value::Null).await.value(201);
+    }
+    site.admin.post(&keys, Value::Null).await.refused(409, "too_many_keys");
+    assert_eq!(site.admin.get(&keys).await.value(200)["items"].as_array().unwrap().len(), 4);
 }

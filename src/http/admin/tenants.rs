@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::{CreateTenant, Page, Problem, SigningKey, SigningKeys, Tenant};
+use crate::api::{CreateTenant, Page, Problem, Tenant};
 use crate::http::error::ApiError;
 use crate::http::extract::{Auth, AuthFor, Body, ForAdmin, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
@@ -37,17 +37,6 @@ pub(in crate::http) async fn show(
     PathId(id): PathId<TenantId>,
 ) -> Result<Json<Tenant>, ApiError> {
     Ok(Json(tenant(app.services.tenant(&caller, id).await?)))
-}
-
-/// Hands out the keys that sign a tenant's rendition URLs.
-#[utoipa::path(get, path = "/v1/admin/tenants/{tenant}/keys", operation_id = "show_signing_keys", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
-    responses((status = 200, body = SigningKeys), (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(in crate::http) async fn keys(State(app): State<App>, Auth(caller): Auth, PathId(id): PathId<TenantId>) -> Result<Response, ApiError> {
-    let keys = app.services.signing_keys(&caller, id).await?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let items = keys.iter().map(|key| SigningKey { key: hex(&key.key), salt: hex(&key.salt) }).collect();
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(SigningKeys { items })).into_response())
 }
 
 /// Lists the tenants.
