@@ -102,8 +102,16 @@ fn a_web_tier_signs_its_own_urls_with_the_tenants_keys() {
     let said = server.user("ann").run(["tenant", "keys"]);
     assert!(said.code == Some(1) && said.stdout.is_empty(), "{said:?}");
     let said = admin.run(["tenant", "keys", "default"]);
-    let lines: Vec<_> = said.stdout.lines().map(|line| line.split('=').next().unwrap()).collect();
-    assert_eq!(lines, ["IMGPROXY_KEY", "IMGPROXY_SALT"]);
+    let id = |key: &serde_json::Value| key["id"].as_str().unwrap().to_owned();
+    let old = id(&keys["items"][0]);
+    let lines: Vec<_> = said.stdout.lines().map(|line| line.split('=').next().unwrap().to_owned()).collect();
+    assert_eq!(lines, [&format!("# {old}, signs here"), "IMGPROXY_KEY", "IMGPROXY_SALT"]);
+    // And how it is changed.
+    let new = id(&admin.json(["tenant", "add-key"]));
+    assert_eq!(admin.json(["tenant", "use-key", &new, "default"])["signs"], true);
+    assert_eq!(admin.run(["tenant", "remove-key", &new]).code, Some(1), "it signs");
+    assert_eq!(admin.run(["tenant", "remove-key", &old]).code, Some(0));
+    assert_eq!(wire::get(&server.url, &signed(&key, &salt, &format!("/w:64/plain/{hash}")), &[]).status, 403);
     let auth = format!("Bearer {token}");
     let audit = wire::get(&server.url, "/v1/admin/audit", &[("authorization", &auth)]).json();
     let noted = audit["items"].as_array().unwrap().iter().filter(|record| record["action"] == "tenant.keys").count();
