@@ -180,7 +180,12 @@ async fn renditions_are_kept_for_long_and_asked_for_in_parts() {
     let (site, photo) = one_photo("clock.jpg").await;
     let nobody = site.nobody();
     let url = &photo.urls.thumbnail;
+    // Whoever asks only what it is has nothing made.
+    let early = answer(nobody.call(Method::HEAD, url)).await;
+    assert_eq!((early.status, early.field("content-type"), early.fields.contains_key("content-length")), (200, "image/jpeg", false));
+    assert_eq!(site.metric("halidom_renditions_total{outcome=\"rendered\"}").await, 0.0);
     let got = nobody.get(url).await;
+    assert_eq!(site.metric("halidom_renditions_total{outcome=\"rendered\"}").await, 1.0);
     let bytes = got.bytes(200);
     for (field, value) in [
         ("cache-control", "public, max-age=31536000, immutable"),
@@ -193,7 +198,12 @@ async fn renditions_are_kept_for_long_and_asked_for_in_parts() {
     let tag = got.field("etag");
     assert!(tag.starts_with('"') && tag.len() > 20, "a strong tag: {tag}");
     let unchanged = nobody.get_with(url, &[("if-none-match", tag)]).await;
-    assert_eq!((unchanged.status, unchanged.field("etag")), (304, tag));
+    assert_eq!((unchanged.status, unchanged.field("etag"), early.field("etag")), (304, tag, tag));
+    let refused = nobody.get(&url.replace("/i/", "/i/x")).await;
+    refused.refused(403, "bad_signature");
+    for answer in [&got, &early, &unchanged, &refused] {
+        assert_eq!((answer.field("vary"), answer.field("access-control-allow-origin")), ("accept", "*"), "{answer:?}");
+    }
     nobody.get_with(url, &[("if-match", "\"a\"")]).await.refused(412, "precondition_failed");
     let part = nobody.get_with(url, &[("range", "bytes=10-19")]).await;
     assert_eq!((part.bytes(206), part.field("content-range")), (&bytes[10..20], format!("bytes 10-19/{}", bytes.len()).as_str()));

@@ -161,6 +161,11 @@ impl RenditionRequest {
     pub fn tag(&self) -> String {
         self.0.tag()
     }
+
+    /// Of what format it is.
+    pub fn format(&self) -> RenditionFormat {
+        self.0.recipe.format
+    }
 }
 
 impl Services {
@@ -200,6 +205,11 @@ impl Services {
             services.renditions.keys.recent_or_read(asked, read).await
         });
         reading.await?
+    }
+
+    /// The rendition where it lies in the cache.
+    pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
+        self.renditions.cache.get(&request.0).await
     }
 
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
