@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Recipe, inspect, placeholder, render};
+use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Priority, Recipe, inspect, placeholder, render};
 use halidom::runtime::BlockingPool;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
 use turbojpeg::Subsamp;
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(120);
 fn decoders(threads: usize, time: Duration) -> Decoders {
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let pool = BlockingPool::new("decoders", threads);
-    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time).unwrap().0
+    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Normal).unwrap().0
 }
 
 fn photo(side: u32) -> Bytes {
@@ -59,7 +59,7 @@ async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_noth
     for (limits, side) in [(Limits::default(), 160), (Limits { inspect_decodes_pixels: 0, ..Limits::default() }, 640)] {
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG).unwrap().0;
+        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Normal).unwrap().0;
         let bare = jpeg_of(&corners(side, side / 2), Subsamp::Sub2x2, false);
         let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
         let with_profile = jpeg_with_segment(&bare, 0xE2, &[b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat());

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use corpus::{File, corpus, files};
-use halidom::imaging::{Limits, OutputFormat, Recipe, render};
+use halidom::imaging::{Limits, OutputFormat, Recipe, Renderer, has_preview, inspect, preview_serves, render};
 use image::RgbaImage;
 
 const SIDE: u32 = 320;
@@ -146,6 +146,36 @@ fn pictures_are_those_of_libvips() {
     }
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 80, "libvips took only {compared} files");
+}
+
+#[test]
+fn pictures_made_from_a_preview_are_like_those_made_from_the_photo() {
+    let Some((_, files)) = accepted("pictures from previews") else { return };
+    let (mut wrong, mut compared) = (vec![], 0);
+    for file in &files {
+        let inspection = inspect(&file.bytes, &Limits::default()).unwrap();
+        let shown = (inspection.width, inspection.height);
+        let recipe = |side| Recipe::fit(side, side, OutputFormat::Png);
+        if !has_preview(shown) {
+            continue;
+        }
+        let Some(preview) = Renderer::default().preview(&file.bytes, &Limits::default()).unwrap() else { continue };
+        for side in [160, 320, 640] {
+            assert!(preview_serves(shown, &recipe(side)) || shown.0.max(shown.1) > 20 * shown.0.min(shown.1), "{} {side}", file.name);
+            let made = Renderer::default().render_preview(&preview.bytes, shown, &recipe(side), &Limits::default()).unwrap();
+            let direct = render(&file.bytes, &recipe(side), &Limits::default()).unwrap();
+            let [made, direct] = [made.bytes, direct.bytes].map(|bytes| picture(&bytes, OutputFormat::Png));
+            assert_eq!(made.dimensions(), direct.dimensions(), "{} {side}", file.name);
+            let near = psnr(&made, &direct);
+            compared += 1;
+            println!("{} {side}: {near:.1} dB, preview {} kB of {}", file.name, preview.bytes.len() / 1_000, file.bytes.len() / 1_000);
+            if near < MIN_PSNR_DB {
+                wrong.push(format!("{} {side}: {near:.1} dB", file.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared > 0, "no file is large enough");
 }
 
 #[test]

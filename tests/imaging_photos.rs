@@ -5,7 +5,9 @@
 mod imaging_samples;
 
 use exif::{Field, In, Tag, Value};
-use halidom::imaging::{Format, ImagingError, Limits, OutputFormat, Recipe, inspect, placeholder, render};
+use halidom::imaging::{
+    Format, Gravity, ImagingError, Limits, OutputFormat, Recipe, Region, Renderer, Resize, inspect, placeholder, render,
+};
 use image::RgbImage;
 use imaging_samples::{
     BLUE, GREEN, RED, WHITE, cmyk_jpeg_of, corners, encoded, exif_block, exif_block_with, jpeg_of, jpeg_with_exif, jpeg_with_segment,
@@ -271,4 +273,38 @@ fn quality_counts() {
         assert_eq!(size(0), size(1), "{format:?}");
         assert_eq!(size(255), size(100), "{format:?}");
     }
+}
+
+#[test]
+fn a_preview_is_upright_and_pictures_from_it_show_what_those_of_the_photo_do() {
+    let limits = Limits::default();
+    for orientation in 1..=8 {
+        let photo = jpeg_with_exif(&jpeg_of(&corners(2_700, 1_800), Subsamp::Sub2x2, false), &exif_block(orientation));
+        let inspection = inspect(&photo, &limits).unwrap();
+        let shown = (inspection.width, inspection.height);
+        let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
+        let told = inspect(&preview.bytes, &limits).unwrap();
+        assert_eq!((told.format, told.orientation, told.width.max(told.height)), (Format::Jpeg, 1, 1_280), "{orientation}");
+        let cut = Recipe { resize: Resize::Fill, gravity: Gravity::Point { x: 2_500, y: 2_500 }, ..Recipe::fit(90, 70, OutputFormat::Png) };
+        let part = Recipe { region: Some(Region { x: 10, y: 900, width: 800, height: 800 }), ..Recipe::fit(101, 0, OutputFormat::Png) };
+        for recipe in [Recipe::fit(0, 101, OutputFormat::Png), cut, part] {
+            let made = Renderer::default().render_preview(&preview.bytes, shown, &recipe, &limits).unwrap();
+            let direct = render(&photo, &recipe, &limits).unwrap();
+            assert_eq!((made.width, made.height), (direct.width, direct.height), "{orientation} {recipe:?}");
+            let [made, direct] = [made, direct].map(|rendered| image::load_from_memory(&rendered.bytes).unwrap().to_rgb8());
+            let apart: u64 = made.as_raw().iter().zip(direct.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            assert!(apart < 2 * made.as_raw().len() as u64, "{orientation} {recipe:?}: {apart}");
+        }
+    }
+}
+
+#[test]
+fn what_may_be_transparent_has_no_preview() {
+    let transparent = image::RgbaImage::from_fn(2_600, 100, |x, _| image::Rgba([9, 9, 9, (x % 256) as u8]));
+    let mut png = std::io::Cursor::new(vec![]);
+    transparent.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    assert!(Renderer::default().preview(png.get_ref(), &Limits::default()).unwrap().is_none());
+    let opaque = encoded(&corners(2_600, 100), Format::Png);
+    assert!(Renderer::default().preview(&opaque, &Limits::default()).unwrap().is_some());
+    assert!(matches!(Renderer::default().preview(b"no photo", &Limits::default()), Err(ImagingError::NotAnImage)));
 }

@@ -2,8 +2,10 @@
 //!
 //! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, [`MemoryStore`] in memory with faults on demand, and
 //! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured. `contract` is the one suite that every store passes.
+//! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
+mod derived;
 mod digest;
 mod disk;
 mod error;
@@ -16,7 +18,10 @@ mod verify;
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
+pub(crate) use derived::contract as derived_contract;
 
+pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
 pub use disk::{DiskPools, DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};

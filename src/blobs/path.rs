@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! blobs/{aa}/{bb}/{hash}.{nonce}   a copy: aa and bb are the first two bytes of the hash
+//! previews/{aa}/{bb}/{hash}        what small renditions of it are made from: derived, made again where it is missing
 //! staging/{32 hex digits}          a copy being received, removed at the next opening
 //! blobs-format                     says that the store was set up, and which layout it has
 //! blobs-marker.json                who collects here
@@ -17,6 +18,8 @@ use crate::model::{BlobHash, BlobKey};
 
 /// The directory of all copies.
 pub const BLOBS: &str = "blobs";
+/// The directory of what is derived from blobs.
+pub const PREVIEWS: &str = "previews";
 /// The directory of copies being received.
 pub const STAGING: &str = "staging";
 /// The file that is written last when a store is set up.
@@ -50,6 +53,20 @@ pub fn leaf_of(first: u8, second: u8) -> PathBuf {
 /// Where the copy with this key lies.
 pub fn copy(key: &BlobKey) -> PathBuf {
     leaf(&key.hash).join(key.to_string())
+}
+
+/// The directories that hold the preview of a blob, outermost first.
+pub fn preview_directories(hash: &BlobHash) -> [PathBuf; 3] {
+    let [first, second, ..] = *hash.as_bytes();
+    let (all, fan_out) = (PathBuf::from(PREVIEWS), Path::new(PREVIEWS).join(hex_byte(first)));
+    let leaf = fan_out.join(hex_byte(second));
+    [all, fan_out, leaf]
+}
+
+/// Where the preview of a blob lies.
+pub fn preview(hash: &BlobHash) -> PathBuf {
+    let [.., leaf] = preview_directories(hash);
+    leaf.join(hash.to_string())
 }
 
 /// Something found in a directory of the store, by the name that a listing gave.
@@ -99,6 +116,7 @@ mod tests {
     fn paths_are_what_the_layout_says() {
         let key = BlobKey { hash: BlobHash::from_bytes([0xab; 32]), nonce: BlobNonce::from_random([7; 12]) };
         assert_eq!(copy(&key).to_str().unwrap(), format!("blobs/ab/ab/{}.{}", "ab".repeat(32), "07".repeat(12)));
+        assert_eq!(preview(&key.hash).to_str().unwrap(), format!("previews/ab/ab/{}", "ab".repeat(32)));
         assert_eq!(staging([0x0f; 16]).to_str().unwrap(), format!("staging/{}", "0f".repeat(16)));
         assert!(is_staging_name(staging([0x0f; 16]).file_name().unwrap()));
     }

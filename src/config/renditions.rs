@@ -22,6 +22,11 @@ pub struct RenditionsConfig {
     pub deadline: Duration,
     /// Width or height of a rendition.
     pub max_side: u32,
+    /// Whether small renditions of large photos are made from a preview, which is kept beside the photo (100 to 400 kB) and made in the background
+    /// after the upload, or when it is first needed.
+    pub previews: bool,
+    /// Whether a client that says that it takes AVIF gets it where the URL names no format: the next best until it is made.
+    pub avif_by_accept: bool,
     /// Quality (1 to 100) where a URL names none.
     pub default_quality: u8,
 }
@@ -34,6 +39,8 @@ impl Default for RenditionsConfig {
             queue_limit: 256,
             deadline: Duration::from_secs(15),
             max_side: 8_192,
+            previews: true,
+            avif_by_accept: true,
             default_quality: 80,
         }
     }

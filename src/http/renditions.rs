@@ -15,10 +15,13 @@ use super::error::ApiError;
 use super::range::{self, Selection};
 use super::{App, RenditionOutcome};
 use crate::api::Problem;
-use crate::service::{Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
+use crate::service::{Accepted, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
 /// A rendition never changes under its URL.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// But what stands in for a better one is asked for again soon.
+const CACHING_MEANWHILE: HeaderValue = HeaderValue::from_static("public, max-age=30");
 
 /// Fetches a rendition.
 #[utoipa::path(get, path = "/i/{rendition}", operation_id = "get_rendition", tag = "renditions",
@@ -47,19 +50,31 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     if uri.query().is_some() {
         return Err(refused(ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
     }
-    let request = app.services.resolve_rendition(uri.path(), preferred(headers)).await.map_err(|error| refused(error.into()))?;
-    let tag = EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))?;
+    let request = app.services.resolve_rendition(uri.path(), accepted(headers)).await.map_err(|error| refused(error.into()))?;
+    let best = tag_of(&request)?;
+    let (request, is_best) = app.services.ready_rendition(request, *method == Method::GET).await;
+    let caching = if is_best { CACHING } else { CACHING_MEANWHILE };
+    let tag = tag_of(&request)?;
+    if !is_best
+        && headers.contains_key(header::IF_NONE_MATCH)
+        && conditional::evaluate(method, headers, Some(&best)) == Verdict::NotModified
+    {
+        // It has the best already, though here it lies no more.
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        describe(response.headers_mut(), &best, CACHING);
+        return Ok(response);
+    }
     match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}
         Verdict::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            describe(response.headers_mut(), &tag);
+            describe(response.headers_mut(), &tag, caching);
             return Ok(response);
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
     if *method == Method::HEAD {
-        return Ok(head(&request, app.services.cached_rendition(&request).await, &tag));
+        return Ok(head(&request, app.services.cached_rendition(&request).await, &tag, caching));
     }
     let rendition = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
     app.observer.rendition(match rendition.from {
@@ -80,7 +95,7 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     let length = bytes.len();
     let mut response = (status, bytes).into_response();
     let sent = response.headers_mut();
-    describe(sent, &tag);
+    describe(sent, &tag, caching);
     describe_bytes(sent, request.format());
     sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(content_range) = content_range {
@@ -89,12 +104,16 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     Ok(response)
 }
 
+fn tag_of(request: &RenditionRequest) -> Result<EntityTag, ServiceError> {
+    EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))
+}
+
 /// What GET would answer, as far as it is known without rendering: how long it is only where it lies in the cache (RFC 9110, section 9.3.2).
-fn head(request: &RenditionRequest, cached: Option<Rendition>, tag: &EntityTag) -> Response {
+fn head(request: &RenditionRequest, cached: Option<Rendition>, tag: &EntityTag, caching: HeaderValue) -> Response {
     // Of no length: of an empty body axum would say that it has none.
     let mut response = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()).into_response();
     let sent = response.headers_mut();
-    describe(sent, tag);
+    describe(sent, tag, caching);
     describe_bytes(sent, request.format());
     if let Some(cached) = cached {
         sent.insert(header::CONTENT_LENGTH, HeaderValue::from(cached.bytes.len()));
@@ -107,15 +126,24 @@ fn describe_bytes(headers: &mut HeaderMap, format: RenditionFormat) {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }
 
-/// The format for a URL that names none, by `Accept`: WebP for those who name it, else JPEG.
-fn preferred(headers: &HeaderMap) -> RenditionFormat {
-    let offers = [RenditionFormat::WebP, RenditionFormat::Jpeg, RenditionFormat::Png];
-    let [webp, jpeg, png] = offers.map(RenditionFormat::media_type);
-    let chosen = accept::negotiate(headers, &[Offer::if_named(webp), Offer::anyone(jpeg), Offer::anyone(png)]);
-    offers.into_iter().find(|offer| Some(offer.media_type()) == chosen).unwrap_or(RenditionFormat::Jpeg)
+/// The formats for a URL that names none, by `Accept`: AVIF, then WebP for those who name them, else JPEG.
+fn accepted(headers: &HeaderMap) -> Accepted {
+    let offers = [RenditionFormat::Avif, RenditionFormat::WebP, RenditionFormat::Jpeg, RenditionFormat::Png];
+    let [avif, webp, jpeg, png] = offers.map(RenditionFormat::media_type);
+    let best = |offered: &[Offer]| {
+        let chosen = accept::negotiate(headers, offered);
+        offers.into_iter().find(|offer| Some(offer.media_type()) == chosen)
+    };
+    let quick = [Offer::if_named(webp), Offer::anyone(jpeg), Offer::anyone(png)];
+    // Who takes none of them gets what everybody can show.
+    let meanwhile = best(&quick).unwrap_or(RenditionFormat::Jpeg);
+    match best(&[&[Offer::if_named(avif)], quick.as_slice()].concat()) {
+        Some(RenditionFormat::Avif) => Accepted { best: RenditionFormat::Avif, meanwhile: Some(meanwhile) },
+        _ => Accepted::one(meanwhile),
+    }
 }
 
-fn describe(headers: &mut HeaderMap, tag: &EntityTag) {
-    headers.insert(header::CACHE_CONTROL, CACHING);
+fn describe(headers: &mut HeaderMap, tag: &EntityTag, caching: HeaderValue) {
+    headers.insert(header::CACHE_CONTROL, caching);
     headers.insert(header::ETAG, tag.to_header());
 }

@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::orientation::Orientation;
 use super::pixels::{Layout, Pixels};
 use super::planar::{Planar, Sharing};
+use super::preview::preview_recipe;
 use super::recipe::{Gravity, Recipe, Tone, Turn};
 use super::resize::{resize, resized};
 use super::shield::shielded;
@@ -68,10 +69,47 @@ impl Renderer {
     /// # Errors
     /// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
     pub fn render(&mut self, bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered, ImagingError> {
+        self.draw(bytes, None, recipe, limits, false)?.ok_or_else(|| ImagingError::Encoding("a picture that was not made".into()))
+    }
+
+    /// Makes a photo's preview, a JPEG; `None` for a photo that is transparent anywhere, or could be: a JPEG would not be.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn preview(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Rendered>, ImagingError> {
+        self.draw(bytes, None, &preview_recipe(), limits, true)
+    }
+
+    /// As [`Renderer::render`] of the photo that this is a preview of, and that is `shown` pixels large the right way up; where
+    /// [`super::preview_serves`], it is as sharp.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn render_preview(
+        &mut self,
+        preview: &[u8],
+        shown: (u32, u32),
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Rendered, ImagingError> {
+        let drawn = self.draw(preview, Some(shown), recipe, limits, false)?;
+        drawn.ok_or_else(|| ImagingError::Encoding("a picture that was not made".into()))
+    }
+
+    /// `shown` is the size of the photo, as shown, where `bytes` are another picture of it. `None` where it must be opaque and may not be.
+    fn draw(
+        &mut self,
+        bytes: &[u8],
+        shown: Option<(u32, u32)>,
+        recipe: &Recipe,
+        limits: &Limits,
+        opaque: bool,
+    ) -> Result<Option<Rendered>, ImagingError> {
         let outline = outline(bytes, limits)?;
         let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
         let stored = (outline.width, outline.height);
-        let framing = Framing::of(orientation.shown(stored), recipe, recipe.format.max_side());
+        let shown = shown.unwrap_or(orientation.shown(stored));
+        let framing = Framing::of(shown, recipe, recipe.format.max_side());
         let target_pixels = u64::from(framing.target.0) * u64::from(framing.target.1);
         limits.check(Extent::Pixels, target_pixels)?;
         // The picture, and a copy of it while it is turned or converted.
@@ -82,25 +120,29 @@ impl Renderer {
         }
 
         let at_least = orientation.shown(oversize(&framing));
+        let at_least = (at_least.0.min(stored.0), at_least.1.min(stored.1));
         let planes = decode_planes(bytes, &outline, at_least, &mut self.scratch)?;
         let (source, icc) = match planes {
             Some(planes) => (Source::Planes(planes), outline.icc.clone()),
             None => {
                 let Decoded { pixels, icc, .. } = decode(bytes, &outline, at_least, limits)?;
+                if opaque && pixels.layout.has_alpha() {
+                    return Ok(None);
+                }
                 (Source::Pixels(pixels), icc)
             }
         };
-        let picture = Picture { source, icc, orientation, shown: orientation.shown(stored) };
+        let picture = Picture { source, icc, orientation, shown };
         let made = shielded(outline.format, || picture.made(recipe, &framing));
         if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
             self.scratch = vec![];
         }
-        made
+        made.map(Some)
     }
 }
 
 /// How large the whole photo has to be decoded, as shown.
-fn oversize(framing: &Framing) -> (u32, u32) {
+pub(super) fn oversize(framing: &Framing) -> (u32, u32) {
     let (share_x, share_y) = framing.share();
     let whole = |target: u32, share: f64, area: f64, photo: f64| (f64::from(target) * OVERSIZE / share / area * photo).ceil() as u32;
     let (area, photo) = (framing.area(), framing.photo());

@@ -1,4 +1,4 @@
-//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used.
+//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used, previews of new photos.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,13 @@ const USES_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts the work of a site that collects under this claim, and deletes copies that were named once no sooner than `named_grace` after they
 /// were queued; the answer ends when all of it has, after the stop has begun.
-pub(super) fn start(services: Arc<Services>, claim: Marker, named_grace: Duration, shutdown: Shutdown) -> impl Future<Output = ()> {
+pub(super) fn start(
+    services: Arc<Services>,
+    claim: Marker,
+    named_grace: Duration,
+    previews_at_once: usize,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> {
     let graces = Graces { named: named_grace, unnamed: UNNAMED_GRACE };
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
         let services = services.clone();
@@ -35,6 +41,8 @@ pub(super) fn start(services: Arc<Services>, claim: Marker, named_grace: Duratio
             }
         }
     });
+    let previews: Vec<_> =
+        (0..previews_at_once.max(1)).map(|_| runtime::spawn_joined(services.clone().make_previews(shutdown.clone()))).collect();
     let uses = every(USES_EVERY, shutdown, move || {
         let services = services.clone();
         async move {
@@ -49,6 +57,9 @@ pub(super) fn start(services: Arc<Services>, claim: Marker, named_grace: Duratio
         // A task that panicked has ended as well.
         let _ = deleting.await;
         let _ = uses.await;
+        for making in previews {
+            let _ = making.await;
+        }
     }
 }
 

@@ -36,8 +36,10 @@ use site::Site;
 ///
 /// # Errors
 /// Where the process cannot be confined, or the server does not keep to what is agreed.
-pub fn decode_for_others(memory_bytes: u64, output_bytes: u64) -> std::io::Result<()> {
-    crate::imaging::decode_for_others(crate::imaging::DecoderLimits { memory_bytes, output_bytes })
+pub fn decode_for_others(memory_bytes: u64, output_bytes: u64, low_priority: bool) -> std::io::Result<()> {
+    use crate::imaging::{DecoderLimits, Priority};
+    let priority = if low_priority { Priority::Low } else { Priority::Normal };
+    crate::imaging::decode_for_others(DecoderLimits { memory_bytes, output_bytes, priority })
 }
 
 /// Why a server did not start, or ended early.
@@ -210,7 +212,8 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
-    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, ending.clone());
+    let at_once = site.previews_at_once();
+    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, at_once, ending.clone());
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let admin_limits = limits.for_admin();

@@ -14,7 +14,7 @@ use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver,
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
-use crate::service::Services;
+use crate::service::{Load, Services};
 
 /// How long a scrape waits for what a device has to say.
 const READING_WAIT: Duration = Duration::from_secs(2);
@@ -122,14 +122,21 @@ impl Observation {
         let usage = runtime::timeout(READING_WAIT, self.usage());
         let (usage, ready) = futures_util::join!(usage, runtime::timeout(READING_WAIT, self.services.ready()));
         let usage = usage.flatten();
+        let load = self.services.load();
         Readings {
-            queues: self.queues(),
+            queues: self.queues(load),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
             sync_failures: self.disk.sync_failures(),
             hold_bytes: self.disk.hold_bytes(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
-            rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
+            rendition_cache_bytes: Some(load.cached_rendition_bytes),
+            previews: [
+                ("prepared", load.previews.prepared),
+                ("made", load.previews.made),
+                ("failed", load.previews.failed),
+                ("passed_over", load.previews.passed_over),
+            ],
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
@@ -147,8 +154,7 @@ impl Observation {
         asked.await.ok()?.ok().flatten()
     }
 
-    fn queues(&self) -> Vec<QueueReading> {
-        let load = self.services.load();
+    fn queues(&self, load: Load) -> Vec<QueueReading> {
         let (waiting, limit) = self.metadata.queue();
         let mut queues = vec![
             QueueReading { queue: "metadata", waiting: Some(waiting as u64), waiting_limit: Some(limit as u64), ..QueueReading::default() },
@@ -169,6 +175,18 @@ impl Observation {
                 queue: "renders",
                 waiting: Some(load.renders_waiting),
                 waiting_limit: Some(load.renders_limit),
+                ..QueueReading::default()
+            },
+            QueueReading {
+                queue: "slow_renders",
+                waiting: Some(load.slow_renders_waiting),
+                waiting_limit: Some(load.slow_renders_limit),
+                ..QueueReading::default()
+            },
+            QueueReading {
+                queue: "previews",
+                waiting: Some(load.previews.waiting),
+                waiting_limit: Some(load.previews.limit),
                 ..QueueReading::default()
             },
         ];

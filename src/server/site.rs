@@ -15,7 +15,7 @@ use crate::blobs::{
     path as blob_path,
 };
 use crate::config::Config;
-use crate::imaging::Decoders;
+use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
@@ -66,10 +66,14 @@ impl Site {
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
-        let [imaging, slow, inspecting] = [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool));
+        let previews_pool = BlockingPool::new("previews", (renders_at_once(config.renditions.concurrency) / 2).max(1));
+        let [imaging, slow, inspecting] =
+            [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool, Priority::Normal));
         let (imaging, slow, inspecting) = (imaging?, slow?, inspecting?);
-        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, inspecting };
-        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
+        let previews = decoders(config, &previews_pool, Priority::Low)?;
+        let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
+        let derived = Arc::new(disk.clone());
+        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
         let pools = vec![
@@ -79,6 +83,7 @@ impl Site {
             ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
             ("pool_slow_imaging", slow_pool),
+            ("pool_previews", previews_pool),
             ("pool_inspecting", inspecting_pool),
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
@@ -89,6 +94,11 @@ impl Site {
     /// The claim under which this site collects.
     pub(super) fn marker(&self) -> Marker {
         self.marker
+    }
+
+    /// How many previews are made at once.
+    pub(super) fn previews_at_once(&self) -> usize {
+        self.services.previews_at_once()
     }
 
     /// What feeds the metrics.
@@ -213,13 +223,14 @@ async fn prepare(store: &DiskStore) {
 }
 
 /// What decodes on the threads of a pool: processes that can do no harm, where the settings do not say otherwise.
-fn decoders(config: &Config, pool: &BlockingPool) -> Result<Decoders, ServerError> {
+fn decoders(config: &Config, pool: &BlockingPool, priority: Priority) -> Result<Decoders, ServerError> {
     let limits = &config.limits;
     if !limits.isolate_decoders {
         return Ok(Decoders::in_threads(pool.clone(), limits.into()));
     }
     let max_photo_bytes = limits.max_upload_bytes.as_u64();
-    let started = Decoders::in_processes(Path::new(THIS_PROGRAM), pool.clone(), limits.into(), max_photo_bytes, limits.max_decode_time);
+    let program = Path::new(THIS_PROGRAM);
+    let started = Decoders::in_processes(program, pool.clone(), limits.into(), max_photo_bytes, limits.max_decode_time, priority);
     let (decoders, by_landlock) = started.map_err(ServerError::Decoders)?;
     if !by_landlock {
         tracing::info!("this kernel has no Landlock: decoders are confined by seccomp alone");

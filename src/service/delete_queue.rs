@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::blobs::{BlobStore, Deletion, Marker};
+use crate::blobs::{BlobError, BlobStore, Deletion, Marker};
 use crate::metadata::{Doom, MetadataError, Read};
 use crate::model::{BlobKey, WallMs};
 
@@ -84,7 +84,7 @@ impl Services {
         let mut gone = Vec::with_capacity(batch.len());
         let mut failed = 0;
         for key in batch {
-            match self.blobs.delete(&key).await {
+            match self.delete_copy(&key).await {
                 Ok(Deletion::Deleted | Deletion::Absent) => gone.push(key),
                 Err(error) => {
                     failed += 1;
@@ -95,6 +95,19 @@ impl Services {
         let keys = gone.len();
         self.metadata.write("doom.done", move |tx| -> Result<(), ServiceError> { Ok(tx.forget_doomed(gone)?) }).await?;
         Ok(Deleted { keys, failed })
+    }
+}
+
+impl Services {
+    /// Deletes a copy, and, where the blob has no other, first what was derived from it.
+    async fn delete_copy(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+        let hash = key.hash;
+        // A preview that is made from here on looks for the blob once it is kept, and finds none. One removed for nothing is made again.
+        let is_gone = self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await;
+        if is_gone.unwrap_or(true) {
+            self.forget_preview(hash).await?;
+        }
+        self.blobs.delete(key).await
     }
 }
 

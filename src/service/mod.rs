@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::blobs::{BlobStore, VerifyStore};
+use crate::blobs::{BlobStore, DerivedStore, VerifyStore};
 use crate::config::{Config, Expiry, LimitsConfig};
 use crate::imaging::Decoders;
 use crate::metadata::{Metadata, Snapshot};
@@ -49,7 +49,7 @@ pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
-pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
+pub use rendition::{Accepted, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use similar::SimilarPhotos;
@@ -89,6 +89,8 @@ pub struct Pools {
     pub imaging: Decoders,
     /// The same for formats that take many times as long, apart from those that somebody waits for.
     pub slow: Decoders,
+    /// What previews of new photos are made on: nobody waits for them, and everything else comes first.
+    pub previews: Decoders,
     /// What uploads are looked at on. Apart from renditions, which must not hold them up.
     pub inspecting: Decoders,
 }
@@ -126,7 +128,7 @@ struct Limits {
 
 impl Services {
     /// Assembles the service. Nothing runs yet.
-    pub fn new(metadata: Metadata, blobs: Blobs, runtime: Runtime, pools: Pools, config: &Config) -> Self {
+    pub fn new(metadata: Metadata, blobs: Blobs, previews: Arc<dyn DerivedStore>, runtime: Runtime, pools: Pools, config: &Config) -> Self {
         let limits = &config.limits;
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
         let memory_bytes = limits.decode_memory_bytes.as_u64();
@@ -145,7 +147,7 @@ impl Services {
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        let renditions = Renditions::new(&config.renditions, pools.imaging.load().limit, pools.slow.load().limit);
+        let renditions = Renditions::new(&config.renditions, previews, pools.imaging.load().limit, pools.slow.load().limit);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
         Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }

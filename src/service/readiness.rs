@@ -137,9 +137,10 @@ pub(super) mod tests {
             metadata: BlockingPool::new("metadata", 1),
             imaging: Decoders::in_threads(BlockingPool::new("imaging", 1), (&config.limits).into()),
             slow: Decoders::in_threads(BlockingPool::new("slow", 1), (&config.limits).into()),
+            previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let services = Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config);
+        let services = Services::new(metadata.clone(), blobs, Arc::new(store.clone()), runtime.clone(), pools, &config);
         (store, metadata, runtime, Arc::new(services))
     }
 

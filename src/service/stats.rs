@@ -3,7 +3,7 @@
 use crate::metadata::{Read, SiteStats};
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services};
+use super::{PreviewFigures, ServiceError, Services};
 
 impl Services {
     /// Counts and bytes of the whole site.
@@ -20,6 +20,7 @@ impl Services {
         let (uploads_limit, downloads_limit) =
             (u64::from(self.limits.config.max_concurrent_uploads), u64::from(self.limits.config.max_concurrent_downloads));
         let (waiting, limit) = self.renditions.queue();
+        let (slow_waiting, slow_limit) = self.renditions.slow_queue();
         Load {
             uploads_running: uploads_limit.saturating_sub(self.limits.uploads.available_permits() as u64),
             uploads_limit,
@@ -27,6 +28,9 @@ impl Services {
             downloads_limit,
             renders_waiting: waiting,
             renders_limit: limit,
+            slow_renders_waiting: slow_waiting,
+            slow_renders_limit: slow_limit,
+            previews: self.renditions.previews(),
             cached_rendition_bytes: self.renditions.cached().1,
         }
     }
@@ -47,6 +51,12 @@ pub struct Load {
     pub renders_waiting: u64,
     /// More are refused.
     pub renders_limit: u64,
+    /// The same of those in formats that take long.
+    pub slow_renders_waiting: u64,
+    /// More are refused, or not begun.
+    pub slow_renders_limit: u64,
+    /// Previews of new photos.
+    pub previews: PreviewFigures,
     /// Memory of cached renditions.
     pub cached_rendition_bytes: u64,
 }

@@ -141,7 +141,11 @@ impl Services {
                 // From here on the bytes are whole: the work goes on to its end also where the client has gone.
                 let services = self.clone();
                 let kept = runtime::spawn_joined(async move {
+                    let hash = arrival.digests.hash;
                     let kept = services.keep(staged, arrival).await;
+                    if kept.as_ref().is_ok_and(|uploaded| uploaded.created) {
+                        services.prepare_renditions(hash);
+                    }
                     drop((keeping, permit, share));
                     kept
                 });

@@ -14,6 +14,7 @@ mod harness;
 mod limits;
 mod openapi;
 mod photos;
+mod previews;
 mod privacy;
 mod renditions;
 mod scopes;

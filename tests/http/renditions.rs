@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::answer;
 use super::photos::{decoded, fixture, fixtures, small};
-use super::site::{Caller, Site};
+use super::site::{Caller, Site, until};
 
 /// The URL that the server signs.
 async fn signed(caller: &Caller, request: Value) -> String {
@@ -164,7 +164,8 @@ async fn without_a_format_the_client_chooses() {
     let (site, key) = site.with_signing_key(halidom::model::TenantId::DEFAULT).await;
     let url = super::signatures::url(&key, &format!("/w:50/plain/{}", photo.hash));
     for (accept, kind) in [
-        ("image/avif,image/webp,image/apng,*/*;q=0.8", "image/webp"),
+        ("image/webp,image/apng,*/*;q=0.8", "image/webp"),
+        ("image/avif;q=0.5,image/webp,*/*;q=0.1", "image/webp"),
         ("*/*", "image/jpeg"),
         ("image/*", "image/jpeg"),
         ("image/png, image/jpeg;q=0.5", "image/png"),
@@ -173,6 +174,47 @@ async fn without_a_format_the_client_chooses() {
         let got = site.nobody().get_with(&url, &[("accept", accept)]).await;
         assert_eq!((got.status, got.field("content-type"), got.field("vary")), (200, kind, "accept"), "{accept}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_accepts_avif_gets_the_next_best_until_it_is_made() {
+    let (site, photo) = one_photo("clock.jpg").await;
+    let (site, key) = site.with_signing_key(halidom::model::TenantId::DEFAULT).await;
+    let url = super::signatures::url(&key, &format!("/w:50/plain/{}", photo.hash));
+    let nobody = site.nobody();
+    let ask = async |accept: &str| nobody.get_with(&url, &[("accept", accept)]).await;
+    let browser = "image/avif,image/webp,image/apng,*/*;q=0.8";
+    let early = answer(nobody.call(Method::HEAD, &url).header("accept", browser)).await;
+    assert_eq!((early.status, early.field("content-type"), early.field("cache-control")), (200, "image/webp", "public, max-age=30"));
+    assert_eq!(site.metric("halidom_queue_waiting{queue=\"slow_renders\"}").await, 0.0, "HEAD begins nothing");
+    let first = ask(browser).await;
+    assert_eq!((first.status, first.field("content-type"), first.field("cache-control")), (200, "image/webp", "public, max-age=30"));
+    until("the AVIF is made", || async { ask(browser).await.field("content-type") == "image/avif" }).await;
+    let best = ask(browser).await;
+    assert_eq!(&best.bytes(200)[4..12], b"ftypavif");
+    assert_eq!((best.field("cache-control"), best.field("vary")), ("public, max-age=31536000, immutable", "accept"));
+    assert_ne!(best.field("etag"), first.field("etag"));
+    // The others are what they were.
+    let webp = ask("image/webp").await;
+    assert_eq!((webp.field("content-type"), webp.field("etag")), ("image/webp", first.field("etag")));
+    assert_eq!(webp.field("cache-control"), "public, max-age=31536000, immutable");
+    // Who has the AVIF need not get the WebP where the AVIF has left the cache.
+    let fresh = site.restart().await;
+    let unchanged = fresh.nobody().get_with(&url, &[("accept", browser), ("if-none-match", best.field("etag"))]).await;
+    assert_eq!((unchanged.status, unchanged.field("etag")), (304, best.field("etag")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_may_leave_avif_to_who_names_it() {
+    let site = Site::start_with(|config| config.renditions.avif_by_accept = false).await;
+    let album = site.admin.album("Album").await;
+    let photo = site.admin.uploaded(&album, "clock.jpg", &fixture("clock.jpg")).await;
+    let (site, key) = site.with_signing_key(halidom::model::TenantId::DEFAULT).await;
+    let url = |options: &str| super::signatures::url(&key, &format!("/w:50{options}/plain/{}", photo.hash));
+    let ask = async |url: &str| site.nobody().get_with(url, &[("accept", "image/avif,image/webp,*/*;q=0.8")]).await;
+    let webp = ask(&url("")).await;
+    assert_eq!((webp.field("content-type"), webp.field("cache-control")), ("image/webp", "public, max-age=31536000, immutable"));
+    assert_eq!(ask(&url("/f:avif")).await.field("content-type"), "image/avif");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,8 +161,7 @@ impl Site {
     /// The files that hold copies of blobs.
     pub fn copies(&self) -> Vec<PathBuf> {
         let named = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().split('.').next().is_some_and(|hash| hash.len() == 64);
-        let all = files(&self.data().join("blobs")).into_iter();
-        all.filter(|path| !path.starts_with(self.data().join("blobs/staging"))).filter(named).collect()
+        files(&self.data().join("blobs/blobs")).into_iter().filter(named).collect()
     }
 
     /// The one file that holds this blob.

@@ -49,10 +49,11 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
         metadata: BlockingPool::new("metadata", 2),
         imaging: Decoders::in_threads(BlockingPool::new("imaging", 2), (&config.limits).into()),
         slow: Decoders::in_threads(BlockingPool::new("slow", 1), (&config.limits).into()),
+        previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
         inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 2), (&config.limits).into()),
     };
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);
-    let services = Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, &config);
+    let services = Services::new(metadata.clone(), Arc::new(verified), Arc::new(store.clone()), runtime.clone(), pools, &config);
     Site { services: Arc::new(services), metadata, store: store.clone(), runtime: runtime.clone() }
 }
 

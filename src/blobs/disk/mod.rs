@@ -12,6 +12,7 @@ mod tests;
 
 mod buffers;
 mod delete;
+mod derived;
 mod fan_out;
 mod files;
 mod hashing;

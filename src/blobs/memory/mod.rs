@@ -1,5 +1,6 @@
 //! Blobs in memory, with faults on demand: the twin of the disk store for tests and simulations.
 
+mod derived;
 mod faults;
 mod stage;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     copies: BTreeMap<BlobKey, Bytes>,
+    derived: BTreeMap<BlobHash, Bytes>,
     marker: Option<Marker>,
     staged: usize,
     staged_bytes: u64,

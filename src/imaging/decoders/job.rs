@@ -28,6 +28,10 @@ pub(super) struct Job {
 pub(super) enum Task {
     /// [`crate::imaging::render`].
     Render(Recipe),
+    /// [`crate::imaging::Renderer::preview`].
+    Preview,
+    /// [`crate::imaging::Renderer::render_preview`]: the photo is a preview of one that is `shown` large.
+    RenderPreview { shown: (u32, u32), recipe: Recipe },
     /// [`crate::imaging::inspect`].
     Inspect,
     /// What is left of it for a JPEG whose structure was read already: the photo is the parts that this takes alone.
@@ -41,6 +45,8 @@ impl Task {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Render(_) => "render",
+            Self::Preview => "preview",
+            Self::RenderPreview { .. } => "render preview",
             Self::Inspect => "inspect",
             Self::Look(_) => "look",
             Self::Placeholder => "placeholder",
@@ -58,6 +64,8 @@ pub(super) enum Done {
         width: u32,
         height: u32,
     },
+    /// The photo can have no preview.
+    NoPreview,
     Inspected(Box<Inspection>),
     Seen(Seen),
     Placeholder(Impression),

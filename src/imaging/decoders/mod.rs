@@ -18,11 +18,12 @@ use bytes::Bytes;
 
 pub use self::confine::confine;
 use self::job::{Done, Task};
-pub use self::process::{DecoderLimits, decode_for_others};
+pub use self::process::{DecoderLimits, Priority, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
 use super::inspect::Examined;
-use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, inspect, placeholder, render, sniff};
+use super::preview::preview_recipe;
+use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, Renderer, inspect, placeholder, render, sniff};
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
 /// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
@@ -72,11 +73,12 @@ impl Decoders {
         limits: Limits,
         max_photo_bytes: u64,
         time: Duration,
+        priority: Priority,
     ) -> io::Result<(Self, bool)> {
         // A picture at full size takes as much as the decoded photo, and once more while it is turned.
         let pixels = limits.max_decoded_bytes.saturating_mul(3);
         let memory_bytes = pixels.saturating_add(max_photo_bytes).saturating_add(OWN_BYTES);
-        let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes) };
+        let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes), priority };
         let (first, by_landlock) = Worker::start(program, allowed)?;
         let (idle, started, died) = (Mutex::new(vec![first]), AtomicU64::new(1), AtomicU64::new(0));
         let processes = Arc::new(Processes { program: program.to_owned(), idle, allowed, time, started, died });
@@ -114,6 +116,24 @@ impl Decoders {
         self.pool.run(move || decoders.render_now(&photo, recipe)).await
     }
 
+    /// As [`Renderer::preview`].
+    ///
+    /// # Errors
+    /// As [`Decoders::render`].
+    pub async fn preview(&self, photo: Bytes) -> Result<Result<Option<Rendered>, ImagingError>, Gone> {
+        let decoders = self.clone();
+        self.pool.run(move || decoders.preview_now(&photo)).await
+    }
+
+    /// As [`Renderer::render_preview`].
+    ///
+    /// # Errors
+    /// As [`Decoders::render`].
+    pub async fn render_preview(&self, preview: Bytes, shown: (u32, u32), recipe: Recipe) -> Result<Result<Rendered, ImagingError>, Gone> {
+        let decoders = self.clone();
+        self.pool.run(move || decoders.render_preview_now(&preview, shown, recipe)).await
+    }
+
     /// As [`inspect`]; `kept` is dropped when nothing of the photo is in memory here any more.
     ///
     /// # Errors
@@ -140,6 +160,25 @@ impl Decoders {
     fn render_now(&self, photo: &[u8], recipe: Recipe) -> Result<Rendered, ImagingError> {
         let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
         match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Render(recipe))? {
+            Answer::Rendered(rendered) => Ok(rendered),
+            Answer::Other(other) => Err(unexpected(other)),
+        }
+    }
+
+    fn preview_now(&self, photo: &[u8]) -> Result<Option<Rendered>, ImagingError> {
+        let Some(processes) = &self.processes else { return Renderer::default().preview(photo, &self.limits) };
+        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Preview)? {
+            Answer::Rendered(rendered) => Ok(Some(rendered)),
+            Answer::Other(Done::NoPreview) => Ok(None),
+            Answer::Other(other) => Err(unexpected(other)),
+        }
+    }
+
+    fn render_preview_now(&self, preview: &[u8], shown: (u32, u32), recipe: Recipe) -> Result<Rendered, ImagingError> {
+        let Some(processes) = &self.processes else {
+            return Renderer::default().render_preview(preview, shown, &recipe, &self.limits);
+        };
+        match processes.answer(format_of(preview)?, &[preview], &self.limits, &Task::RenderPreview { shown, recipe })? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
@@ -254,7 +293,9 @@ impl Processes {
 fn is_believable(answer: &Answer, format: Format, limits: &Limits, task: &Task) -> bool {
     match (answer, task) {
         (Answer::Other(Done::Failed(error)), _) => checked::is_error(error),
-        (Answer::Rendered(rendered), Task::Render(recipe)) => checked::is_picture(rendered, recipe),
+        (Answer::Rendered(rendered), Task::Render(recipe) | Task::RenderPreview { recipe, .. }) => checked::is_picture(rendered, recipe),
+        (Answer::Rendered(rendered), Task::Preview) => checked::is_picture(rendered, &preview_recipe()),
+        (Answer::Other(Done::NoPreview), Task::Preview) => true,
         (Answer::Other(Done::Inspected(inspection)), Task::Inspect) => checked::is_inspection(inspection, format, limits),
         (Answer::Other(Done::Seen(seen)), Task::Look(_)) => checked::is_seen(seen),
         (Answer::Other(Done::Placeholder(impression)), Task::Placeholder) => checked::is_impression(impression),

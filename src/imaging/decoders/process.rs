@@ -20,6 +20,18 @@ pub struct DecoderLimits {
     pub memory_bytes: u64,
     /// The largest picture, in bytes.
     pub output_bytes: u64,
+    /// Whom it works before.
+    pub priority: Priority,
+}
+
+/// How the system shares out its processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// As to everybody.
+    #[default]
+    Normal,
+    /// What others leave.
+    Low,
 }
 
 /// Confines itself and works until the other side has gone. To be called as the first thing of a process of its own.
@@ -29,6 +41,10 @@ pub struct DecoderLimits {
 pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let shared = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if limits.priority == Priority::Low {
+        // The lowest (nice(2)). Where it cannot be had, its work is done all the same.
+        let _ = rustix::process::nice(19);
+    }
     // The first picture of a process finds everything that is read from files, such as the processor's kind, read already.
     warm_up();
     match confine(limits.memory_bytes, limits.output_bytes) {
@@ -91,6 +107,13 @@ impl Worker {
     fn worked(&mut self, job: &Job) -> Result<Worked, ImagingError> {
         Ok(match &job.task {
             Task::Render(recipe) => Worked::Rendered(self.renderer.render(&self.photo, recipe, &job.limits)?),
+            Task::Preview => match self.renderer.preview(&self.photo, &job.limits)? {
+                Some(preview) => Worked::Rendered(preview),
+                None => Worked::Other(Done::NoPreview),
+            },
+            Task::RenderPreview { shown, recipe } => {
+                Worked::Rendered(self.renderer.render_preview(&self.photo, *shown, recipe, &job.limits)?)
+            }
             Task::Inspect => Worked::Other(Done::Inspected(Box::new(inspect(&self.photo, &job.limits)?))),
             Task::Look(look) => Worked::Other(Done::Seen(look.at(&self.photo, &job.limits)?)),
             Task::Placeholder => Worked::Other(Done::Placeholder(placeholder(&self.photo, &job.limits)?)),

@@ -1,6 +1,9 @@
 //! What stands, as it is read at a scrape.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -24,6 +27,8 @@ pub struct Readings {
     pub hold_bytes: (u64, u64),
     /// Bytes in the cache of renditions.
     pub rendition_cache_bytes: Option<u64>,
+    /// Previews since the start, by what became of them.
+    pub previews: [(&'static str, u64); 4],
     /// Copies that are being written and are not named yet.
     pub copies_in_flight: Option<u64>,
     /// Whether the site is ready.
@@ -33,8 +38,8 @@ pub struct Readings {
 /// A queue or a pool of threads. What is `None` has no such number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueReading {
-    /// Which: `metadata`, `uploads`, `downloads`, `renders`, or a pool: `pool_blobs`, `pool_check`, `pool_hashing`, `pool_imaging`,
-    /// `pool_inspecting`, `pool_lookup`, `pool_metadata`, `pool_verifying`.
+    /// Which: `metadata`, `uploads`, `downloads`, `renders`, `slow_renders`, `previews`, or a pool: `pool_blobs`, `pool_check`, `pool_hashing`,
+    /// `pool_imaging`, `pool_inspecting`, `pool_lookup`, `pool_metadata`, `pool_previews`, `pool_slow_imaging`, `pool_verifying`.
     pub queue: &'static str,
     /// How many wait.
     pub waiting: Option<u64>,
@@ -105,6 +110,11 @@ struct PropertyLabels {
     property: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 /// A gauge that is not on the page before it was read once: a zero would be a claim.
 type OnceRead = Family<[(&'static str, &'static str); 0], Gauge>;
 
@@ -131,6 +141,7 @@ pub(super) struct Gauges {
     hold_lent_bytes: Gauge,
     hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
+    previews: Family<OutcomeLabels, Counter>,
     copies_in_flight: OnceRead,
     ready: Gauge,
 }
@@ -163,6 +174,12 @@ impl Gauges {
                 Some(Unit::Bytes),
             ),
             rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
+            previews: register(
+                own,
+                "previews",
+                "New photos that were prepared for thumbnails, previews that were made, that failed, and photos for which the queue had no place",
+                None,
+            ),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
             ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
         }
@@ -208,6 +225,9 @@ impl Gauges {
         set(&self.hold_limit_bytes, readings.hold_bytes.1);
         if let Some(bytes) = readings.rendition_cache_bytes {
             set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
+        }
+        for (outcome, count) in readings.previews.into_iter().filter(|(outcome, _)| !outcome.is_empty()) {
+            self.previews.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
         }
         if let Some(copies) = readings.copies_in_flight {
             set(&self.copies_in_flight.get_or_create(&[]), copies);

@@ -54,6 +54,7 @@ fn page() -> String {
         hold_bytes: (1, 2),
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),
+        previews: [("prepared", 2), ("made", 3), ("failed", 1), ("passed_over", 0)],
         copies_in_flight: Some(2),
         ready: true,
     };
@@ -89,6 +90,7 @@ fn what_happened_is_on_the_page() {
         "halidom_queue_waiting{queue=\"metadata\"} 3",
         "halidom_rocksdb_bytes{property=\"block_cache\"} 4096",
         "halidom_rocksdb_items{property=\"background_errors\"} 0",
+        "halidom_previews_total{outcome=\"made\"} 3",
         "halidom_stored_bytes 100",
         "halidom_backend_size_bytes 9223372036854775807",
         "halidom_ready 1",

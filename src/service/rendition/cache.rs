@@ -20,13 +20,15 @@ const OVERHEAD: usize = 512;
 const HOUSEKEEPINGS: usize = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag.
-const ENCODER_VERSION: u32 = 2;
+const ENCODER_VERSION: u32 = 3;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
     pub(super) hash: BlobHash,
     pub(super) recipe: RecipeKey,
+    /// Whether small ones are made from previews at this site.
+    pub(super) previews: bool,
 }
 
 impl CacheKey {
@@ -35,6 +37,7 @@ impl CacheKey {
         let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 rendition entity tag");
         hasher.update(self.hash.as_bytes());
         hasher.update(&ENCODER_VERSION.to_be_bytes());
+        hasher.update(&[self.previews.into()]);
         hasher.update(self.recipe.to_string().as_bytes());
         hasher.finalize().to_hex()[..32].to_owned()
     }
@@ -93,6 +96,16 @@ impl Cache {
             self.kept.run_pending_tasks().await;
         }
         self.alive.load(Ordering::Relaxed) < self.max_alive
+    }
+
+    /// Keeps what was made without being asked for.
+    pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition) {
+        self.kept.insert(key, rendition).await;
+    }
+
+    /// Whether somebody waits for it.
+    pub(super) fn is_under_way(&self, key: &CacheKey) -> bool {
+        self.flights.state().by_key.contains_key(key)
     }
 
     pub(super) async fn get(&self, key: &CacheKey) -> Option<Rendition> {
@@ -217,7 +230,7 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             let recipe = RecipeRequest { width: 10, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
-            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap() };
+            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), previews: false };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }
         }

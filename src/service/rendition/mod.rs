@@ -1,29 +1,33 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
+mod accepted;
 mod cache;
 mod keys;
+mod lane;
+mod preview;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::blobs::DerivedStore;
 use crate::config::RenditionsConfig;
-use crate::imaging;
+use crate::imaging::{self, Decoders};
 use crate::metadata::Read;
 use crate::model::{BlobHash, TenantId, WallMs};
 
 use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
-use super::shares::{Share, Shares};
 use super::{Caller, Scope, ServiceError, Services};
+pub use accepted::Accepted;
+use accepted::GivenUp;
 use cache::{Cache, CacheKey};
 use keys::{Keys, TenantKeys};
+use lane::{Lane, Turn};
+pub use preview::PreviewFigures;
+use preview::Previews;
 
-/// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
-const SHARE_OF_THE_QUEUE: u32 = 16;
-/// But so many in every case.
-const SHARE_AT_LEAST: u32 = 4;
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;
 
@@ -81,43 +85,38 @@ pub struct UrlOptions {
 pub struct Renditions {
     cache: Cache,
     keys: TenantKeys,
-    /// One permit a rendition that renders or waits to.
-    queue: Arc<Semaphore>,
-    queue_limit: u64,
-    /// And one of its photo's share: for one photo there are as many renditions to be had as sizes.
-    shares: Shares<BlobHash>,
-    /// One permit a rendition that renders, and one more: its original is read meanwhile.
-    pub(super) turns: Arc<Semaphore>,
-    /// The same for those that nothing else should wait behind.
-    slow_turns: Arc<Semaphore>,
+    /// Those that somebody waits for.
+    pub(super) fast: Lane,
+    /// Formats that nothing else should wait behind.
+    slow: Lane,
+    /// What could not be made lately, of what nobody waits for.
+    given_up: GivenUp,
+    previews: Previews,
+    avif_by_accept: bool,
     max_side: u32,
     quality: u8,
     deadline: Duration,
 }
 
-/// The right to render, until it is dropped.
-#[derive(Debug)]
-struct Turn {
-    _place: OwnedSemaphorePermit,
-    _share: Share<BlobHash>,
-    _turn: OwnedSemaphorePermit,
-}
-
 /// A rendition that a client may see: its signature was checked, and its tenant has the blob.
 #[derive(Debug, Clone, Copy)]
-pub struct RenditionRequest(CacheKey);
+pub struct RenditionRequest {
+    key: CacheKey,
+    /// The same in the next best format, where this one takes so long that nobody waits for it.
+    meanwhile: Option<CacheKey>,
+}
 
 impl Renditions {
     /// An empty cache, before a pool that renders so many at once, and one that renders so many slow ones.
-    pub fn new(config: &RenditionsConfig, at_once: usize, slow_at_once: usize) -> Self {
+    pub fn new(config: &RenditionsConfig, previews: Arc<dyn DerivedStore>, at_once: usize, slow_at_once: usize) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
             keys: TenantKeys::default(),
-            queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
-            queue_limit: config.queue_limit.into(),
-            shares: Shares::new((config.queue_limit / SHARE_OF_THE_QUEUE).max(SHARE_AT_LEAST) as usize),
-            turns: Arc::new(Semaphore::new(at_once + 1)),
-            slow_turns: Arc::new(Semaphore::new(slow_at_once + 1)),
+            fast: Lane::new(config.queue_limit, at_once),
+            slow: Lane::new(config.queue_limit, slow_at_once),
+            given_up: GivenUp::default(),
+            previews: Previews::new(previews, config),
+            avif_by_accept: config.avif_by_accept,
             max_side: config.max_side,
             quality: config.default_quality,
             deadline: config.deadline,
@@ -126,7 +125,21 @@ impl Renditions {
 
     /// Renditions that render or wait to, and how many may.
     pub fn queue(&self) -> (u64, u64) {
-        (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
+        self.fast.load()
+    }
+
+    /// The same for those in formats that take long.
+    pub fn slow_queue(&self) -> (u64, u64) {
+        self.slow.load()
+    }
+
+    fn key(&self, hash: BlobHash, recipe: RecipeKey) -> CacheKey {
+        CacheKey { hash, recipe, previews: self.previews.are_used() }
+    }
+
+    /// How making previews goes.
+    pub fn previews(&self) -> PreviewFigures {
+        self.previews.figures()
     }
 
     /// To be called once a tenant has a new key: it is good from then on.
@@ -136,18 +149,12 @@ impl Renditions {
 
     /// Waits for the turn of a render. Who gives up here leaves nothing behind.
     async fn turn(&self, key: &CacheKey) -> Result<Turn, ServiceError> {
-        let Some(share) = self.shares.take(key.hash) else {
-            return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
-        };
-        let Ok(place) = self.queue.clone().try_acquire_owned() else {
-            return Err(ServiceError::Busy("too many renditions are waiting"));
-        };
-        let turns = if key.recipe.format.is_slow() { &self.slow_turns } else { &self.turns };
-        let turn = turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
+        let lane = if key.recipe.format.is_slow() { &self.slow } else { &self.fast };
+        let turn = lane.turn(key.hash).await?;
         if !self.cache.has_room().await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
         }
-        Ok(Turn { _place: place, _share: share, _turn: turn })
+        Ok(turn)
     }
 
     /// How many renditions lie in memory, and their bytes.
@@ -159,34 +166,42 @@ impl Renditions {
 impl RenditionRequest {
     /// What a strong entity tag may hold: it follows from blob, recipe and encoder version, so nothing has to be rendered for it.
     pub fn tag(&self) -> String {
-        self.0.tag()
+        self.key.tag()
     }
 
     /// Of what format it is.
     pub fn format(&self) -> RenditionFormat {
-        self.0.recipe.format
+        self.key.recipe.format
     }
 }
 
 impl Services {
-    /// Reads a rendition's path, checks its signature against every live key, and that its tenant has the blob. `fallback` is the
-    /// format where the URL names none.
+    /// Reads a rendition's path, checks its signature against every live key, and that its tenant has the blob. `accepted` are the
+    /// formats where the URL names none.
     ///
     /// # Errors
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
-    pub async fn resolve_rendition(self: &Arc<Self>, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
+    pub async fn resolve_rendition(self: &Arc<Self>, path: &str, accepted: Accepted) -> Result<RenditionRequest, ServiceError> {
         let keys = self.live_keys().await?;
         let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
         if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
-        let recipe = url.recipe.settle(fallback, self.renditions.quality, self.renditions.max_side)?;
+        let settle = |format| url.recipe.settle(format, self.renditions.quality, self.renditions.max_side);
+        let (recipe, meanwhile) = match accepted.meanwhile {
+            Some(meanwhile) if url.recipe.format.is_none() && self.renditions.avif_by_accept => {
+                (settle(accepted.best)?, Some(settle(meanwhile)?))
+            }
+            Some(meanwhile) => (settle(meanwhile)?, None),
+            None => (settle(accepted.best)?, None),
+        };
         let hash = url.hash;
         if !self.look_up(move |at| Ok(at.tenant_owns(tenant, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(RenditionRequest(CacheKey { hash, recipe }))
+        let key = |recipe| self.renditions.key(hash, recipe);
+        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key) })
     }
 
     /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
@@ -209,7 +224,7 @@ impl Services {
 
     /// The rendition where it lies in the cache.
     pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
-        self.renditions.cache.get(&request.0).await
+        self.renditions.cache.get(&request.key).await
     }
 
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
@@ -219,37 +234,56 @@ impl Services {
     /// `Busy` where too many renditions wait, or are still being taken, or the deadline passes; `Damaged` where the original's bytes are;
     /// `BrokenImage` where it cannot be decoded.
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
-        let key = request.0;
+        let key = request.key;
         if let Some(rendition) = self.renditions.cache.get(&key).await {
             return Ok(Served { rendition, from: ServedFrom::Cache });
         }
-        let (waiting, services) = (self.clone(), self.clone());
         let began = self.runtime.clock.monotonic();
         let took = Arc::new(OnceLock::new());
-        let turn = async move { waiting.renditions.turn(&key).await };
-        let render = {
-            let took = took.clone();
-            move |turn: Turn| async move {
-                let rendition = services.render(&key).await?;
-                drop(turn);
+        let made = self.made(key, {
+            let (services, took) = (self.clone(), took.clone());
+            move || {
                 let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
-                Ok(rendition)
             }
-        };
-        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, turn, render)).await;
+        });
+        let in_time = crate::runtime::timeout(self.renditions.deadline, made).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
         Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
     }
 
+    /// The rendition once it is there: kept, under way or rendered now; then `rendered` is called.
+    async fn made(self: &Arc<Self>, key: CacheKey, rendered: impl FnOnce() + Send + 'static) -> Result<Rendition, ServiceError> {
+        let (waiting, services) = (self.clone(), self.clone());
+        let turn = async move { waiting.renditions.turn(&key).await };
+        let render = move |turn: Turn| async move {
+            let rendition = services.render(&key).await?;
+            drop(turn);
+            rendered();
+            Ok(rendition)
+        };
+        self.renditions.cache.get_or_render(key, turn, render).await
+    }
+
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
-        let blob = self.open_blob(key.hash).await?;
-        let size = blob.size_bytes();
-        let _memory = self.limits.render_memory.take(size).await?;
-        let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
-        let bytes = blob.read_at(0, length).await?;
-        let decoders = if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging };
-        let rendered = decoders.render(bytes, imaging_recipe(&key.recipe)).await??;
+        self.render_on(key, if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging }).await
+    }
+
+    async fn render_on(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
+        if let Some(rendition) = self.render_from_preview(key, decoders).await? {
+            return Ok(rendition);
+        }
+        let (original, _memory) = self.original_to_render(key.hash).await?;
+        let rendered = decoders.render(original, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
+    }
+
+    /// A photo's bytes, and what holds room for them: to be kept until they are dropped.
+    async fn original_to_render(&self, hash: BlobHash) -> Result<(Bytes, OwnedSemaphorePermit), ServiceError> {
+        let blob = self.open_blob(hash).await?;
+        let size = blob.size_bytes();
+        let memory = self.limits.render_memory.take(size).await?;
+        let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
+        Ok((blob.read_at(0, length).await?, memory))
     }
 
     /// The path of a rendition, signed. Signs only for blobs that the caller owns.
@@ -326,9 +360,13 @@ impl PhotoUrlSigner {
     }
 
     fn fit(&self, hash: BlobHash, side: u32) -> String {
-        let recipe = RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() };
-        RenditionUrl { hash, recipe, expires: None }.to_path(&self.key)
+        RenditionUrl { hash, recipe: thumbnail_recipe(side), expires: None }.to_path(&self.key)
     }
+}
+
+/// What pages show: within a square of this side.
+fn thumbnail_recipe(side: u32) -> RecipeRequest {
+    RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() }
 }
 
 fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {

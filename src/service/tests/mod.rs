@@ -1,6 +1,7 @@
 //! The service over stores in memory, where every call of the backend can be seen and made to fail.
 
 mod lookups;
+mod previews;
 mod reading;
 mod renders;
 mod scans;
@@ -13,11 +14,11 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::*;
-use crate::blobs::{Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
+use crate::blobs::{BlobError, Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
 use crate::imaging::Decoders;
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
-use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, TenantId, TokenId};
+use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, SiteId, TenantId, TokenId};
 
 const START_MS: u64 = 1_800_000_000_000;
 
@@ -56,9 +57,10 @@ impl Site {
             metadata: BlockingPool::new("metadata", 1),
             imaging: Decoders::in_threads(BlockingPool::new("imaging", 1), (&config.limits).into()),
             slow: Decoders::in_threads(BlockingPool::new("slow", 1), (&config.limits).into()),
+            previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let services = Arc::new(Services::new(metadata.clone(), blobs, runtime.clone(), pools, &config));
+        let services = Arc::new(Services::new(metadata.clone(), blobs, Arc::new(store.clone()), runtime.clone(), pools, &config));
         Self { store, calls, engine, metadata, runtime, services }
     }
 

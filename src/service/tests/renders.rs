@@ -11,7 +11,7 @@ impl Site {
     async fn asks(&self, caller: &Caller, bytes: &[u8], width: u32) -> RenditionRequest {
         let options = UrlOptions { width, ..UrlOptions::default() };
         let path = self.services.sign_rendition(caller, BlobHash::of(bytes), &options).await.unwrap();
-        self.services.resolve_rendition(&path, RenditionFormat::Jpeg).await.unwrap()
+        self.services.resolve_rendition(&path, Accepted::one(RenditionFormat::Jpeg)).await.unwrap()
     }
 
     /// Renditions that render or wait to.
@@ -34,7 +34,7 @@ async fn renditions_that_nobody_waits_for_are_not_rendered() {
     let bytes = photo(1);
     site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
     site.calls();
-    let turns = site.services.renditions.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let turns = site.services.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     for round in 0..10 {
         let request = site.asks(&ann.0, &bytes, 100 + round).await;
         let mut asked = Box::pin(site.services.rendition(&request));
@@ -58,7 +58,7 @@ async fn one_photo_does_not_fill_the_queue() {
     for bytes in [&one, &other] {
         site.send(&ann, PhotoName::Fresh, bytes).await.unwrap();
     }
-    let turns = site.services.renditions.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let turns = site.services.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     let mut requests = vec![];
     for number in 0..SHARE {
         requests.push(site.asks(&ann.0, &one, 100 + number).await);

@@ -8,6 +8,7 @@ use crate::blobs::{VerifySettings, VerifyStore, path};
 use crate::runtime::Clock;
 
 mod crash;
+mod derived;
 mod fan_out;
 mod faulty;
 mod full;

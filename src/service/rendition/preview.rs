@@ -1,0 +1,287 @@
+//! Previews: of a large photo small renditions are made from a smaller picture of it, which is kept on the backend and made again where it
+//! is missing. Which renditions are, follows from the photo's size and the recipe: what lies on the backend decides how long it takes to make
+//! one, not how it looks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::cache::CacheKey;
+use super::{Rendition, RenditionFormat, THUMBNAIL, imaging_recipe, thumbnail_recipe};
+use crate::blobs::{BlobError, DerivedStore};
+use crate::config::RenditionsConfig;
+use crate::imaging::{Decoders, has_preview, preview_serves};
+use crate::metadata::Read;
+use crate::model::BlobHash;
+use crate::runtime::Shutdown;
+use crate::service::{ServiceError, Services};
+
+/// Photos that wait for their previews at most: more are made when somebody first asks.
+const QUEUE: usize = 4_096;
+/// Memory for previews that were asked for lately: a page asks for several sizes of one photo.
+const REMEMBERED_BYTES: u64 = 32 << 20;
+const REMEMBER: Duration = Duration::from_secs(60);
+/// References to a blob that are looked at for one that tells its size.
+const REFERENCES: usize = 8;
+/// What a stored preview begins with: this version's bytes. Another version's is as good as none.
+const MAGIC: &[u8; 16] = b"halidom preview1";
+
+/// Who makes previews, and what is remembered of them.
+#[derive(Debug)]
+pub(super) struct Previews {
+    enabled: bool,
+    store: Arc<dyn DerivedStore>,
+    lately: moka::future::Cache<BlobHash, Arc<Preview>>,
+    waiting: mpsc::Sender<BlobHash>,
+    /// Whoever makes them takes their turns here.
+    queue: tokio::sync::Mutex<mpsc::Receiver<BlobHash>>,
+    prepared: AtomicU64,
+    made: AtomicU64,
+    failed: AtomicU64,
+    passed_over: AtomicU64,
+}
+
+/// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of what follows, width and height in four bytes each, big-endian, and the picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Preview {
+    /// The photo's width and height, as shown.
+    shown: (u32, u32),
+    /// A JPEG; empty where the photo can have none.
+    picture: Bytes,
+}
+
+/// How making previews goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PreviewFigures {
+    /// Photos that wait.
+    pub waiting: u64,
+    /// That may.
+    pub limit: u64,
+    /// New photos whose thumbnail was ready before anybody had to wait for it.
+    pub prepared: u64,
+    /// Previews that were made.
+    pub made: u64,
+    /// That could not be made or kept.
+    pub failed: u64,
+    /// Photos for which there was no place in the queue.
+    pub passed_over: u64,
+}
+
+impl Preview {
+    fn to_record(&self) -> Bytes {
+        let (width, height) = (self.shown.0.to_be_bytes(), self.shown.1.to_be_bytes());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&width).update(&height).update(&self.picture);
+        [MAGIC.as_slice(), hasher.finalize().as_bytes(), &width, &height, &self.picture].concat().into()
+    }
+
+    /// `None` for what is torn, damaged, or another version's.
+    fn from_record(record: &Bytes) -> Option<Self> {
+        let (hash, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
+        if blake3::hash(body) != blake3::Hash::from_slice(hash).ok()? {
+            return None;
+        }
+        let (width, rest) = body.split_first_chunk()?;
+        let (height, picture) = rest.split_first_chunk()?;
+        Some(Self { shown: (u32::from_be_bytes(*width), u32::from_be_bytes(*height)), picture: record.slice_ref(picture) })
+    }
+}
+
+impl Previews {
+    /// Previews in this store, where the settings ask for them.
+    pub(super) fn new(store: Arc<dyn DerivedStore>, config: &RenditionsConfig) -> Self {
+        let (waiting, queue) = mpsc::channel(QUEUE);
+        let weigh = |_: &BlobHash, preview: &Arc<Preview>| u32::try_from(preview.picture.len() + 256).unwrap_or(u32::MAX);
+        Self {
+            enabled: config.previews,
+            store,
+            lately: moka::future::Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).time_to_live(REMEMBER).build(),
+            waiting,
+            queue: tokio::sync::Mutex::new(queue),
+            prepared: AtomicU64::default(),
+            made: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            passed_over: AtomicU64::default(),
+        }
+    }
+
+    /// Whether small renditions of large photos are made from previews.
+    pub(super) fn are_used(&self) -> bool {
+        self.enabled
+    }
+
+    pub(super) fn figures(&self) -> PreviewFigures {
+        let waiting = (self.waiting.max_capacity() - self.waiting.capacity()) as u64;
+        let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        PreviewFigures {
+            waiting,
+            limit: QUEUE as u64,
+            prepared: read(&self.prepared),
+            made: read(&self.made),
+            failed: read(&self.failed),
+            passed_over: read(&self.passed_over),
+        }
+    }
+
+    /// The stored preview of a photo of this size; `None` where there is none that is good. A store that cannot be read is as good as one
+    /// that is empty: a preview can be made.
+    async fn stored(&self, hash: &BlobHash, shown: (u32, u32)) -> Option<Preview> {
+        let record = match self.store.get_derived(hash).await {
+            Ok(record) => record?,
+            Err(error) => {
+                tracing::warn!(%hash, %error, "a preview cannot be read");
+                return None;
+            }
+        };
+        let preview = Preview::from_record(&record).filter(|preview| preview.shown == shown);
+        if preview.is_none() {
+            tracing::info!(%hash, "a stored preview is damaged or another version's: it is made anew");
+        }
+        preview
+    }
+}
+
+impl Services {
+    /// Has the preview of a new photo made, and its thumbnail, when there is time for it.
+    pub(in crate::service) fn prepare_renditions(&self, hash: BlobHash) {
+        let previews = &self.renditions.previews;
+        if previews.enabled && previews.waiting.try_send(hash).is_err() {
+            previews.passed_over.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many calls of [`Services::make_previews`] there is work for at once.
+    pub fn previews_at_once(&self) -> usize {
+        self.pools.previews.load().limit
+    }
+
+    /// Makes previews of photos that wait for them, and their thumbnails, one at a time, until the stop. Several may.
+    pub async fn make_previews(self: Arc<Self>, mut shutdown: Shutdown) {
+        loop {
+            let next = async { self.renditions.previews.queue.lock().await.recv().await };
+            let hash = tokio::select! {
+                biased;
+                () = shutdown.stopping() => return,
+                hash = next => hash,
+            };
+            let Some(hash) = hash else { return };
+            if let Err(error) = self.prepare(hash).await {
+                self.renditions.previews.failed.fetch_add(1, Ordering::Relaxed);
+                // Whoever asks for one is told why there is none.
+                tracing::debug!(%hash, %error, "a photo could not be prepared for thumbnails");
+            }
+        }
+    }
+
+    /// What a page of an album asks for first, made before anybody asks.
+    async fn prepare(&self, hash: BlobHash) -> Result<(), ServiceError> {
+        let Some(shown) = self.size_shown(hash).await? else { return Ok(()) };
+        let previews = &self.renditions.previews;
+        let decoders = &self.pools.previews;
+        if has_preview(shown) && !previews.lately.contains_key(&hash) && previews.stored(&hash, shown).await.is_none() {
+            // Not by way of what others wait for: this may take long, on a busy machine.
+            let preview = self.make_preview(hash, shown, decoders).await?;
+            self.keep_preview(hash, &preview).await;
+            previews.lately.insert(hash, Arc::new(preview)).await;
+        }
+        let recipe = thumbnail_recipe(THUMBNAIL).settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
+        let key = self.renditions.key(hash, recipe);
+        if self.renditions.cache.get(&key).await.is_none() && self.renditions.cache.has_room().await {
+            let rendition = self.render_on(&key, decoders).await?;
+            self.renditions.cache.insert(key, rendition).await;
+        }
+        previews.prepared.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Renders from the preview, where this recipe is to be made from it; else `None`.
+    pub(super) async fn render_from_preview(&self, key: &CacheKey, decoders: &Decoders) -> Result<Option<Rendition>, ServiceError> {
+        let previews = &self.renditions.previews;
+        let recipe = imaging_recipe(&key.recipe);
+        if !previews.enabled {
+            return Ok(None);
+        }
+        let Some(shown) = self.size_shown(key.hash).await?.filter(|shown| preview_serves(*shown, &recipe)) else { return Ok(None) };
+        let hash = key.hash;
+        let found = previews.lately.try_get_with(hash, async {
+            if let Some(preview) = previews.stored(&hash, shown).await {
+                return Ok(Arc::new(preview));
+            }
+            let preview = self.make_preview(hash, shown, decoders).await?;
+            self.keep_preview(hash, &preview).await;
+            Ok(Arc::new(preview))
+        });
+        let preview = found.await.map_err(|error: Arc<ServiceError>| (*error).clone())?;
+        if preview.picture.is_empty() {
+            return Ok(None);
+        }
+        let rendered = decoders.render_preview(preview.picture.clone(), shown, recipe).await??;
+        Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
+    }
+
+    async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders) -> Result<Preview, ServiceError> {
+        let (original, _memory) = self.original_to_render(hash).await?;
+        let made = decoders.preview(original).await??;
+        self.renditions.previews.made.fetch_add(1, Ordering::Relaxed);
+        Ok(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() })
+    }
+
+    /// Keeps a preview on the backend: for who asks next, so that it cannot be kept is no failure of who asked now.
+    async fn keep_preview(&self, hash: BlobHash, preview: &Preview) {
+        let kept = async {
+            self.renditions.previews.store.put_derived(&hash, preview.to_record()).await?;
+            // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
+            if self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await? {
+                self.forget_preview(hash).await?;
+            }
+            Ok::<_, ServiceError>(())
+        };
+        if let Err(error) = kept.await {
+            self.renditions.previews.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%hash, %error, "a preview could not be kept");
+        }
+    }
+
+    /// Removes a blob's preview: with the blob goes what was made from it.
+    ///
+    /// # Errors
+    /// Where the backend cannot remove it.
+    pub(in crate::service) async fn forget_preview(&self, hash: BlobHash) -> Result<(), BlobError> {
+        self.renditions.previews.lately.invalidate(&hash).await;
+        self.renditions.previews.store.delete_derived(&hash).await
+    }
+
+    /// How large a photo of these bytes is, as shown; `None` where no photo tells.
+    async fn size_shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
+        self.look_up(move |at| {
+            for (owner, photo, _) in at.list_refs(&hash, REFERENCES)? {
+                if let Some(view) = at.photo_or_trashed(owner, photo)?.filter(|view| view.hash == hash) {
+                    return Ok(Some((view.width, view.height)));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_what_was_written_or_nothing() {
+        let preview = Preview { shown: (6_000, 4_000), picture: Bytes::from_static(b"a picture") };
+        let record = preview.to_record();
+        assert_eq!(Preview::from_record(&record), Some(preview));
+        for at in 0..record.len() {
+            let mut damaged = record.to_vec();
+            damaged[at] ^= 1;
+            assert_eq!(Preview::from_record(&damaged.into()), None, "{at}");
+            assert_eq!(Preview::from_record(&record.slice(..at)), None, "{at}");
+        }
+    }
+}
