@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Priority, Recipe, inspect, placeholder, render};
+use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Priority, Recipe, Renderer, inspect, placeholder, render};
 use halidom::runtime::BlockingPool;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
 use turbojpeg::Subsamp;
@@ -51,6 +51,33 @@ async fn the_same_is_made_as_in_this_process() {
     assert_eq!(decoders.render(broken.clone(), recipe.clone()).await.unwrap(), render(&broken, &recipe, &limits));
     assert_eq!(decoders.render(Bytes::from_static(b"no image"), recipe).await.unwrap(), Err(ImagingError::NotAnImage));
     assert_eq!(decoders.processes(), Some((1, 0)), "one at a time needs one process");
+}
+
+#[tokio::test]
+async fn previews_are_those_of_this_process_and_made_when_there_is_time() {
+    let pool = BlockingPool::new("decoders", 1);
+    let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
+    let limits = Limits::default();
+    let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Low).unwrap().0;
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    // After the name, which stands in brackets, the 17th field (proc(5)).
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    assert_eq!(stat.rsplit_once(") ").unwrap().1.split(' ').nth(16), Some("19"));
+
+    let photo = Bytes::from(jpeg_of(&corners(2_600, 1_000), Subsamp::Sub2x2, false));
+    let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
+    assert_eq!(decoders.preview(photo).await.unwrap(), Ok(Some(preview.clone())));
+    for format in OutputFormat::ALL {
+        let (recipe, shown) = (Recipe::fit(200, 0, format), (2_600, 1_000));
+        let made = decoders.render_preview(preview.bytes.clone().into(), shown, recipe.clone()).await.unwrap();
+        assert_eq!(made, Renderer::default().render_preview(&preview.bytes, shown, &recipe, &limits), "{format:?}");
+    }
+    let mut transparent = vec![];
+    let encoder = image::codecs::png::PngEncoder::new(&mut transparent);
+    image::ImageEncoder::write_image(encoder, &[9; 8], 2, 2, image::ExtendedColorType::La8).unwrap();
+    assert_eq!(decoders.preview(transparent.into()).await.unwrap(), Ok(None));
+    assert_eq!(decoders.preview(Bytes::from_static(b"no image")).await.unwrap(), Err(ImagingError::NotAnImage));
+    assert_eq!(decoders.processes(), Some((1, 0)));
 }
 
 #[tokio::test]

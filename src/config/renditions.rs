@@ -47,9 +47,9 @@ impl Default for RenditionsConfig {
 }
 
 impl RenditionsConfig {
-    /// A small cache, one render at a time.
+    /// A small cache, one render at a time, and nothing made that nobody asked for.
     pub fn for_testing() -> Self {
-        Self { cache_bytes: ByteSize::mib(4), concurrency: 1, queue_limit: 16, max_side: 2_048, ..Self::default() }
+        Self { cache_bytes: ByteSize::mib(4), concurrency: 1, queue_limit: 16, max_side: 2_048, previews: false, ..Self::default() }
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {

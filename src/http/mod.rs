@@ -9,9 +9,11 @@ pub mod conditional;
 pub mod content_disposition;
 mod cursor;
 pub mod digest_header;
+mod entrance;
 mod error;
 mod extract;
 mod health;
+mod hot;
 mod idle;
 mod json_body;
 mod layers;
@@ -41,10 +43,12 @@ use crate::service::Services;
 
 pub use answers::AnswerMemory;
 pub use client_end::ClientEnd;
+pub use entrance::Entrance;
 pub use error::ErrorCode;
+pub use hot::HotRenditions;
 pub use json_body::JsonMemory;
 pub use openapi::document as openapi_document;
-pub use routes::{admin_router, router};
+pub use routes::{admin_entrance, entrance};
 pub use sendfile::{Outgoing, SendfileStream};
 
 /// What happened, told to whoever measures. `http` knows no metrics.
@@ -65,6 +69,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
 /// Where a rendition came from.
 #[derive(Debug, Clone, Copy)]
 pub enum RenditionOutcome {
+    /// From what was answered a moment ago.
+    Hot,
     /// From the cache.
     Cached,
     /// From a render that another request had begun.
@@ -138,6 +144,8 @@ pub struct AppParts {
     pub observer: Arc<dyn Observer>,
     /// What HTTP bounds.
     pub limits: HttpLimits,
+    /// What was answered a moment ago.
+    pub hot: HotRenditions,
 }
 
 /// What HTTP bounds.

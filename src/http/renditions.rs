@@ -1,6 +1,7 @@
 //! `GET /i/{signature}/{options}/plain/{hash}@{ext}`: a rendition, in imgproxy's URL form. The URL is all that a client needs.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{OriginalUri, State};
@@ -12,6 +13,7 @@ use futures_util::stream;
 use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
+use super::hot::{Good, Head};
 use super::range::{self, Selection};
 use super::{App, RenditionOutcome};
 use crate::api::Problem;
@@ -30,17 +32,34 @@ const CACHING_MEANWHILE: HeaderValue = HeaderValue::from_static("public, max-age
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, method: Method, headers: HeaderMap) -> Response {
-    let mut response = answer(&app, &uri, &method, &headers).await.unwrap_or_else(IntoResponse::into_response);
+    let good = Good::from_now(&app);
+    let answered = answer(&app, &uri, &method, &headers).await;
+    let (mut response, cached) = answered.unwrap_or_else(|error| (error.into_response(), None));
     let sent = response.headers_mut();
     // Whatever it is: another `Accept` may get something else, and a page of another origin may read why it got none.
     sent.insert(header::VARY, HeaderValue::from_static("accept"));
     // Thumbnails are painted by pages of other origins: the tenants' own sites.
     sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     sent.insert(header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    if let Some(Cached { bytes, left }) = cached {
+        // What the layers put on every answer, but for the request's own id.
+        let mut fields = sent.clone();
+        fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let head = Head { method: &method, path: uri.path(), query: uri.query(), headers: &headers };
+        let good = left.map_or(good, |left| good.at_most(&app, left));
+        app.hot.keep(&head, good, fields, bytes).await;
+    }
     response
 }
 
-async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
+/// A whole answer that came from the cache.
+struct Cached {
+    bytes: Bytes,
+    /// How long its URL holds; `None`: for ever.
+    left: Option<Duration>,
+}
+
+async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Cached>), ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
     let refused = |error: ApiError| {
         app.observer.rendition(RenditionOutcome::Refused(error.code()));
@@ -62,19 +81,19 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
         // It has the best already, though here it lies no more.
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         describe(response.headers_mut(), &best, CACHING);
-        return Ok(response);
+        return Ok((response, None));
     }
     match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}
         Verdict::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
             describe(response.headers_mut(), &tag, caching);
-            return Ok(response);
+            return Ok((response, None));
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
     if *method == Method::HEAD {
-        return Ok(head(&request, app.services.cached_rendition(&request).await, &tag, caching));
+        return Ok((head(&request, app.services.cached_rendition(&request).await, &tag, caching), None));
     }
     let rendition = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
     app.observer.rendition(match rendition.from {
@@ -82,6 +101,7 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
         ServedFrom::Joined => RenditionOutcome::Joined,
         ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
     });
+    let is_cached = matches!(rendition.from, ServedFrom::Cache);
     let rendition = rendition.rendition;
     let size_bytes = rendition.bytes.len() as u64;
     let (status, bytes, content_range) = match range::select(method, headers, &tag, size_bytes) {
@@ -93,6 +113,8 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
         Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
     };
     let length = bytes.len();
+    let cached = (is_cached && status == StatusCode::OK && is_best)
+        .then(|| Cached { bytes: bytes.clone(), left: app.services.rendition_left(&request) });
     let mut response = (status, bytes).into_response();
     let sent = response.headers_mut();
     describe(sent, &tag, caching);
@@ -101,7 +123,7 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     if let Some(content_range) = content_range {
         sent.insert(header::CONTENT_RANGE, content_range);
     }
-    Ok(response)
+    Ok((response, cached))
 }
 
 fn tag_of(request: &RenditionRequest) -> Result<EntityTag, ServiceError> {

@@ -1,7 +1,7 @@
 //! Every request has an id: in the log, in every problem, in the `X-Request-Id` header. A client's own is kept where it is sound.
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::App;
 
 /// The header.
-const HEADER: &str = "x-request-id";
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ones from clients are replaced.
 const MAX_LENGTH: usize = 64;
 
@@ -28,10 +28,15 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
     let id = sent.map_or_else(|| fresh(&app), str::to_owned);
     let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
     let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
-    if let Ok(value) = HeaderValue::try_from(id) {
+    name(&mut response, &id);
+    response
+}
+
+/// Puts the id on an answer.
+pub fn name(response: &mut Response, id: &str) {
+    if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(HEADER, value);
     }
-    response
 }
 
 fn is_sound(id: &str) -> bool {

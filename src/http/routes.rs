@@ -6,11 +6,16 @@ use axum::routing::{get, post};
 use crate::model::{AlbumId, PhotoId};
 
 use super::{
-    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload, urls,
+    App, Entrance, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload,
+    urls,
 };
 
 /// What the public listener serves.
-pub fn router(app: App) -> Router {
+pub fn entrance(app: App) -> Entrance {
+    Entrance::new(router(app.clone()), app)
+}
+
+fn router(app: App) -> Router {
     // Bodies of photos, streamed and bounded by the service, and what may take long: no overall timeout; a body that stands still is given up.
     let deadline = || axum::middleware::from_fn_with_state(app.clone(), layers::deadline);
     let uploads = Router::new()
@@ -49,14 +54,14 @@ pub fn router(app: App) -> Router {
 }
 
 /// What the admin listener serves.
-pub fn admin_router(app: App) -> Router {
-    Router::new()
+pub fn admin_entrance(app: App) -> Entrance {
+    let routes = Router::new()
         .route("/metrics", get(health::metrics))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
+        .method_not_allowed_fallback(no_method);
+    Entrance::from(routes.with_state(app))
 }
 
 /// Where a photo's original is fetched.

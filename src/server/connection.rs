@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{self, Either};
 use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper_util::rt::TokioIo;
@@ -17,10 +18,9 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tower::ServiceExt as _;
 
 use super::streams::{Streams, Taking};
-use crate::http::{ClientEnd, Outgoing, SendfileStream};
+use crate::http::{ClientEnd, Entrance, Outgoing, SendfileStream};
 use crate::runtime::{self, Clock};
 
 /// What goes out that is at most so much more than what came in is taken for HTTP/2's own: answers to pings and settings, which are as long
@@ -189,7 +189,7 @@ impl Drop for Open {
 /// Serves a connection until it ends, is overdue, or the stop has let its last request end.
 pub(super) async fn serve(
     stream: TcpStream,
-    router: Router,
+    entrance: Entrance,
     builder: &auto::Builder<Streams>,
     watcher: Watcher,
     clock: Clock,
@@ -205,16 +205,18 @@ pub(super) async fn serve(
         let activity = activity.clone();
         let (outgoing, client_end) = (outgoing.clone(), client_end.clone());
         move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(outgoing.clone());
-            if request.version() <= Version::HTTP_11 {
-                request.extensions_mut().insert(client_end.clone());
-            }
             let open = activity.begin(request.version());
-            let answering = router.clone().oneshot(request);
-            async move {
-                let response: Response<Body> = answering.await?;
-                Ok::<_, Infallible>(response.map(|body| OpenBody::new(body, open)))
-            }
+            let answering = match entrance.at_once(&request) {
+                Some(response) => Either::Left(future::ready(response)),
+                None => {
+                    request.extensions_mut().insert(outgoing.clone());
+                    if request.version() <= Version::HTTP_11 {
+                        request.extensions_mut().insert(client_end.clone());
+                    }
+                    Either::Right(entrance.clone().answer(request))
+                }
+            };
+            answering.map(|response: Response<Body>| Ok::<_, Infallible>(response.map(|body| OpenBody::new(body, open))))
         }
     });
     let stream = Watched { stream: SendfileStream::new(stream, outgoing), client_end, activity: activity.clone() };

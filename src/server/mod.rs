@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::Config;
-use crate::http::{self, AnswerMemory, App, AppParts, HttpLimits, JsonMemory};
+use crate::http::{self, AnswerMemory, App, AppParts, HotRenditions, HttpLimits, JsonMemory};
 use crate::metadata::MetadataError;
 use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::ServiceError;
@@ -206,6 +206,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
             default_page: config.limits.default_page as usize,
             max_page: config.limits.max_page as usize,
         },
+        hot: HotRenditions::new(&runtime.random),
     });
     let public = public.listen()?;
     let admin = admin.map(serve::Reserved::listen).transpose()?;
@@ -217,8 +218,8 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let admin_limits = limits.for_admin();
-    let served = serve::Server::new(public, http::router(app.clone()), limits, closing);
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_router(app), admin_limits, ending));
+    let served = serve::Server::new(public, http::entrance(app.clone()), limits, closing);
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(app), admin_limits, ending));
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {

@@ -90,6 +90,7 @@ impl Observer for Observation {
 
     fn rendition(&self, outcome: RenditionOutcome) {
         self.metrics.rendition(match outcome {
+            RenditionOutcome::Hot => RenditionMetric::Hot,
             RenditionOutcome::Cached => RenditionMetric::Hit,
             RenditionOutcome::Joined => RenditionMetric::Joined,
             RenditionOutcome::Rendered(duration) => RenditionMetric::Rendered { duration },

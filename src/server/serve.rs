@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,6 +14,7 @@ use super::ServerError;
 use super::connection::{self, Patience};
 use super::streams::Streams;
 use crate::config::ServerConfig;
+use crate::http::Entrance;
 use crate::runtime::{self, Clock, Shutdown, Tasks};
 
 /// Pause after an accept failed (no file descriptor left, mostly), so that the loop does not spin.
@@ -104,14 +104,14 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Server {
     bound: Bound,
-    router: Router,
+    entrance: Entrance,
     limits: Limits,
     shutdown: Shutdown,
 }
 
 impl Server {
-    pub(super) fn new(bound: Bound, router: Router, limits: Limits, shutdown: Shutdown) -> Self {
-        Self { bound, router, limits, shutdown }
+    pub(super) fn new(bound: Bound, entrance: impl Into<Entrance>, limits: Limits, shutdown: Shutdown) -> Self {
+        Self { bound, entrance: entrance.into(), limits, shutdown }
     }
 
     /// Accepts until the stop begins, then waits for running requests, at most the grace. What has not ended by then is given up where it
@@ -132,13 +132,13 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let router = self.router.clone();
+                    let entrance = self.entrance.clone();
                     let builder = builder.clone();
                     let watcher = graceful.watcher();
                     let (clock, patience) = (self.limits.clock.clone(), self.limits.patience);
                     tasks.spawn(async move {
                         let _permit = permit;
-                        connection::serve(stream, router, &builder, watcher, clock, patience).await;
+                        connection::serve(stream, entrance, &builder, watcher, clock, patience).await;
                     });
                 }
                 Err(error) => {

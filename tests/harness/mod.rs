@@ -47,6 +47,8 @@ impl Server {
             .env("HALIDOM_LOG__LEVEL", "warn")
             // A second and 256 MiB for each server of a test.
             .env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false")
+            // Nor are photos read that nobody asks for.
+            .env("HALIDOM_RENDITIONS__PREVIEWS", "false")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -32,7 +32,7 @@ async fn seen(caller: &Caller, url: &str) -> (Vec<u8>, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_photo_has_its_thumbnail_before_anybody_asks() {
-    let site = Site::start().await;
+    let site = Site::start_with(|config| config.renditions.previews = true).await;
     let album = site.admin.album("Album").await;
     for (number, (name, bytes)) in [("large.jpg", large()), ("small.jpg", fixture("clock.jpg"))].into_iter().enumerate() {
         let photo = site.admin.uploaded(&album, name, &bytes).await;
@@ -49,7 +49,7 @@ async fn a_new_photo_has_its_thumbnail_before_anybody_asks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rendition_is_the_same_whether_its_preview_was_there_or_not() {
-    let site = Site::start().await;
+    let site = Site::start_with(|config| config.renditions.previews = true).await;
     let album = site.admin.album("Album").await;
     let photo = site.admin.uploaded(&album, "large.jpg", &large()).await;
     let hash = photo.hash.to_string();

@@ -80,6 +80,8 @@ pub enum UploadOutcome {
 /// Where a rendition came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenditionOutcome {
+    /// From what was answered a moment ago, without looking anything up.
+    Hot,
     /// From the cache.
     Hit,
     /// From a render that another request had begun.

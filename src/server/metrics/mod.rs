@@ -1,4 +1,4 @@
-//! What `/metrics` says. Every metric of the product is defined in this file and in `readings.rs`.
+//! What `/metrics` says. Every metric of the product is defined in this file, in `routes.rs` and in `readings.rs`.
 //!
 //! The layers that are measured know nothing of this: what happens is told by whoever wires them (`http`'s layers, decorators and
 //! observers made in `server`), and what stands (sizes, queues) is read at each scrape and handed in as [`Readings`].
@@ -7,11 +7,12 @@
 mod events;
 mod process;
 mod readings;
+mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::Method;
@@ -25,14 +26,12 @@ use prometheus_client::registry::{Registry, Unit};
 pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcome};
 use readings::Gauges;
 pub use readings::{BackendReading, EngineReading, QueueReading, Readings, SiteReading};
+use routes::Routes;
 
 /// Up to a minute: uploads of large photos over slow lines are among them.
 const REQUEST_SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 /// Work inside: commits, backend operations, renders.
 const WORK_SECONDS: [f64; 13] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
-
-/// Pairs of route and method that are told apart; a server has fewer, unless someone passes paths for routes.
-const MAX_ROUTES: usize = 512;
 
 /// A histogram of one set of buckets a family.
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -83,13 +82,7 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    request_seconds: Histograms<RouteLabels>,
-    /// Pairs of route and method that were new, also those that came too late to be told apart.
-    routes_seen: AtomicUsize,
-    requests_running: Family<RouteLabels, Gauge>,
-    received_bytes: Family<RouteLabels, Counter>,
-    sent_bytes: Family<RouteLabels, Counter>,
+    routes: Routes,
     uploads: Family<OutcomeLabels, Counter>,
     uploads_refused: Family<ReasonLabels, Counter>,
     upload_bytes: Counter,
@@ -123,21 +116,9 @@ impl Metrics {
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         own.register("build_info", "The version that runs; always 1", build);
 
-        let request_seconds = Histograms::new_with_constructor(|| Histogram::new(REQUEST_SECONDS));
         let blob_seconds = Histograms::new_with_constructor(|| Histogram::new(WORK_SECONDS));
         let inner = Inner {
-            requests: register(own, "http_requests", "Requests answered, by route, method and class of status", None),
-            request_seconds: keep(
-                own,
-                "http_request_duration",
-                "Time from a request's head to the last byte of its answer",
-                Some(Unit::Seconds),
-                request_seconds,
-            ),
-            routes_seen: AtomicUsize::new(0),
-            requests_running: register(own, "http_requests_running", "Requests being answered, by route and method", None),
-            received_bytes: register(own, "http_received", "Bytes of request bodies that arrived", Some(Unit::Bytes)),
-            sent_bytes: register(own, "http_sent", "Bytes of answers' bodies that were handed to the network", Some(Unit::Bytes)),
+            routes: Routes::register(own),
             uploads: register(own, "uploads", "Photos that came in, by what became of them", None),
             uploads_refused: register(own, "uploads_refused", "Photos that were refused, by the code of the reason", None),
             upload_bytes: register(own, "upload", "Bytes of the photos that came in, before deduplication", Some(Unit::Bytes)),
@@ -183,27 +164,12 @@ impl Metrics {
 
     /// A request has begun.
     pub fn request_begins(&self, route: &str, method: &Method) {
-        self.0.requests_running.get_or_create(&self.labels(route, method)).inc();
+        self.0.routes.begins(route, method);
     }
 
     /// A request that had begun was answered, or given up by its client.
     pub fn request_ended(&self, end: &RequestEnd<'_>) {
-        let labels = self.labels(end.route, end.method);
-        let status = events::status_class(end.status);
-        self.0.requests_running.get_or_create(&labels).dec();
-        self.0.requests.get_or_create(&RequestLabels { route: labels.route.clone(), method: labels.method, status }).inc();
-        self.0.request_seconds.get_or_create(&labels).observe(end.duration.as_secs_f64());
-        self.0.received_bytes.get_or_create(&labels).inc_by(end.received_bytes);
-        self.0.sent_bytes.get_or_create(&labels).inc_by(end.sent_bytes);
-    }
-
-    fn labels(&self, route: &str, method: &Method) -> RouteLabels {
-        let mut labels = RouteLabels { route: route.to_owned(), method: events::method(method) };
-        let is_new = self.0.requests_running.get(&labels).is_none();
-        if is_new && self.0.routes_seen.fetch_add(1, Ordering::Relaxed) >= MAX_ROUTES {
-            labels.route = "other".to_owned();
-        }
-        labels
+        self.0.routes.ended(end);
     }
 
     /// A photo came in, or was refused.
@@ -226,6 +192,7 @@ impl Metrics {
     /// A rendition was asked for.
     pub fn rendition(&self, outcome: RenditionOutcome) {
         let name = match outcome {
+            RenditionOutcome::Hot => "hot",
             RenditionOutcome::Hit => "hit",
             RenditionOutcome::Joined => "joined",
             RenditionOutcome::Rendered { duration } => {

@@ -123,7 +123,7 @@ fn labels_are_bounded() {
         });
     }
     let page = metrics.encode(&Readings::default());
-    assert_eq!(page.matches("halidom_http_requests_total{").count(), MAX_ROUTES + 1);
+    assert_eq!(page.matches("halidom_http_requests_total{").count(), routes::MAX_ROUTES + 1);
     assert!(page.contains("halidom_http_requests_total{route=\"other\",method=\"other\",status=\"2xx\"} 1488"));
 }
 

@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use axum::Router;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -6,6 +6,7 @@ mod keys;
 mod lane;
 mod preview;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ pub struct UrlOptions {
 pub struct Renditions {
     cache: Cache,
     keys: TenantKeys,
+    epoch: AtomicU64,
     /// Those that somebody waits for.
     pub(super) fast: Lane,
     /// Formats that nothing else should wait behind.
@@ -104,6 +106,8 @@ pub struct RenditionRequest {
     key: CacheKey,
     /// The same in the next best format, where this one takes so long that nobody waits for it.
     meanwhile: Option<CacheKey>,
+    /// When its URL ceases to hold; `None`: never.
+    expires: Option<WallMs>,
 }
 
 impl Renditions {
@@ -112,6 +116,7 @@ impl Renditions {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
             keys: TenantKeys::default(),
+            epoch: AtomicU64::default(),
             fast: Lane::new(config.queue_limit, at_once),
             slow: Lane::new(config.queue_limit, slow_at_once),
             given_up: GivenUp::default(),
@@ -145,6 +150,7 @@ impl Renditions {
     /// To be called once a tenant has a new key: it is good from then on.
     pub(super) async fn keys_changed(&self) {
         self.keys.forget().await;
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Waits for the turn of a render. Who gives up here leaves nothing behind.
@@ -201,7 +207,18 @@ impl Services {
             return Err(ServiceError::NotFound("image"));
         }
         let key = |recipe| self.renditions.key(hash, recipe);
-        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key) })
+        let expires = url.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
+        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), expires })
+    }
+
+    /// Changes with everything on this site that an answer depends on, but for the photos themselves.
+    pub fn rendition_epoch(&self) -> u64 {
+        self.renditions.epoch.load(Ordering::Acquire)
+    }
+
+    /// How long the request's URL holds from now on; `None`: for ever.
+    pub fn rendition_left(&self, request: &RenditionRequest) -> Option<Duration> {
+        request.expires.map(|expires| Duration::from_millis(expires.0.saturating_sub(self.runtime.clock.unix_ms())))
     }
 
     /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
