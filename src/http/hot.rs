@@ -14,6 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
+use super::routes::RENDITION;
 use super::{App, ObservedRequest, RenditionOutcome, request_id};
 use crate::runtime::Random;
 
@@ -25,8 +26,6 @@ const REMEMBERED: u64 = 16_384;
 const MAX_BYTES: usize = 256 << 10;
 /// What begins the paths of renditions.
 const PREFIX: &str = "/i/";
-/// The route, as metrics name it.
-const ROUTE: &str = "/i/{*rendition}";
 /// A request with one of these may want something else.
 const OTHERWISE: [HeaderName; 7] = [
     header::RANGE,
@@ -126,14 +125,14 @@ pub(super) fn answer<B: HttpBody>(app: &App, request: &Request<B>) -> Option<Res
     if hot.good.until <= now || hot.good.epoch != app.services.rendition_epoch() {
         return None;
     }
-    app.observer.begins(ROUTE, &Method::GET);
+    app.observer.begins(RENDITION, &Method::GET);
     app.observer.rendition(RenditionOutcome::Hot);
     let mut response = Response::new(Body::from(hot.bytes.clone()));
     *response.headers_mut() = hot.headers.clone();
     request_id::name(&mut response, &format!("{:016x}", app.hot.next_id.fetch_add(1, Ordering::Relaxed)));
     let elapsed = app.runtime.clock.monotonic().saturating_sub(now);
     let (status, sent_bytes) = (Some(StatusCode::OK), hot.bytes.len() as u64);
-    app.observer.ended(&ObservedRequest { route: ROUTE, method: &Method::GET, status, elapsed, received_bytes: 0, sent_bytes });
+    app.observer.ended(&ObservedRequest { route: RENDITION, method: &Method::GET, status, elapsed, received_bytes: 0, sent_bytes });
     tracing::debug!(path = uri.path(), sent_bytes, "answered again");
     Some(response)
 }

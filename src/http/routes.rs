@@ -10,6 +10,9 @@ use super::{
     urls,
 };
 
+/// A rendition.
+pub(super) const RENDITION: &str = "/i/{*rendition}";
+
 /// What the public listener serves.
 pub fn entrance(app: App) -> Entrance {
     Entrance::new(router(app.clone()), app)
@@ -43,7 +46,7 @@ fn router(app: App) -> Router {
         .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
         .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))
         .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
-        .route("/i/{*rendition}", get(renditions::get))
+        .route(RENDITION, get(renditions::get))
         .route("/openapi.json", get(openapi::show))
         .layer(deadline());
 

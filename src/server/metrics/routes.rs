@@ -59,11 +59,11 @@ impl Routes {
     }
 
     pub(super) fn begins(&self, route: &str, method: &Method) {
-        self.route(route, method).running.inc();
+        self.found(route, method).running.inc();
     }
 
     pub(super) fn ended(&self, end: &RequestEnd<'_>) {
-        let route = self.route(end.route, end.method);
+        let route = self.found(end.route, end.method);
         let status = events::status_class(end.status);
         route.running.dec();
         self.requests.get_or_create(&RequestLabels { route: route.labels.route.clone(), method: route.labels.method, status }).inc();
@@ -72,7 +72,7 @@ impl Routes {
         route.sent_bytes.inc_by(end.sent_bytes);
     }
 
-    fn route(&self, route: &str, method: &Method) -> Arc<Route> {
+    fn found(&self, route: &str, method: &Method) -> Arc<Route> {
         let method = events::method(method);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(route).and_then(|methods| methods.get(method)) {
