@@ -6,7 +6,8 @@ use axum::routing::{get, post};
 use crate::model::{AlbumId, PhotoId};
 
 use super::{
-    App, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload, urls,
+    App, admin, albums, cors, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions, sending, similar, upload,
+    urls,
 };
 
 /// What the public listener serves.
@@ -42,9 +43,16 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(openapi::show))
         .layer(deadline());
 
+    // Also what is refused is for pages of any origin, so nothing here is left to the fallbacks below.
+    let images = Router::new()
+        .route("/iiif/3/{*request}", get(iiif::get))
+        .method_not_allowed_fallback(no_method)
+        .layer(deadline())
+        .layer(axum::middleware::from_fn(cors::open_to_all));
+
     let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
-    let routes = uploads.merge(calls).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
+    let routes = uploads.merge(calls).merge(images).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
     layers::wrap(routes, app.clone()).with_state(app)
 }
 

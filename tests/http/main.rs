@@ -11,6 +11,7 @@ mod damage;
 mod download;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod iiif;
 mod limits;
 mod openapi;
 mod photos;

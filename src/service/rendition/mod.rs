@@ -1,6 +1,7 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
 mod cache;
+mod iiif;
 mod keys;
 
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,7 @@ use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionU
 use super::shares::{Share, Shares};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
+pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
 
 /// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
@@ -339,6 +341,9 @@ fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
         RenditionFormat::Avif => imaging::OutputFormat::Avif,
     };
     imaging::Recipe {
+        region: recipe.region,
+        turn: recipe.turn,
+        tone: recipe.tone,
         resize: recipe.resize,
         gravity: recipe.gravity,
         enlarge: recipe.enlarge,
