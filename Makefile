@@ -17,6 +17,11 @@ ifneq ($(wildcard ../shared/corpus/MANIFEST.tsv),)
 export HALIDOM_CORPUS ?= $(abspath ../shared/corpus)
 endif
 
+# The test image of the IIIF validators, likewise: scripts/check-iiif.
+ifneq ($(wildcard ../shared/iiif/*.png),)
+export HALIDOM_IIIF_IMAGE ?= $(abspath $(firstword $(wildcard ../shared/iiif/*.png)))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long lint fmt bench bench-peers release doc
 
@@ -33,9 +38,10 @@ test: ## install what is missing and run every test
 	@scripts/setup build test
 	cargo test --locked
 
-test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds
+test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators
 	@scripts/setup build test test-long
 	HALIDOM_TEST_LONG=1 cargo test --locked
+	scripts/check-iiif
 
 lint: setup ## formatting and clippy, warnings denied; cargo deny where it is installed
 	cargo fmt --all -- --check

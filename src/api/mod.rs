@@ -5,6 +5,7 @@
 mod admin;
 mod album;
 mod check;
+mod iiif;
 mod me;
 mod page;
 mod photo;
@@ -19,6 +20,7 @@ pub use admin::{
 };
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};
+pub use iiif::{IiifImageInfo, IiifSize, IiifTiles};
 pub use me::Me;
 pub use page::Page;
 pub use photo::{Camera, Durability, Gps, PatchPhoto, Photo, PhotoUrls};

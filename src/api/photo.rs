@@ -104,6 +104,9 @@ pub struct PhotoUrls {
     /// relative to the server; JPEG.
     #[serde(default)]
     pub srcset: String,
+    /// The photo as an image of IIIF Image API 3.0, in every size and part: its base URI, relative to the server; `info.json` lies under it.
+    #[serde(default)]
+    pub iiif: String,
 }
 
 /// Edits a photo; what is absent stays.

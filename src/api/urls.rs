@@ -25,6 +25,16 @@ pub struct SignUrl {
     /// Seconds since the Unix epoch after which the URL is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
+    /// Not a rendition, but the base URI of an IIIF image, whose clients name size, quality and format themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub iiif: bool,
+}
+
+impl SignUrl {
+    /// Of this blob; nothing else is said.
+    pub fn of(hash: BlobHash) -> Self {
+        Self { hash, width: None, height: None, quality: None, format: None, expires: None, iiif: false }
+    }
 }
 
 /// A signed rendition URL.

@@ -30,6 +30,9 @@ pub(super) struct UrlOptions {
     /// The URL ceases after this time, such as 12h or 30d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     expires_in: Option<std::time::Duration>,
+    /// Not a rendition, but the base URI of the photo as an IIIF image: viewers take it with `/info.json` behind it
+    #[arg(long, conflicts_with_all = ["width", "height", "quality", "format"])]
+    iiif: bool,
 }
 
 pub(super) async fn run(options: UrlOptions, session: &Session) -> anyhow::Result<Outcome> {
@@ -37,8 +40,8 @@ pub(super) async fn run(options: UrlOptions, session: &Session) -> anyhow::Resul
     struct Answer {
         url: String,
     }
-    if options.width.is_none() && options.height.is_none() {
-        return Err(UsageError("give a `--width`, a `--height`, or both".into()).into());
+    if !options.iiif && options.width.is_none() && options.height.is_none() {
+        return Err(UsageError("give a `--width`, a `--height`, or both; or `--iiif`".into()).into());
     }
     let request = SignUrl {
         hash: options.hash,
@@ -47,6 +50,7 @@ pub(super) async fn run(options: UrlOptions, session: &Session) -> anyhow::Resul
         quality: options.quality,
         format: options.format,
         expires: options.expires_in.map(|after| session.runtime.clock.unix_ms() / 1_000 + after.as_secs()),
+        iiif: options.iiif,
     };
     let signed = session.client.sign_url(&request).await.context("could not sign the URL")?;
     session.output.either(&Answer { url: session.client.absolute(&signed.url) }, |answer| format!("{}\n", answer.url))?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Findings;
 use super::units::deserialize_address;
-use super::{ByteSize, Listen};
+use super::{ByteSize, Listen, PublicUrl};
 
 /// `[server]`: where the service listens, and how long it waits for whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct ServerConfig {
     pub admin_listen: Listen,
     /// Where other sites come in.
     pub peer_listen: Listen,
+    /// What clients reach the service by, for answers that need absolute URLs (IIIF).
+    pub public_url: PublicUrl,
     /// After SIGTERM: how long `/readyz` says no before the listener closes, so that load balancers notice.
     #[serde(with = "humantime_serde")]
     pub shutdown_delay: Duration,
@@ -50,6 +52,7 @@ impl Default for ServerConfig {
             listen: (Ipv4Addr::LOCALHOST, 8420).into(),
             admin_listen: Listen::At((Ipv4Addr::LOCALHOST, 8421).into()),
             peer_listen: Listen::Off,
+            public_url: PublicUrl::AsAsked,
             shutdown_delay: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),

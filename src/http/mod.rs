@@ -4,9 +4,11 @@ mod accept;
 mod admin;
 mod albums;
 mod answers;
+mod base_url;
 mod client_end;
 pub mod conditional;
 pub mod content_disposition;
+mod cors;
 mod cursor;
 pub mod digest_header;
 mod entrance;
@@ -15,15 +17,18 @@ mod extract;
 mod health;
 mod hot;
 mod idle;
+mod iiif;
 mod json_body;
 mod layers;
 mod me;
 mod measure;
 mod openapi;
 mod original;
+mod percent;
 mod photos;
 pub mod range;
 mod read_on;
+mod rendered;
 mod renditions;
 mod request_id;
 mod routes;
@@ -142,6 +147,8 @@ pub struct AppParts {
     pub shutdown: Shutdown,
     /// Who measures.
     pub observer: Arc<dyn Observer>,
+    /// Scheme and host that clients see, without a slash at the end; `None`: as each request says.
+    pub public_url: Option<String>,
     /// What HTTP bounds.
     pub limits: HttpLimits,
     /// What was answered a moment ago.

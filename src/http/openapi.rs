@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, albums, health, me, original, photos, renditions, sending, similar, upload, urls};
+use super::{admin, albums, health, iiif, me, original, photos, renditions, sending, similar, upload, urls};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,7 +15,7 @@ use super::{admin, albums, health, me, original, photos, renditions, sending, si
     modifiers(&Tokens, &Refusals),
     paths(
         me::show, albums::create, albums::list, albums::show, albums::edit, albums::delete, photos::list, photos::show, photos::edit,
-        photos::delete, similar::list, upload::create, upload::put, original::get, sending::missing, sending::link, urls::sign, renditions::get,
+        photos::delete, similar::list, upload::create, upload::put, original::get, sending::missing, sending::link, urls::sign, renditions::get, iiif::get,
         admin::usage::show, admin::check::run, admin::audit::list, admin::tenants::create, admin::tenants::show, admin::tenants::list,
         admin::keys::list, admin::keys::create, admin::keys::edit, admin::keys::remove,
         admin::users::create, admin::users::show, admin::users::edit, admin::users::list, admin::tokens::create, admin::tokens::list,

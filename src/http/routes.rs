@@ -6,11 +6,11 @@ use axum::routing::{get, post};
 use crate::model::{AlbumId, PhotoId};
 
 use super::{
-    App, Entrance, admin, albums, error::ApiError, health, layers, me, openapi, original, photos, renditions, sending, similar, upload,
-    urls,
+    App, Entrance, admin, albums, cors, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions, sending, similar,
+    upload, urls,
 };
 
-/// A rendition.
+/// The route of a rendition, for what is answered without it.
 pub(super) const RENDITION: &str = "/i/{*rendition}";
 
 /// What the public listener serves.
@@ -46,13 +46,20 @@ fn router(app: App) -> Router {
         .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
         .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))
         .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
-        .route(RENDITION, get(renditions::get))
+        .route("/i/{*rendition}", get(renditions::get))
         .route("/openapi.json", get(openapi::show))
         .layer(deadline());
 
+    // Also what is refused is for pages of any origin, so nothing here is left to the fallbacks below.
+    let images = Router::new()
+        .route("/iiif/3/{*request}", get(iiif::get))
+        .method_not_allowed_fallback(no_method)
+        .layer(deadline())
+        .layer(axum::middleware::from_fn(cors::open_to_all));
+
     let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
-    let routes = uploads.merge(calls).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
+    let routes = uploads.merge(calls).merge(images).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
     layers::wrap(routes, app.clone()).with_state(app)
 }
 

@@ -211,6 +211,12 @@ pub trait Read {
         Ok(table::first::<Refs>(self.source(), &Bounds::prefix(&(*hash, tenant).to_key()))?.is_some())
     }
 
+    /// Rows by which users of a tenant have a blob, in the trash or not: the first few.
+    fn list_refs_of_tenant(&self, tenant: TenantId, hash: &BlobHash, limit: usize) -> Result<Vec<(Owner, PhotoId)>, MetadataError> {
+        let found = table::some::<Refs>(self.source(), &Bounds::prefix(&(*hash, tenant).to_key()), bounded(limit))?;
+        Ok(found.into_iter().map(|((_, owner, photo), _)| (owner, photo)).collect())
+    }
+
     /// Whether anyone has a live reference to a blob.
     fn is_referenced(&self, hash: &BlobHash) -> Result<bool, MetadataError> {
         Ok(table::first::<Refs>(self.source(), &Bounds::prefix(&hash.to_key()))?.is_some())

@@ -5,6 +5,7 @@ use crate::imaging::ImagingError;
 use crate::metadata::{MetadataError, WriteError};
 use crate::runtime::Gone;
 
+use super::iiif::IiifError;
 use super::rendition_url::{SideTooLarge, UrlError};
 
 /// A refused or failed request. Only `http` turns it into a status.
@@ -170,6 +171,21 @@ impl From<UrlError> for ServiceError {
             UrlError::Signature => Self::BadSignature("the signature does not fit the path"),
             UrlError::UnknownOption { .. } | UrlError::BadValue { .. } => Self::Invalid { field: "options", detail },
             UrlError::Source => Self::Invalid { field: "source", detail },
+        }
+    }
+}
+
+impl From<IiifError> for ServiceError {
+    fn from(error: IiifError) -> Self {
+        let (field, detail) = (error.parameter(), error.to_string());
+        match error {
+            IiifError::NoIdentifier => Self::NotFound("image"),
+            IiifError::Signature => Self::BadSignature("the signature does not fit the identifier"),
+            IiifError::BadValue { .. }
+            | IiifError::Outside { .. }
+            | IiifError::Enlarges { .. }
+            | IiifError::TooLarge { .. }
+            | IiifError::Empty { .. } => Self::Invalid { field, detail },
         }
     }
 }

@@ -8,6 +8,7 @@ mod auth;
 mod caller;
 mod delete_queue;
 mod error;
+mod iiif;
 mod memory;
 mod names;
 mod original;
@@ -45,11 +46,14 @@ pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
 pub use delete_queue::{Deleted, Graces};
 pub use error::ServiceError;
+pub use iiif::{ImageRequest, PREFIX as IIIF_PREFIX};
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
-pub use rendition::{Accepted, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
+pub use rendition::{
+    Accepted, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions,
+};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use similar::SimilarPhotos;

@@ -12,6 +12,7 @@ mod download;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod hot;
+mod iiif;
 mod limits;
 mod openapi;
 mod photos;

@@ -17,12 +17,13 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 38] = [
+const TABLE: [Row; 39] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
     // The signature is all that a rendition asks for.
     ("GET", "/i/{rendition}", "", [200; 5]),
+    ("GET", "/iiif/3/{request}", "", [200; 5]),
     ("GET", "/v1/me", "", [401, 200, 200, 200, 200]),
     ("GET", "/v1/albums", "", [401, 200, 200, 403, 200]),
     ("POST", "/v1/albums", r#"{"name": "New"}"#, [401, 403, 201, 403, 201]),
@@ -88,10 +89,12 @@ impl World {
     /// The text with the ids of things made for this one call put in.
     async fn filled(&self, text: &str, caller: &str) -> String {
         let mut out = text.replace("{tenant}", &self.tenant).replace("{user}", &self.user).replace("{caller}", caller);
-        if ["{album}", "{photo}", "{hash}", "{rendition}"].iter().any(|name| out.contains(name)) {
+        if ["{album}", "{photo}", "{hash}", "{rendition}", "{request}"].iter().any(|name| out.contains(name)) {
             let album = self.ann.album("Made").await;
             let photo = self.ann.upload(&album, "made.jpg", &small(1)).await.value(201);
             let rendition = photo["urls"]["thumbnail"].as_str().unwrap().strip_prefix("/i/").unwrap().to_owned();
+            let image = photo["urls"]["iiif"].as_str().unwrap().strip_prefix("/iiif/3/").unwrap();
+            out = out.replace("{request}", &format!("{image}/info.json"));
             out = out.replace("{album}", &album).replace("{photo}", photo["id"].as_str().unwrap());
             out = out.replace("{hash}", photo["hash"].as_str().unwrap()).replace("{rendition}", &rendition);
         }

@@ -141,8 +141,7 @@ async fn measure(options: &BenchOptions, session: &Session, site: &Site) -> anyh
     } else {
         let mut urls = Vec::new();
         for photo in &objects {
-            let request =
-                SignUrl { hash: photo.hash, width: Some(options.width), height: None, quality: None, format: None, expires: None };
+            let request = SignUrl { width: Some(options.width), ..SignUrl::of(photo.hash) };
             urls.push(client.sign_url(&request).await.context("could not sign a thumbnail's URL")?.url);
         }
         urls.into()

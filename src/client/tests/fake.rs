@@ -144,7 +144,13 @@ impl Site {
             duplicate: None,
             trashed: album.is_none(),
             durability: None,
-            urls: PhotoUrls { original: String::new(), thumbnail: String::new(), preview: String::new(), srcset: String::new() },
+            urls: PhotoUrls {
+                original: String::new(),
+                thumbnail: String::new(),
+                preview: String::new(),
+                srcset: String::new(),
+                iiif: String::new(),
+            },
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod accepted;
 mod cache;
+mod iiif;
 mod keys;
 mod lane;
 mod preview;
+mod shown;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +26,7 @@ use super::{Caller, Scope, ServiceError, Services};
 pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
+pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
 use lane::{Lane, Turn};
 pub use preview::PreviewFigures;
@@ -394,6 +397,9 @@ fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
         RenditionFormat::Avif => imaging::OutputFormat::Avif,
     };
     imaging::Recipe {
+        region: recipe.region,
+        turn: recipe.turn,
+        tone: recipe.tone,
         resize: recipe.resize,
         gravity: recipe.gravity,
         enlarge: recipe.enlarge,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cache::CacheKey;
+use super::shown::{ROWS, shown_size};
 use super::{Rendition, RenditionFormat, THUMBNAIL, imaging_recipe, thumbnail_recipe};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
@@ -24,8 +25,6 @@ const QUEUE: usize = 4_096;
 /// Memory for previews that were asked for lately: a page asks for several sizes of one photo.
 const REMEMBERED_BYTES: u64 = 32 << 20;
 const REMEMBER: Duration = Duration::from_secs(60);
-/// References to a blob that are looked at for one that tells its size.
-const REFERENCES: usize = 8;
 /// What a stored preview begins with: this version's bytes. Another version's is as good as none.
 const MAGIC: &[u8; 16] = b"halidom preview1";
 
@@ -257,12 +256,8 @@ impl Services {
     /// How large a photo of these bytes is, as shown; `None` where no photo tells.
     async fn size_shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
         self.look_up(move |at| {
-            for (owner, photo, _) in at.list_refs(&hash, REFERENCES)? {
-                if let Some(view) = at.photo_or_trashed(owner, photo)?.filter(|view| view.hash == hash) {
-                    return Ok(Some((view.width, view.height)));
-                }
-            }
-            Ok(None)
+            let rows = at.list_refs(&hash, ROWS)?.into_iter().map(|(owner, row, _)| (owner, row)).collect();
+            Ok(shown_size(at, rows, &hash)?)
         })
         .await
     }

@@ -17,7 +17,7 @@ use crate::imaging::{Gravity, Resize};
 use crate::model::{BlobHash, WallMs};
 use options::Options;
 pub use recipe::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLarge};
-pub use signature::{SigningKey, verify};
+pub use signature::{SigningKey, verify, verify_mac};
 
 /// What the paths of renditions begin with. It is not signed: client libraries are given it as part of the base URL.
 pub const PREFIX: &str = "/i";
@@ -61,7 +61,7 @@ pub enum UrlError {
 pub struct RenditionUrl {
     /// The photo's bytes.
     pub hash: BlobHash,
-    /// What to make of them.
+    /// What to make of them. No URL of this form names a region, a turn or fewer colours.
     pub recipe: RecipeRequest,
     /// When the URL ceases to hold, in seconds since 1970; `None`: never.
     pub expires: Option<u64>,
@@ -111,7 +111,7 @@ impl RenditionUrl {
 
     /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse.
     pub fn to_signed_part(self) -> String {
-        let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format } = self.recipe;
+        let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format, .. } = self.recipe;
         let mut path = String::new();
         if width > 0 || height > 0 || enlarge || resize != Resize::Fit {
             path.push_str(&format!("/rs:{}:{width}:{height}{}", recipe::name_of(resize), if enlarge { ":1" } else { "" }));

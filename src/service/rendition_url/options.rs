@@ -138,6 +138,7 @@ impl Options {
             blur: self.blur,
             quality: (self.quality > 0).then_some(self.quality),
             format: self.format,
+            ..RecipeRequest::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::options::DIRECTIONS;
-use crate::imaging::{Gravity, Resize};
+use crate::imaging::{Gravity, Region, Resize, Tone, Turn};
 
 /// A format that renditions are made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,8 @@ impl RenditionFormat {
 /// What a URL asks for. The device's pixel ratio is multiplied into width and height already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecipeRequest {
+    /// The part of the photo to make it of; `None`: all.
+    pub region: Option<Region>,
     /// Width to bring it to, in pixels; 0: any.
     pub width: u32,
     /// Height to bring it to, in pixels; 0: any.
@@ -76,6 +78,10 @@ pub struct RecipeRequest {
     pub enlarge: bool,
     /// What it is laid on; `None`: white where the format knows no transparency.
     pub background: Option<[u8; 3]>,
+    /// How it is turned in the end.
+    pub turn: Turn,
+    /// Which colours are left.
+    pub tone: Tone,
     /// Blur, in hundredths of a pixel.
     pub blur: u32,
     /// 1 to 100; `None`: the site's default.
@@ -97,6 +103,8 @@ pub struct SideTooLarge {
 /// A settled recipe. Two that give the same bytes are equal and have the same key, so that they share an entry of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecipeKey {
+    /// The part of the photo to make it of; `None`: all.
+    pub region: Option<Region>,
     /// Width to bring it to; 0: any.
     pub width: u32,
     /// Height to bring it to; 0: any.
@@ -109,6 +117,10 @@ pub struct RecipeKey {
     pub enlarge: bool,
     /// What it is laid on; `None` where that changes nothing.
     pub background: Option<[u8; 3]>,
+    /// How it is turned in the end.
+    pub turn: Turn,
+    /// Which colours are left.
+    pub tone: Tone,
     /// Blur, in hundredths of a pixel.
     pub blur: u32,
     /// 1 to 100; 0 for a lossless format.
@@ -121,12 +133,15 @@ impl Default for RecipeRequest {
     /// The whole photo as it is.
     fn default() -> Self {
         Self {
+            region: None,
             width: 0,
             height: 0,
             resize: Resize::Fit,
             gravity: Gravity::CENTRE,
             enlarge: false,
             background: None,
+            turn: Turn::default(),
+            tone: Tone::Colour,
             blur: 0,
             quality: None,
             format: None,
@@ -150,11 +165,14 @@ impl RecipeRequest {
         let resize = if cuts || (self.resize == Resize::Force && asked > 0) { self.resize } else { Resize::Fit };
         let white_on_white = format == RenditionFormat::Jpeg && self.background == Some([255; 3]);
         Ok(RecipeKey {
+            region: self.region,
             width: self.width,
             height: self.height,
             resize,
             gravity: if cuts { self.gravity } else { Gravity::CENTRE },
             background: self.background.filter(|_| !white_on_white),
+            turn: self.turn,
+            tone: self.tone,
             blur: self.blur,
             // Without a box there is nothing to be enlarged to.
             enlarge: self.enlarge && asked > 0,
@@ -192,7 +210,8 @@ pub(super) fn spelt(gravity: Gravity) -> String {
 }
 
 impl fmt::Display for RecipeKey {
-    /// `640x0q80.webp`; `640x480eq80.jpg` where it may enlarge; `640x480-fill-g=sm-bg=ffffff-bl=250q80.jpg` with all there is: one spelling a recipe.
+    /// `640x0q80.webp`; `640x480eq80.jpg` where it may enlarge; `640x480-fill-g=sm-bg=ffffff-bl=250q80.jpg` with all that a signed URL can say;
+    /// `64x48-force-r=10,20,640,480-t=!1-greyq80.jpg` with what IIIF says beside: one spelling a recipe.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}{}", self.width, self.height, if self.enlarge { "e" } else { "" })?;
         if self.resize != Resize::Fit {
@@ -206,6 +225,17 @@ impl fmt::Display for RecipeKey {
         }
         if self.blur > 0 {
             write!(f, "-bl={}", self.blur)?;
+        }
+        if let Some(Region { x, y, width, height }) = self.region {
+            write!(f, "-r={x},{y},{width},{height}")?;
+        }
+        if self.turn != Turn::default() {
+            write!(f, "-t={}{}", if self.turn.mirrored { "!" } else { "" }, self.turn.quarters)?;
+        }
+        match self.tone {
+            Tone::Colour => {}
+            Tone::Grey => f.write_str("-grey")?,
+            Tone::Bitonal => f.write_str("-bitonal")?,
         }
         write!(f, "q{}.{}", self.quality, self.format.extension())
     }

@@ -28,7 +28,8 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode(self.mac(path))
     }
 
-    fn mac(&self, path: &str) -> [u8; 32] {
+    /// The signature as it is computed, of any text.
+    pub fn mac(&self, path: &str) -> [u8; 32] {
         let mut mac = self.salted.clone();
         mac.update(path.as_bytes());
         mac.finalize().into_bytes().into()
@@ -47,9 +48,14 @@ impl fmt::Debug for SigningKey {
 /// whose key it was. A signature has one spelling: padding and stray bits are refused.
 pub fn verify<'a, T>(signature: &str, path: &str, candidates: impl IntoIterator<Item = (T, &'a SigningKey)>) -> Option<T> {
     let given: [u8; 32] = URL_SAFE_NO_PAD.decode(signature).ok()?.try_into().ok()?;
+    verify_mac(&given, path, candidates)
+}
+
+/// The same for a signature that came in another spelling.
+pub fn verify_mac<'a, T>(given: &[u8; 32], text: &str, candidates: impl IntoIterator<Item = (T, &'a SigningKey)>) -> Option<T> {
     let mut matched = None;
     for (whose, key) in candidates {
-        if bool::from(key.mac(path).ct_eq(&given)) && matched.is_none() {
+        if bool::from(key.mac(text).ct_eq(given)) && matched.is_none() {
             matched = Some(whose);
         }
     }

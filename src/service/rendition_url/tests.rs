@@ -199,6 +199,24 @@ fn recipes_that_give_the_same_bytes_share_a_key() {
     assert_eq!(too_large, Err(SideTooLarge { asked: 8_193, limit: 8_192 }));
 }
 
+#[test]
+fn what_iiif_says_beside_is_in_the_key() {
+    use crate::imaging::{Region, Tone, Turn};
+    let plain = RecipeRequest { width: 64, height: 48, resize: Resize::Force, ..RecipeRequest::default() };
+    let region = Some(Region { x: 10, y: 20, width: 640, height: 480 });
+    let turned = |mirrored, quarters| RecipeRequest { turn: Turn { mirrored, quarters }, ..plain };
+    for (recipe, expected) in [
+        (plain, "64x48-forceq80.jpg"),
+        (RecipeRequest { region, ..plain }, "64x48-force-r=10,20,640,480q80.jpg"),
+        (turned(false, 3), "64x48-force-t=3q80.jpg"),
+        (turned(true, 0), "64x48-force-t=!0q80.jpg"),
+        (RecipeRequest { tone: Tone::Grey, ..plain }, "64x48-force-greyq80.jpg"),
+        (RecipeRequest { region, tone: Tone::Bitonal, ..turned(true, 1) }, "64x48-force-r=10,20,640,480-t=!1-bitonalq80.jpg"),
+    ] {
+        assert_eq!(recipe.settle(RenditionFormat::Jpeg, 80, 8_192).unwrap().to_string(), expected);
+    }
+}
+
 fn any_url() -> impl Strategy<Value = RenditionUrl> {
     use RenditionFormat::{Avif, Jpeg, Png, WebP};
     let format = prop::option::of(prop::sample::select(vec![Jpeg, Png, WebP, Avif]));
@@ -214,7 +232,18 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
     (any::<[u8; 32]>(), any::<(u32, u32, bool)>(), resize, gravity, effects, ends).prop_map(
         |(hash, (width, height, enlarge), resize, gravity, (background, blur), (quality, format, expires))| RenditionUrl {
             hash: BlobHash::from_bytes(hash),
-            recipe: RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format },
+            recipe: RecipeRequest {
+                width,
+                height,
+                resize,
+                gravity,
+                enlarge,
+                background,
+                blur,
+                quality,
+                format,
+                ..RecipeRequest::default()
+            },
             expires,
         },
     )

@@ -1,0 +1,121 @@
+//! `GET /iiif/3/{identifier}/…`: IIIF Image API 3.0, level 2 (<https://iiif.io/api/image/3.0/>). The identifier carries its own signature.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::accept::{self, Offer};
+use super::conditional::{self, EntityTag, Verdict};
+use super::error::ApiError;
+use super::rendered::{self, refused};
+use super::{App, base_url, percent};
+use crate::api::{IiifImageInfo, IiifSize, IiifTiles, Problem};
+use crate::service::{IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
+
+/// The level that is kept to.
+const PROFILE_LINK: &str = "<http://iiif.io/api/image/3/level2.json>;rel=\"profile\"";
+/// What the information is, with the profile that clients ask for.
+const JSON_LD: &str = "application/ld+json;profile=\"http://iiif.io/api/image/3/context.json\"";
+/// The photo does not change, but what the site makes of it may, with its settings.
+const INFO_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// Fetches a photo as an IIIF image: its information, or a part of it in some size, turned, in some quality and format.
+#[utoipa::path(get, path = "/iiif/3/{request}", operation_id = "get_iiif", tag = "renditions",
+    params(("request" = String, Path, description = "`{identifier}/info.json`, or `{identifier}/{region}/{size}/{rotation}/{quality}.{format}` as IIIF Image API 3.0 has them; `{identifier}` alone leads to the information. The identifier is the end of a photo's `urls.iiif`")),
+    responses((status = 200, content((IiifImageInfo = "application/ld+json"), (Vec<u8> = "image/*"))), (status = 303), (status = 304),
+        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"), (status = 504, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn get(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    // Parted before it is decoded: a slash in an identifier is written %2F (section 9). One part more than any request has tells it from others.
+    let path = uri.path().strip_prefix(IIIF_PREFIX).unwrap_or_default();
+    let parts: Option<Vec<String>> = path.split('/').take(6).map(percent::decoded).collect();
+    let parts = parts.ok_or_else(|| ApiError::Malformed { detail: "the path is not UTF-8, or badly percent-encoded".into() })?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts[..] {
+        [identifier] => {
+            let image = app.services.resolve_iiif(identifier).await?;
+            // Section 2: the base URI leads to the information.
+            let location = format!("{}/info.json", base_uri(&app, &image, &uri, &headers)?);
+            Ok((StatusCode::SEE_OTHER, [(header::LOCATION, field(location)?)]).into_response())
+        }
+        [identifier, "info.json"] => {
+            let image = app.services.resolve_iiif(identifier).await?;
+            let base = base_uri(&app, &image, &uri, &headers)?;
+            info(&image, base, &method, &headers)
+        }
+        [identifier, region, size, rotation, file] => {
+            let image = app.services.resolve_iiif(identifier).await.map_err(|error| refused(&app, error))?;
+            let request = ImageRequest::parse([region, size, rotation, file]).map_err(ServiceError::from);
+            let settled = request.and_then(|request| app.services.iiif_rendition(&image, &request));
+            let (request, canonical) = settled.map_err(|error| refused(&app, error))?;
+            let canonical = format!("<{}/{canonical}>;rel=\"canonical\"", base_uri(&app, &image, &uri, &headers)?);
+            let (mut response, _) = rendered::answer(&app, &request, &method, &headers).await?;
+            response.headers_mut().insert(header::LINK, field(format!("{canonical}, {PROFILE_LINK}"))?);
+            Ok(response)
+        }
+        _ => Err(ApiError::NoRoute),
+    }
+}
+
+/// The image's own URI, which those of all requests begin with.
+fn base_uri(app: &App, image: &IiifImage, uri: &Uri, headers: &HeaderMap) -> Result<String, ApiError> {
+    let base = base_url::of(app.public_url.as_deref(), uri, headers)?;
+    Ok(format!("{base}{IIIF_PREFIX}{}", image.identifier()))
+}
+
+fn field(text: String) -> Result<HeaderValue, ApiError> {
+    HeaderValue::try_from(text).map_err(|_| ServiceError::Internal("a URL of ours makes no field".into()).into())
+}
+
+/// The answer to `info.json`, in the media type that the client likes best.
+fn info(image: &IiifImage, id: String, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
+    const PLAIN: &str = "application/json";
+    let chosen = accept::negotiate(headers, &[Offer::anyone("application/ld+json"), Offer::anyone(PLAIN)]);
+    // Who takes neither has a body that it can still look at.
+    let media_type = if chosen == Some(PLAIN) { PLAIN } else { JSON_LD };
+    let body = serde_json::to_vec(&described(image, id)).map_err(|error| ServiceError::Internal(error.to_string()))?;
+    let tag = blake3::Hasher::new().update(media_type.as_bytes()).update(&body).finalize().to_hex();
+    let tag = EntityTag::strong(&tag[..32]).ok_or_else(|| ServiceError::Internal("hexadecimal digits are no entity tag".into()))?;
+    let mut response = match conditional::evaluate(method, headers, Some(&tag)) {
+        Verdict::Proceed => ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response(),
+        Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
+    };
+    let sent = response.headers_mut();
+    sent.insert(header::VARY, HeaderValue::from_static("accept"));
+    sent.insert(header::CACHE_CONTROL, INFO_CACHING);
+    sent.insert(header::ETAG, tag.to_header());
+    sent.insert(header::LINK, HeaderValue::from_static(PROFILE_LINK));
+    Ok(response)
+}
+
+/// What clients are told of the image (section 5).
+fn described(image: &IiifImage, id: String) -> IiifImageInfo {
+    let ((width, height), (max_width, max_height)) = (image.size(), image.max_size());
+    let (tile, scale_factors) = image.tiles();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let extension = |format: RenditionFormat| format.extension();
+    IiifImageInfo {
+        context: "http://iiif.io/api/image/3/context.json".into(),
+        id,
+        kind: "ImageService3".into(),
+        protocol: "http://iiif.io/api/image".into(),
+        profile: "level2".into(),
+        width,
+        height,
+        max_width,
+        max_height,
+        sizes: image.sizes().into_iter().map(|(width, height)| IiifSize { width, height }).collect(),
+        tiles: vec![IiifTiles { width: tile, scale_factors }],
+        preferred_formats: names(&[RenditionFormat::WebP, RenditionFormat::Jpeg].map(extension)),
+        extra_formats: names(&[RenditionFormat::WebP, RenditionFormat::Avif].map(extension)),
+        extra_qualities: names(&["color", "gray", "bitonal"]),
+        extra_features: names(&["canonicalLinkHeader", "mirroring", "profileLinkHeader", "sizeUpscaling"]),
+    }
+}
