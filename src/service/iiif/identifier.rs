@@ -44,12 +44,12 @@ impl Identifier {
     }
 
     /// The identifier, signed.
-    pub fn signed(&self, key: &SigningKey) -> String {
+    pub fn signed(self, key: &SigningKey) -> String {
         format!("{self}_{}", to_hex(&key.mac(&self.signed_text())))
     }
 
     /// The base URI of the image, without scheme and host.
-    pub fn to_path(&self, key: &SigningKey) -> String {
+    pub fn to_path(self, key: &SigningKey) -> String {
         format!("{PREFIX}{}", self.signed(key))
     }
 
@@ -141,7 +141,8 @@ mod tests {
             assert_eq!(Identifier::open(nothing, [((), &mine)]), Err(IiifError::NoIdentifier), "{nothing}");
         }
         let zeros = "0".repeat(DIGITS);
-        for rest in ["", "_", &format!("_{zeros}"), "x_y", &format!("+1_{zeros}"), &format!("01_{zeros}"), &format!("1_2_{zeros}"), &zeros] {
+        for rest in ["", "_", &format!("_{zeros}"), "x_y", &format!("+1_{zeros}"), &format!("01_{zeros}"), &format!("1_2_{zeros}"), &zeros]
+        {
             assert_eq!(Identifier::open(&format!("{hash}_{rest}"), [((), &mine)]), Err(IiifError::Signature), "{rest}");
         }
     }
