@@ -158,4 +158,6 @@ fn users_see_only_their_own_and_deleted_photos_come_back_with_the_next_upload() 
 
     let url = ann.json(["url", listed["items"][0]["hash"].as_str().unwrap(), "--width", "320"]);
     assert!(url["url"].as_str().unwrap().starts_with(&format!("{}/i/", server.url)), "{url}");
+    let image = ann.json(["url", listed["items"][0]["hash"].as_str().unwrap(), "--iiif"]);
+    assert_eq!(image["url"], format!("{}{}", server.url, listed["items"][0]["urls"]["iiif"].as_str().unwrap()));
 }

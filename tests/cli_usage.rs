@@ -21,6 +21,7 @@ fn wrong_usage_ends_with_2() {
         &["--server", "ftp://x", "album", "list"],
         &["--profile", "none", "--profiles", "none.toml", "album", "list"],
         &["--profiles", "none.toml", "url", &"0".repeat(64)],
+        &["url", &"0".repeat(64), "--iiif", "--width", "1"],
     ] {
         let output = wait::output(command().current_dir(folder.path()).args(arguments));
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");

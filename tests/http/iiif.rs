@@ -60,6 +60,13 @@ fn colour_at(image: &RgbImage, x: u32, y: u32) -> usize {
     COLOURS.iter().position(near).unwrap_or_else(|| panic!("{found:?} at {x}, {y}"))
 }
 
+/// How far two pictures of the same size are apart in the mean, in steps of 256.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.as_raw().len() as f64
+}
+
 fn is_open_to_all(answer: &Answer) -> bool {
     (answer.field("access-control-allow-origin"), answer.field("cross-origin-resource-policy")) == ("*", "cross-origin")
 }
@@ -184,11 +191,12 @@ async fn parts_are_of_the_photo_as_it_is_shown() {
         let part = image(&site.nobody(), &photo.urls.iiif, "40,20,160,120/max/90/default.png").await;
         assert_eq!(part.dimensions(), (120, 160), "{file}");
         parts.push(part);
+        // From JPEG to JPEG goes another way: it is the same part as one that is cut out of the whole.
+        let whole = image(&site.nobody(), &photo.urls.iiif, "full/max/0/default.png").await;
+        let cut = image::imageops::crop_imm(&whole, 41, 21, 160, 120).to_image();
+        let apart = difference(&cut, &image(&site.nobody(), &photo.urls.iiif, "41,21,160,120/max/0/default.jpg").await);
+        assert!(apart < 4.0, "{file}: {apart:.1} apart in the mean");
     }
-    let difference = |a: &RgbImage, b: &RgbImage| {
-        let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        sum as f64 / a.as_raw().len() as f64
-    };
     for (at, part) in parts.iter().enumerate() {
         let apart = difference(&parts[0], part);
         assert!(apart < 6.0, "orientation {}: {apart:.1} apart in the mean", at + 1);

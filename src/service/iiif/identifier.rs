@@ -44,12 +44,12 @@ impl Identifier {
     }
 
     /// The identifier, signed.
-    pub fn signed(&self, key: &SigningKey) -> String {
+    pub fn signed(self, key: &SigningKey) -> String {
         format!("{self}_{}", to_hex(&key.mac(&self.signed_text())))
     }
 
     /// The base URI of the image, without scheme and host.
-    pub fn to_path(&self, key: &SigningKey) -> String {
+    pub fn to_path(self, key: &SigningKey) -> String {
         format!("{PREFIX}{}", self.signed(key))
     }
 

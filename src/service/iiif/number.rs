@@ -40,7 +40,7 @@ impl Decimal {
 
     /// As a whole number, where it is one.
     pub(super) fn to_whole(self) -> Option<u64> {
-        (self.0 % WHOLE == 0).then_some(self.0 / WHOLE)
+        self.0.is_multiple_of(WHOLE).then_some(self.0 / WHOLE)
     }
 
     /// So many percent of a side, rounded to the nearest pixel.
