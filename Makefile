@@ -38,10 +38,11 @@ test: ## install what is missing and run every test
 	@scripts/setup build test
 	cargo test --locked
 
-test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators
+test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators, other people's clients
 	@scripts/setup build test test-long
 	HALIDOM_TEST_LONG=1 cargo test --locked
 	scripts/check-iiif
+	scripts/check-clients
 
 lint: setup ## formatting and clippy, warnings denied; cargo deny where it is installed
 	cargo fmt --all -- --check
