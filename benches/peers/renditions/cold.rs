@@ -18,9 +18,24 @@ use crate::report::spread;
 
 /// Sides of what a gallery asks for, in pixels.
 const LADDER: [u32; 5] = [2048, 1280, 640, 320, 160];
-/// What is made: its name, the sides, and whether thumbor is asked, too.
-const WORKS: [(&str, &[u32], bool); 3] =
-    [("cold, 320 px", &[320], true), ("cold, 1280 px", &[1280], false), ("cold, five sizes, 2048 to 160 px", &LADDER, false)];
+/// What is made.
+struct Work {
+    title: &'static str,
+    /// In pixels.
+    sides: &'static [u32],
+    /// Whether thumbor is asked, too.
+    of_thumbor: bool,
+    /// Whether the previews of the photos lie there; else there are none, nor are they made.
+    previews: bool,
+}
+
+const WORKS: [Work; 4] = [
+    Work { title: "cold, 320 px", sides: &[320], of_thumbor: true, previews: false },
+    Work { title: "cold, 1280 px", sides: &[1280], of_thumbor: false, previews: false },
+    Work { title: "cold, five sizes, 2048 to 160 px", sides: &LADDER, of_thumbor: false, previews: false },
+    // 320 pixels would have been made with the preview.
+    Work { title: "from the stored preview, 300 px", sides: &[300], of_thumbor: false, previews: true },
+];
 /// Times that each photo is rendered in a round.
 const TIMES: u64 = 8;
 
@@ -36,11 +51,11 @@ impl Who {
     const ALL: [Self; 3] = [Self::Halidom, Self::Vips, Self::Thumbor];
 }
 
-/// What one needed in one round, photo by photo: the median of its times.
+/// What one needed in one round, photo by photo: the median of its times; `None` for photos that the work is not done with.
 struct Row {
     work: usize,
     who: Who,
-    medians: Vec<Duration>,
+    medians: Vec<Option<Duration>>,
 }
 
 /// Those that are measured, running.
@@ -51,6 +66,8 @@ struct Peers<'a> {
     vips: Option<Vips>,
     thumbor: Option<Thumbor>,
     matched: Vec<Matched>,
+    /// The same where there are previews.
+    matched_previews: Vec<Matched>,
 }
 
 /// Measures; answers tables for the report.
@@ -59,29 +76,34 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let python = options.renditions.python.as_deref();
     let mut vips = python.map(|python| Vips::start(python, Some(processors.measured))).transpose()?;
     let version = vips.as_mut().map(Vips::version).transpose()?;
-    let matched = quality::matched(&LADDER, dir, runtime, photos, vips.as_mut())?;
+    let matched = quality::matched(&LADDER, dir, runtime, photos, false, vips.as_mut())?;
+    let matched_previews = quality::matched(WORKS[3].sides, dir, runtime, photos, true, vips.as_mut())?;
     let starting = python.map(|python| runtime.block_on(Thumbor::start(dir, python, &photos.dir, processors.measured)));
     let thumbor = starting.transpose().unwrap_or_else(|error| {
         eprintln!("thumbor does not start, measured without it: {error:#}");
         None
     });
-    let mut peers = Peers { runtime, photos, processors, vips, thumbor, matched };
+    let mut peers = Peers { runtime, photos, processors, vips, thumbor, matched, matched_previews };
     let of_thumbor = peers.of_thumbor()?;
     let times = (TIMES / options.quick.max(1)).max(2);
     let (mut rows, mut served) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        let site = runtime.block_on(Site::start(dir, Some(processors.measured)))?;
-        for (work, (title, ..)) in WORKS.iter().enumerate() {
+        let sites = [false, true].map(|previews| runtime.block_on(Site::start(dir, Some(processors.measured), previews)));
+        let [without, with] = sites;
+        let (without, with) = (without?, with?);
+        for (work, Work { title, previews, .. }) in WORKS.iter().enumerate() {
+            let site = if *previews { &with } else { &without };
             let before = runtime.block_on(site.served())?;
-            rows.extend(peers.round(&site, work, (round * WORKS.len() + work) as u64, times)?);
+            rows.extend(peers.round(site, work, (round * WORKS.len() + work) as u64, times)?);
             let since = runtime.block_on(site.served())?.since(before);
             eprintln!("round {round}, {title}: {since:?}");
             served.push((work, since));
         }
     }
-    let asked = times * photos.all.len() as u64;
     for (work, served) in &served {
-        let of_one_size = WORKS[*work].1.len() == 1;
+        let of_one_size = WORKS[*work].sides.len() == 1;
+        let asked_for = photos.all.iter().filter(|photo| !WORKS[*work].previews || photo.has_preview());
+        let asked = times * asked_for.count() as u64;
         anyhow::ensure!(!of_one_size || *served == Served { rendered: asked, ..Served::default() }, "not all were cold: {served:?}");
     }
     Ok(report(&peers, &rows, version.as_deref(), of_thumbor, &served))
@@ -90,9 +112,15 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
 impl Peers<'_> {
     /// The sizes of a work, as they are asked for of one.
     fn sizes(&self, work: usize, who: Who) -> Vec<Size> {
-        let of = |side: &u32| self.matched.iter().find(|matched| matched.theirs.side == *side);
-        let found = WORKS[work].1.iter().filter_map(of);
+        let found = self.matched_of(work).into_iter();
         found.map(|matched| if who == Who::Halidom { matched.ours } else { matched.theirs }).collect()
+    }
+
+    /// What is asked for of each for the sizes of a work.
+    fn matched_of(&self, work: usize) -> Vec<&Matched> {
+        let all = if WORKS[work].previews { &self.matched_previews } else { &self.matched };
+        let of = |side: &u32| all.iter().find(|matched| matched.theirs.side == *side);
+        WORKS[work].sides.iter().filter_map(of).collect()
     }
 
     /// One round of a work: photo by photo, one peer after the other.
@@ -100,22 +128,30 @@ impl Peers<'_> {
         let (ours, theirs) = (self.sizes(work, Who::Halidom), self.sizes(work, Who::Vips));
         let mut asked = Vec::new();
         for photo in &self.photos.all {
-            asked.push(self.runtime.block_on(paths(site, photo, seed, times, &ours))?);
+            let is_asked = !WORKS[work].previews || photo.has_preview();
+            asked.push(if is_asked { self.runtime.block_on(paths(site, photo, seed, times, &ours))? } else { vec![] });
+        }
+        if WORKS[work].previews {
+            self.runtime.block_on(site.await_previews(asked.iter().map(|paths| paths.len() as u64).sum()))?;
         }
         site.settle()?;
         let mut rows: Vec<_> = Who::ALL.into_iter().map(|who| Row { work, who, medians: Vec::new() }).collect();
         for (photo, paths) in self.photos.all.iter().zip(&asked) {
-            rows[0].medians.push(self.processors.on_asking(|| one_by_one(site.connect()?, paths))?);
-            if let Some(vips) = &mut self.vips {
-                rows[1].medians.push(median(vips.thumbnails(&photo.path, &theirs, times)?));
+            if paths.is_empty() {
+                rows.iter_mut().for_each(|row| row.medians.push(None));
+                continue;
             }
-            if let (Some(thumbor), true) = (&self.thumbor, WORKS[work].2) {
+            rows[0].medians.push(Some(self.processors.on_asking(|| one_by_one(site.connect()?, paths))?));
+            if let Some(vips) = &mut self.vips {
+                rows[1].medians.push(Some(median(vips.thumbnails(&photo.path, &theirs, times)?)));
+            }
+            if let (Some(thumbor), true) = (&self.thumbor, WORKS[work].of_thumbor) {
                 let paths: Vec<Vec<_>> =
                     (0..times).map(|_| theirs.iter().map(|size| Thumbor::path(&photo.path, *size)).collect()).collect();
-                rows[2].medians.push(self.processors.on_asking(|| one_by_one(thumbor.connect()?, &paths))?);
+                rows[2].medians.push(Some(self.processors.on_asking(|| one_by_one(thumbor.connect()?, &paths))?));
             }
         }
-        rows.retain(|row| !row.medians.is_empty());
+        rows.retain(|row| row.medians.iter().any(Option::is_some));
         Ok(rows)
     }
 
@@ -170,22 +206,22 @@ fn report(peers: &Peers<'_>, rows: &[Row], version: Option<&str>, of_thumbor: Op
     );
     out += "| work | peer | images/s | Halidom ÷ peer | quality asked for | SSIM | PSNR, dB | kB |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n";
     let of = |work: usize, who: Who| rows.iter().filter(move |row| row.work == work && row.who == who);
-    let seconds = |row: &Row| row.medians.iter().sum::<Duration>().as_secs_f64();
-    for (work, (title, sides, _)) in WORKS.iter().enumerate() {
+    let seconds = |row: &Row| row.medians.iter().flatten().sum::<Duration>().as_secs_f64();
+    for (work, Work { title, sides, .. }) in WORKS.iter().enumerate() {
         for who in Who::ALL {
             let own: Vec<_> = of(work, who).collect();
             if own.is_empty() {
                 continue;
             }
-            let images = (peers.photos.all.len() * sides.len()) as f64;
-            let rates = spread(own.iter().map(|row| images / seconds(row)).collect(), 1);
+            let images = |row: &Row| (row.medians.iter().flatten().count() * sides.len()) as f64;
+            let rates = spread(own.iter().map(|row| images(row) / seconds(row)).collect(), 1);
             let ratios = spread(of(work, Who::Halidom).zip(&own).map(|(ours, row)| seconds(row) / seconds(ours)).collect(), 2);
             let name = match who {
                 Who::Halidom => "halidom, over HTTP".to_owned(),
                 Who::Vips => format!("libvips {}, in process", version.unwrap_or_default()),
                 Who::Thumbor => "thumbor, over HTTP".to_owned(),
             };
-            let matched: Vec<_> = peers.matched.iter().filter(|matched| sides.contains(&matched.theirs.side)).collect();
+            let matched = peers.matched_of(work);
             let likeness: Vec<_> = matched.iter().filter_map(|matched| matched.likeness).collect();
             let mean = |all: Vec<Likeness>| (!all.is_empty()).then(|| Likeness::mean(&all));
             let (asked, likeness) = match who {
@@ -199,9 +235,8 @@ fn report(peers: &Peers<'_>, rows: &[Row], version: Option<&str>, of_thumbor: Op
             let _ = writeln!(out, "| {title} | {name} | {rates} | {ratios} | {asked} | {} |", Likeness::cells(likeness));
         }
     }
-    out += "| from the stored preview | – | not measured: there are no stored previews yet | – | – | – | – | – |\n";
     out += &by_photo(peers, rows);
-    for (work, (title, ..)) in WORKS.iter().enumerate() {
+    for (work, Work { title, .. }) in WORKS.iter().enumerate() {
         if let Some((_, Served { rendered, joined, cached })) = served.iter().find(|(of, _)| *of == work) {
             let _ = writeln!(out, "\n{title}: {rendered} rendered, {joined} joined, {cached} from the cache in a round.");
         }
@@ -212,14 +247,14 @@ fn report(peers: &Peers<'_>, rows: &[Row], version: Option<&str>, of_thumbor: Op
 /// libvips's time over Halidom's, photo by photo.
 fn by_photo(peers: &Peers<'_>, rows: &[Row]) -> String {
     let mut out = String::from("\nHalidom ÷ libvips, photo by photo:\n\n| photo |");
-    out.extend(WORKS.iter().map(|(title, ..)| format!(" {title} |")));
-    out += "\n| --- | --- | --- | --- |\n";
+    out.extend(WORKS.iter().map(|work| format!(" {} |", work.title)));
+    out += "\n| --- | --- | --- | --- | --- |\n";
     for (place, photo) in peers.photos.all.iter().enumerate() {
         let _ = write!(out, "| {} |", photo.name);
         for work in 0..WORKS.len() {
             let of = |who: Who| rows.iter().filter(move |row| row.work == work && row.who == who);
             let ratio =
-                |(ours, theirs): (&Row, &Row)| Some(theirs.medians.get(place)?.as_secs_f64() / ours.medians.get(place)?.as_secs_f64());
+                |(ours, theirs): (&Row, &Row)| Some((*theirs.medians.get(place)?)?.as_secs_f64() / (*ours.medians.get(place)?)?.as_secs_f64());
             let _ = write!(out, " {} |", spread(of(Who::Halidom).zip(of(Who::Vips)).filter_map(ratio).collect(), 2));
         }
         out.push('\n');

@@ -30,7 +30,7 @@ struct Met {
 }
 
 pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: &Photos) -> anyhow::Result<String> {
-    let site = runtime.block_on(Site::start(dir, None))?;
+    let site = runtime.block_on(Site::start(dir, None, false))?;
     let mut met = Vec::new();
     for round in 0..options.rounds {
         let photo = &photos.all[round % photos.all.len()];

@@ -59,7 +59,7 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let mut found: [Vec<Found>; PEERS.len()] = Default::default();
     let mut bytes = 0;
     for round in 0..options.rounds {
-        let site = runtime.block_on(Site::start(dir, Some(processors.measured)))?;
+        let site = runtime.block_on(Site::start(dir, Some(processors.measured), false))?;
         let (path, rendition) = near(&site, runtime, photos)?;
         bytes = rendition.len();
         for (place, (name, asked)) in PEERS.into_iter().enumerate() {

@@ -21,6 +21,14 @@ pub(super) struct Photo {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Photo {
+    /// Whether Halidom keeps a preview of it.
+    pub(super) fn has_preview(&self) -> bool {
+        halidom::imaging::inspect(&self.bytes, &halidom::imaging::Limits::default())
+            .is_ok_and(|found| halidom::imaging::has_preview((found.width, found.height)))
+    }
+}
+
 /// The photos, and where they come from.
 #[derive(Debug)]
 pub(super) struct Photos {

@@ -54,9 +54,10 @@ pub(super) fn matched(
     dir: &Path,
     runtime: &Runtime,
     photos: &Photos,
+    previews: bool,
     mut vips: Option<&mut Vips>,
 ) -> anyhow::Result<Vec<Matched>> {
-    let site = runtime.block_on(Site::start(dir, None))?;
+    let site = runtime.block_on(Site::start(dir, None, previews))?;
     let mut uploaded = Vec::new();
     for photo in &photos.all {
         uploaded.extend(runtime.block_on(site.upload(photo, 0, 1))?);

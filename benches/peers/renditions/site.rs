@@ -17,7 +17,8 @@ use crate::{free_port, fresh};
 /// Uploads and signatures at once.
 const AT_ONCE: usize = 8;
 
-/// A started site with an album. Every setting is at its default, but that no directories are made ahead: renditions need none.
+/// A started site with an album. Every setting is at its default, but that no directories are made ahead: renditions need none; and that previews
+/// are made only where they are measured.
 pub(super) struct Site {
     server: Server,
     client: reqwest::Client,
@@ -51,12 +52,13 @@ impl Served {
 
 impl Site {
     /// Starts one below `dir`, on this processor only where one is named: then it finds one core, and takes a thread for each kind of work.
-    pub(super) async fn start(dir: &Path, processor: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) async fn start(dir: &Path, processor: Option<usize>, previews: bool) -> anyhow::Result<Self> {
         let (own, port, admin_port) = (fresh(dir, "renditions")?, free_port()?, free_port()?);
         let data = own.join("data");
         let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
         command.arg("serve").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
         command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
+        command.env("HALIDOM_RENDITIONS__PREVIEWS", previews.to_string());
         let mut server = Server::start(&mut command, &own.join("log"))?;
         server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
         let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
@@ -116,19 +118,45 @@ impl Site {
 
     /// What `/metrics` says of renditions.
     pub(super) async fn served(&self) -> anyhow::Result<Served> {
+        let [rendered, joined, hit, hot] =
+            ["rendered", "joined", "hit", "hot"].map(|outcome| format!("halidom_renditions_total{{outcome=\"{outcome}\"}}"));
+        let page = self.metrics().await?;
+        Ok(Served { rendered: page.value(&rendered)?, joined: page.value(&joined)?, cached: page.value(&hit)? + page.value(&hot)? })
+    }
+
+    /// Waits until so many previews were made.
+    pub(super) async fn await_previews(&self, count: u64) -> anyhow::Result<()> {
+        loop {
+            let page = self.metrics().await?;
+            let of = |outcome: &str| page.value(&format!("halidom_previews_total{{outcome=\"{outcome}\"}}"));
+            anyhow::ensure!(of("failed")? + of("passed_over")? == 0, "not all previews were made");
+            if of("made")? >= count && page.value("halidom_queue_waiting{queue=\"previews\"}")? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn metrics(&self) -> anyhow::Result<Page> {
         let page = self.client.get(&self.admin).send().await?.error_for_status()?.text().await?;
-        let count = |outcome: &str| {
-            let line = format!("halidom_renditions_total{{outcome=\"{outcome}\"}} ");
-            // A family that counts by labels appears with its first event.
-            page.lines().find_map(|found| found.strip_prefix(&line)).map_or(Ok(0), str::parse)
-        };
         anyhow::ensure!(page.contains("halidom_build_info"), "what answers at {} is no Halidom", self.admin);
-        Ok(Served { rendered: count("rendered")?, joined: count("joined")?, cached: count("hit")? })
+        Ok(Page(page))
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self.client.post(format!("http://127.0.0.1:{}{path}", self.port)).bearer_auth(&self.token).json(body);
         Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+}
+
+/// The text of `/metrics`.
+struct Page(String);
+
+impl Page {
+    /// 0 where it is not there: a family that counts by labels appears with its first event.
+    fn value(&self, name: &str) -> anyhow::Result<u64> {
+        let found = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(found.map_or(Ok(0), str::parse)?)
     }
 }
 

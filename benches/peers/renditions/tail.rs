@@ -40,7 +40,7 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let length = Duration::from_secs((SECONDS / options.quick.max(1)).max(1));
     let (mut quiet, mut busy) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        let site = runtime.block_on(Site::start(dir, None))?;
+        let site = runtime.block_on(Site::start(dir, None, false))?;
         let mut hashes = Vec::new();
         for photo in &photos.all {
             hashes.extend(runtime.block_on(site.upload(photo, round as u64, 1))?);
