@@ -253,8 +253,9 @@ fn by_photo(peers: &Peers<'_>, rows: &[Row]) -> String {
         let _ = write!(out, "| {} |", photo.name);
         for work in 0..WORKS.len() {
             let of = |who: Who| rows.iter().filter(move |row| row.work == work && row.who == who);
-            let ratio =
-                |(ours, theirs): (&Row, &Row)| Some((*theirs.medians.get(place)?)?.as_secs_f64() / (*ours.medians.get(place)?)?.as_secs_f64());
+            let ratio = |(ours, theirs): (&Row, &Row)| {
+                Some((*theirs.medians.get(place)?)?.as_secs_f64() / (*ours.medians.get(place)?)?.as_secs_f64())
+            };
             let _ = write!(out, " {} |", spread(of(Who::Halidom).zip(of(Who::Vips)).filter_map(ratio).collect(), 2));
         }
         out.push('\n');
