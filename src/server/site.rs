@@ -38,6 +38,8 @@ pub(super) struct Site {
     pool: BlockingPool,
     /// All pools, and what metrics call the queue of each.
     pools: Vec<(&'static str, BlockingPool)>,
+    /// Who decodes, and what metrics call each.
+    decoders: Vec<(&'static str, Decoders)>,
     /// Where checks run.
     checks: BlockingPool,
     metrics: Metrics,
@@ -68,6 +70,7 @@ impl Site {
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
         let [imaging, slow, inspecting] = [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool));
         let (imaging, slow, inspecting) = (imaging?, slow?, inspecting?);
+        let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("inspecting", inspecting.clone())];
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, inspecting };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
@@ -83,7 +86,7 @@ impl Site {
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
         ];
-        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
+        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, decoders: all_decoders, checks, metrics })
     }
 
     /// The claim under which this site collects.
@@ -101,6 +104,7 @@ impl Site {
             disk: self.disk.clone(),
             pool: self.pool.clone(),
             pools: self.pools.clone(),
+            decoders: self.decoders.clone(),
             shutdown,
             usage_turn: Arc::new(Semaphore::new(1)),
         }
