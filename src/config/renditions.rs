@@ -24,6 +24,9 @@ pub struct RenditionsConfig {
     pub max_side: u32,
     /// Quality (1 to 100) where a URL names none.
     pub default_quality: u8,
+    /// Whether answers say by `Server-Timing` where a rendition came from and what it took. Renditions are shared by all tenants: whoever may
+    /// ask for one then learns whether somebody else has had it made.
+    pub server_timing: bool,
 }
 
 impl Default for RenditionsConfig {
@@ -35,6 +38,7 @@ impl Default for RenditionsConfig {
             deadline: Duration::from_secs(15),
             max_side: 8_192,
             default_quality: 80,
+            server_timing: false,
         }
     }
 }

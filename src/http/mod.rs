@@ -4,6 +4,7 @@ mod accept;
 mod admin;
 mod albums;
 mod answers;
+mod caching;
 mod client_end;
 pub mod conditional;
 pub mod content_disposition;
@@ -27,6 +28,7 @@ mod request_id;
 mod routes;
 mod sendfile;
 mod sending;
+mod server_timing;
 mod similar;
 mod upload;
 mod urls;
@@ -136,6 +138,8 @@ pub struct AppParts {
     pub shutdown: Shutdown,
     /// Who measures.
     pub observer: Arc<dyn Observer>,
+    /// Whether answers say where the time for a rendition went, and whether it was there.
+    pub server_timing: bool,
     /// What HTTP bounds.
     pub limits: HttpLimits,
 }

@@ -13,16 +13,13 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
-use super::{App, RenditionOutcome};
+use super::{App, RenditionOutcome, caching, server_timing};
 use crate::api::Problem;
 use crate::service::{Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
-/// A rendition never changes under its URL.
-const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
 /// Fetches a rendition.
 #[utoipa::path(get, path = "/i/{rendition}", operation_id = "get_rendition", tag = "renditions",
-    params(("rendition" = String, Path, description = "`{signature}/{options}/plain/{hash}@{ext}`; options: `rs:{type}:{w}:{h}`, `g:`, `bg:`, `bl:`, `q:`, `dpr:`, `f:`, `exp:`, `cb:`")),
+    params(("rendition" = String, Path, description = "`{signature}/{options}/plain/{hash}@{ext}`; options: `rs:{type}:{w}:{h}`, `g:`, `bg:`, `bl:`, `q:`, `dpr:`, `f:`, `pr:`, `exp:`, `cb:`")),
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
@@ -38,6 +35,7 @@ pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, m
 }
 
 async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let begun = app.runtime.clock.monotonic();
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
     let refused = |error: ApiError| {
         app.observer.rendition(RenditionOutcome::Refused(error.code()));
@@ -53,7 +51,7 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
         Verdict::Proceed => {}
         Verdict::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            describe(response.headers_mut(), &tag);
+            describe(response.headers_mut(), &request, &tag);
             return Ok(response);
         }
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
@@ -61,13 +59,13 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     if *method == Method::HEAD {
         return Ok(head(&request, app.services.cached_rendition(&request).await, &tag));
     }
-    let rendition = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
-    app.observer.rendition(match rendition.from {
+    let served = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
+    app.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
         ServedFrom::Joined => RenditionOutcome::Joined,
         ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
     });
-    let rendition = rendition.rendition;
+    let rendition = served.rendition.clone();
     let size_bytes = rendition.bytes.len() as u64;
     let (status, bytes, content_range) = match range::select(method, headers, &tag, size_bytes) {
         Selection::Whole => (StatusCode::OK, rendition.bytes, None),
@@ -80,8 +78,11 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     let length = bytes.len();
     let mut response = (status, bytes).into_response();
     let sent = response.headers_mut();
-    describe(sent, &tag);
+    describe(sent, &request, &tag);
     describe_bytes(sent, request.format());
+    if app.server_timing {
+        server_timing::describe(sent, &served, app.runtime.clock.monotonic().saturating_sub(begun));
+    }
     sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(content_range) = content_range {
         sent.insert(header::CONTENT_RANGE, content_range);
@@ -94,7 +95,7 @@ fn head(request: &RenditionRequest, cached: Option<Rendition>, tag: &EntityTag) 
     // Of no length: of an empty body axum would say that it has none.
     let mut response = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()).into_response();
     let sent = response.headers_mut();
-    describe(sent, tag);
+    describe(sent, request, tag);
     describe_bytes(sent, request.format());
     if let Some(cached) = cached {
         sent.insert(header::CONTENT_LENGTH, HeaderValue::from(cached.bytes.len()));
@@ -115,7 +116,7 @@ fn preferred(headers: &HeaderMap) -> RenditionFormat {
     offers.into_iter().find(|offer| Some(offer.media_type()) == chosen).unwrap_or(RenditionFormat::Jpeg)
 }
 
-fn describe(headers: &mut HeaderMap, tag: &EntityTag) {
-    headers.insert(header::CACHE_CONTROL, CACHING);
+fn describe(headers: &mut HeaderMap, request: &RenditionRequest, tag: &EntityTag) {
+    headers.insert(header::CACHE_CONTROL, caching::cache_control(request.freshness()));
     headers.insert(header::ETAG, tag.to_header());
 }

@@ -20,6 +20,7 @@ mod shares;
 mod signing_keys;
 mod similar;
 mod stats;
+mod tenant_renditions;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -49,11 +50,12 @@ pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
-pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
+pub use rendition::{Freshness, PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use similar::SimilarPhotos;
 pub use stats::Load;
+pub use tenant_renditions::RenditionsEdit;
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 

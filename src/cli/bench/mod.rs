@@ -141,8 +141,15 @@ async fn measure(options: &BenchOptions, session: &Session, site: &Site) -> anyh
     } else {
         let mut urls = Vec::new();
         for photo in &objects {
-            let request =
-                SignUrl { hash: photo.hash, width: Some(options.width), height: None, quality: None, format: None, expires: None };
+            let request = SignUrl {
+                hash: photo.hash,
+                width: Some(options.width),
+                height: None,
+                quality: None,
+                preset: None,
+                format: None,
+                expires: None,
+            };
             urls.push(client.sign_url(&request).await.context("could not sign a thumbnail's URL")?.url);
         }
         urls.into()

@@ -1,7 +1,9 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
 mod cache;
+mod freshness;
 mod keys;
+mod sign;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,13 +14,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::RenditionsConfig;
 use crate::imaging;
 use crate::metadata::Read;
-use crate::model::{BlobHash, TenantId, WallMs};
+use crate::model::{BlobHash, WallMs};
 
-use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
+use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
 use super::shares::{Share, Shares};
-use super::{Caller, Scope, ServiceError, Services};
+use super::{ServiceError, Services};
 use cache::{Cache, CacheKey};
+pub use freshness::Freshness;
 use keys::{Keys, TenantKeys};
+pub use sign::{PhotoUrlSigner, UrlOptions};
 
 /// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
 const SHARE_OF_THE_QUEUE: u32 = 16;
@@ -26,11 +30,6 @@ const SHARE_OF_THE_QUEUE: u32 = 16;
 const SHARE_AT_LEAST: u32 = 4;
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;
-
-/// The sides of the squares that a photo's sizes for pages fit into, in pixels.
-const LADDER: [u32; 5] = [160, THUMBNAIL, 640, PREVIEW, 2_048];
-const THUMBNAIL: u32 = 320;
-const PREVIEW: u32 = 1_280;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -48,6 +47,8 @@ pub struct Served {
     pub rendition: Rendition,
     /// Where it came from.
     pub from: ServedFrom,
+    /// For how long a render that this request began waited for its turn.
+    pub queued: Duration,
 }
 
 /// Where a rendition came from.
@@ -59,21 +60,6 @@ pub enum ServedFrom {
     Joined,
     /// A render that this request began; it took so long, waiting for its turn included.
     Rendered(Duration),
-}
-
-/// What a signed URL shall ask for.
-#[derive(Debug, Clone, Default)]
-pub struct UrlOptions {
-    /// Width to fit into, in pixels; 0: any.
-    pub width: u32,
-    /// Height to fit into, in pixels; 0: any.
-    pub height: u32,
-    /// 1 to 100.
-    pub quality: Option<u8>,
-    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`.
-    pub format: Option<String>,
-    /// Seconds since the Unix epoch after which the URL is refused.
-    pub expires: Option<u64>,
 }
 
 /// The cache and the queue before it.
@@ -105,7 +91,7 @@ struct Turn {
 
 /// A rendition that a client may see: its signature was checked, and its tenant has the blob.
 #[derive(Debug, Clone, Copy)]
-pub struct RenditionRequest(CacheKey);
+pub struct RenditionRequest(CacheKey, Freshness);
 
 impl Renditions {
     /// An empty cache, before a pool that renders so many at once, and one that renders so many slow ones.
@@ -129,7 +115,7 @@ impl Renditions {
         (self.queue_limit.saturating_sub(self.queue.available_permits() as u64), self.queue_limit)
     }
 
-    /// To be called once a tenant has a new key: it is good from then on.
+    /// To be called once a tenant has a new key or other settings: they hold from then on.
     pub(super) async fn keys_changed(&self) {
         self.keys.forget().await;
     }
@@ -166,6 +152,11 @@ impl RenditionRequest {
     pub fn format(&self) -> RenditionFormat {
         self.0.recipe.format
     }
+
+    /// For how long caches may show it.
+    pub fn freshness(&self) -> Freshness {
+        self.1
+    }
 }
 
 impl Services {
@@ -177,16 +168,18 @@ impl Services {
     /// the tenant has, whether another tenant has it or not.
     pub async fn resolve_rendition(self: &Arc<Self>, path: &str, fallback: RenditionFormat) -> Result<RenditionRequest, ServiceError> {
         let keys = self.live_keys().await?;
-        let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
-        if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
+        let (tenant, url) = RenditionUrl::open(path, keys::candidates(&keys), |tenant| &tenant.presets)?;
+        let now = WallMs(self.runtime.clock.unix_ms());
+        if url.is_expired(now) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
         let recipe = url.recipe.settle(fallback, self.renditions.quality, self.renditions.max_side)?;
-        let hash = url.hash;
+        let freshness = Freshness { immutable: !url.by_preset, ..Freshness::of(tenant.max_age_seconds, url.expires, now) };
+        let (hash, tenant) = (url.hash, tenant.id);
         if !self.look_up(move |at| Ok(at.tenant_owns(tenant, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(RenditionRequest(CacheKey { hash, recipe }))
+        Ok(RenditionRequest(CacheKey { hash, recipe }, freshness))
     }
 
     /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
@@ -221,7 +214,7 @@ impl Services {
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
         if let Some(rendition) = self.renditions.cache.get(&key).await {
-            return Ok(Served { rendition, from: ServedFrom::Cache });
+            return Ok(Served { rendition, from: ServedFrom::Cache, queued: Duration::ZERO });
         }
         let (waiting, services) = (self.clone(), self.clone());
         let began = self.runtime.clock.monotonic();
@@ -230,15 +223,19 @@ impl Services {
         let render = {
             let took = took.clone();
             move |turn: Turn| async move {
+                let since = || services.runtime.clock.monotonic().saturating_sub(began);
+                let queued = since();
                 let rendition = services.render(&key).await?;
                 drop(turn);
-                let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
+                let _ = took.set((queued, since()));
                 Ok(rendition)
             }
         };
         let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, turn, render)).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
+        let (queued, from) =
+            took.get().map_or((Duration::ZERO, ServedFrom::Joined), |(queued, took)| (*queued, ServedFrom::Rendered(*took)));
+        Ok(Served { rendition, from, queued })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
@@ -250,84 +247,6 @@ impl Services {
         let decoders = if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging };
         let rendered = decoders.render(bytes, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
-    }
-
-    /// The path of a rendition, signed. Signs only for blobs that the caller owns.
-    ///
-    /// # Errors
-    /// `NotFound` for a blob that is not the caller's; `Invalid` for the sizes.
-    pub async fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
-        caller.require(Scope::Read)?;
-        let owner = caller.owner;
-        if !self.look_up(move |at| Ok(at.owns(owner, &hash)?)).await? {
-            return Err(ServiceError::NotFound("image"));
-        }
-        let format = match options.format.as_deref() {
-            None => RenditionFormat::Jpeg,
-            Some(name) => RenditionFormat::from_extension(name)
-                .ok_or_else(|| ServiceError::Invalid { field: "format", detail: "jpg, webp, avif or png".into() })?,
-        };
-        if options.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
-            return Err(ServiceError::Invalid { field: "quality", detail: "1 to 100".into() });
-        }
-        let UrlOptions { width, height, quality, expires, .. } = *options;
-        let recipe = RecipeRequest { width, height, quality, format: Some(format), ..RecipeRequest::default() };
-        recipe.settle(format, self.renditions.quality, self.renditions.max_side)?;
-        Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant).await?))
-    }
-
-    /// What signs the rendition URLs that come with every photo of a caller's.
-    ///
-    /// # Errors
-    /// Where the tenant has no signing key.
-    pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
-        Ok(PhotoUrlSigner { key: self.signer(caller.owner.tenant).await?, max_side: self.renditions.max_side })
-    }
-
-    async fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
-        let view = self.look_up(move |at| Ok(at.tenant(tenant)?)).await?.ok_or(ServiceError::NotFound("tenant"))?;
-        let key = view.signing_keys.into_iter().next().ok_or(ServiceError::NotFound("signing key"))?;
-        Ok(SigningKey::new(key.key, key.salt))
-    }
-}
-
-/// Signs the rendition URLs of a photo.
-#[derive(Debug)]
-pub struct PhotoUrlSigner {
-    key: SigningKey,
-    max_side: u32,
-}
-
-impl PhotoUrlSigner {
-    /// A thumbnail: fits 320 × 320.
-    pub fn thumbnail(&self, hash: BlobHash) -> String {
-        self.fit(hash, THUMBNAIL)
-    }
-
-    /// A preview: fits 1280 × 1280.
-    pub fn preview(&self, hash: BlobHash) -> String {
-        self.fit(hash, PREVIEW)
-    }
-
-    /// What `srcset` of an HTML image takes: each size of [`LADDER`] and how wide the photo is in it, from small to large. One that is not larger than the size
-    /// before is left out: small photos are not enlarged; so is one that the site does not make. `shown` is the photo's width and height.
-    pub fn srcset(&self, hash: BlobHash, shown: (u32, u32)) -> String {
-        let mut srcset = String::new();
-        let mut widest = 0;
-        for side in LADDER.into_iter().filter(|side| *side <= self.max_side) {
-            let (width, _) = imaging::fit(shown, (side, side), false);
-            if width > widest {
-                let separator = if srcset.is_empty() { "" } else { ", " };
-                srcset.push_str(&format!("{separator}{} {width}w", self.fit(hash, side)));
-                widest = width;
-            }
-        }
-        srcset
-    }
-
-    fn fit(&self, hash: BlobHash, side: u32) -> String {
-        let recipe = RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() };
-        RenditionUrl { hash, recipe, expires: None }.to_path(&self.key)
     }
 }
 
