@@ -201,6 +201,7 @@ fn every_documented_family_is_there_and_moves() {
     let lost = Page::of(&site.server);
     grew(&shown, &lost, "halidom_blob_faults_total", &["operation=\"open\"", "fault=\"not_found\""]);
     grew(&start, &lost, "process_cpu_seconds_total", &[]);
+    moved(&start, &lost, "halidom_decoder_processes_lost_total", &[], 0.0);
 
     // What stands.
     for (name, labels) in [
@@ -214,6 +215,9 @@ fn every_documented_family_is_there_and_moves() {
         ("halidom_queue_running_limit", "queue=\"pool_imaging\""),
         ("halidom_queue_running_limit", "queue=\"pool_inspecting\""),
         ("halidom_queue_running_limit", "queue=\"pool_verifying\""),
+        ("halidom_decoder_processes_started_total", "pool=\"imaging\""),
+        ("halidom_decoder_processes_started_total", "pool=\"slow_imaging\""),
+        ("halidom_decoder_processes_started_total", "pool=\"inspecting\""),
         ("halidom_rocksdb_bytes", "property=\"block_cache_capacity\""),
         ("halidom_backend_size_bytes", ""),
         ("halidom_backend_free_bytes", ""),

@@ -9,7 +9,7 @@ use halidom::model::journal::Record;
 use halidom::model::photo::NewPhoto;
 use halidom::model::row::{Births, Delta, Live, Register, Row};
 use halidom::model::set_hash::{Bucket, SetHash, SetKey, row_hash};
-use halidom::model::tenant::{NewTenant, SigningKey};
+use halidom::model::tenant::{self, NewTenant, SigningKey, TenantEdit};
 use halidom::model::token::{NewToken, Scope};
 use halidom::model::user::{self, NewUser, UserEdit};
 use halidom::model::vector::{Head, VersionVector};
@@ -48,6 +48,16 @@ fn photo() -> Delta {
 
 fn deltas() -> Vec<(&'static str, Delta)> {
     let tenant = NewTenant { name: "mypix".to_owned(), signing_keys: vec![SigningKey { key: vec![1; 4], salt: vec![2; 3] }] };
+    let made = tenant.create(TenantId::DEFAULT, stamp(1));
+    let mut tenant_births = Births::default();
+    tenant_births.join(made.birth, &made.row, false);
+    let settings = TenantEdit {
+        presets: Some([("thumb".to_owned(), "w:5".to_owned()), ("a".to_owned(), "q:9".to_owned())].into()),
+        presets_only: Some(true),
+        max_age_seconds: Some(3_600),
+        ..TenantEdit::default()
+    };
+    let settings = tenant::view(&made.key, &tenant_births).expect("just created").edit(stamp(2), &settings).remove(0);
     let token = NewToken {
         secret_hash: [0x66; 32],
         scopes: [Scope::User, Scope::Read].into_iter().collect(),
@@ -66,7 +76,8 @@ fn deltas() -> Vec<(&'static str, Delta)> {
             "album",
             NewAlbum { name: "a".to_owned(), description: "d".to_owned() }.create(Owner::DEFAULT, AlbumId::from_bytes([7; 16]), stamp(1)),
         ),
-        ("tenant", tenant.create(TenantId::DEFAULT, stamp(1))),
+        ("tenant", made),
+        ("tenant's renditions set", settings),
         ("user", created),
         ("user switched off", off),
         ("token", token.create(Owner::DEFAULT, TokenId::from_bytes([8; 16]), stamp(1))),

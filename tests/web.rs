@@ -117,3 +117,39 @@ fn a_web_tier_signs_its_own_urls_with_the_tenants_keys() {
     let noted = audit["items"].as_array().unwrap().iter().filter(|record| record["action"] == "tenant.keys").count();
     assert_eq!(noted, 2, "{audit}");
 }
+
+#[test]
+fn a_tenants_presets_and_ages_are_set_as_docs_web_md_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let (token, admin) = (server.admin_token(), server.admin());
+    let photo = upload(&server, &token, &album(&server, &token), "a.jpg", &jpeg(&large()));
+    let hash = photo["hash"].as_str().unwrap();
+    let path_of = |url: &str| format!("/i/{}", url.split_once("/i/").unwrap().1);
+
+    let shown = admin.run(["tenant", "show"]);
+    let lines: Vec<_> = shown.stdout.lines().skip(1).filter(|line| !line.starts_with("created")).collect();
+    assert_eq!(lines, ["name:         default", "max age:      365d", "presets only: no"], "{shown:?}");
+    let set = ["tenant", "preset", "set", "thumb", "rs:fill:64:64/g:sm/q:75"];
+    assert_eq!(admin.run(set).stdout, "NAME   OPTIONS\nthumb  rs:fill:64:64/g:sm/q:75\n");
+    let signed = admin.json(["url", hash, "--preset", "thumb", "--format", "jpg"])["url"].as_str().unwrap().to_owned();
+    let got = wire::get(&server.url, &path_of(&signed), &[]);
+    let picture = turbojpeg::read_header(&got.body).unwrap();
+    assert_eq!((picture.width, picture.height, got.header("cache-control")), (64, 64, Some("public, max-age=31536000")));
+
+    let changed = admin.json(["tenant", "set", "default", "--max-age", "30d", "--presets-only", "true"]);
+    let said = serde_json::json!({ "presets": { "thumb": set[4] }, "presets_only": true, "max_age_seconds": 2_592_000 });
+    assert_eq!((&changed["name"], &changed["renditions"]), (&"default".into(), &said));
+    assert_eq!(admin.json(["tenant", "show", "default"]), changed);
+    assert_eq!(wire::get(&server.url, &path_of(&signed), &[]).header("cache-control"), Some("public, max-age=2592000"));
+    let refused = admin.run(["url", hash, "--width", "640"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("preset"), "{refused:?}");
+    let thumbnail = path_of(photo["urls"]["thumbnail"].as_str().unwrap());
+    assert_eq!(wire::get(&server.url, &thumbnail, &[]).status, 200, "it is in pages");
+
+    assert_eq!(admin.run(["tenant", "set"]).code, Some(2), "nothing to set");
+    let refused = admin.run(["tenant", "set", "--max-age", "366d"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("31536000"), "{refused:?}");
+    assert_eq!(admin.json(["tenant", "preset", "remove", "thumb", "default"])["items"], serde_json::json!([]));
+    assert_eq!(wire::get(&server.url, &path_of(&signed), &[]).status, 400);
+}

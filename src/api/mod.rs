@@ -12,6 +12,7 @@ mod photo;
 mod problem;
 mod sending;
 mod similar;
+mod tenant_renditions;
 mod urls;
 
 pub use admin::{
@@ -27,6 +28,7 @@ pub use photo::{Camera, Durability, Gps, PatchPhoto, Photo, PhotoUrls};
 pub use problem::Problem;
 pub use sending::{LinkPhoto, LinkRequest, Linked, Missing, MissingRequest};
 pub use similar::{SimilarPhoto, SimilarPhotos};
+pub use tenant_renditions::{PatchTenant, PatchTenantRenditions, TenantDetails, TenantRenditions};
 pub use urls::{SignUrl, SignedUrl};
 
 /// The header that carries a BLAKE3 hash of the body (64 hex digits): no registered digest algorithm, so it has its own name.

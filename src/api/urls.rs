@@ -19,7 +19,10 @@ pub struct SignUrl {
     /// 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<u8>,
-    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`.
+    /// A preset of the tenant's, or several with colons between their names; what else is said goes over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`, or with a preset what that or the browser says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Seconds since the Unix epoch after which the URL is refused.
@@ -33,7 +36,7 @@ pub struct SignUrl {
 impl SignUrl {
     /// Of this blob; nothing else is said.
     pub fn of(hash: BlobHash) -> Self {
-        Self { hash, width: None, height: None, quality: None, format: None, expires: None, iiif: false }
+        Self { hash, width: None, height: None, quality: None, preset: None, format: None, expires: None, iiif: false }
     }
 }
 

@@ -1,3 +1,7 @@
+mod renditions;
+
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use futures_util::TryStreamExt;
@@ -5,11 +9,13 @@ use futures_util::TryStreamExt;
 use super::exit::Outcome;
 use super::global::Session;
 use super::resolve;
+use super::units::parse_duration;
 use crate::api::{CreateTenant, SigningKey, Tenant};
 use crate::client::Client;
 use crate::model::{SigningKeyId, TenantId};
+use renditions::PresetCommand;
 
-/// Make and list tenants (for administrators)
+/// Make, list and change tenants (for administrators)
 #[derive(Debug, Args)]
 pub(super) struct TenantOptions {
     #[command(subcommand)]
@@ -25,6 +31,26 @@ enum TenantCommand {
     },
     /// List the tenants
     List,
+    /// Show a tenant
+    Show {
+        /// Its id or name; absent: your token's own
+        tenant: Option<String>,
+    },
+    /// Change what holds for a tenant's thumbnail URLs
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+    Set {
+        /// Its id or name; absent: your token's own
+        tenant: Option<String>,
+        /// How long browsers and CDNs may show a thumbnail without asking, such as 12h or 30d; at most 365d, 0s: they ask each time
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, group = "change")]
+        max_age: Option<Duration>,
+        /// Whether URLs may ask for presets only
+        #[arg(long, value_name = "BOOL", group = "change")]
+        presets_only: Option<bool>,
+    },
+    /// Keep the options of thumbnail URLs under names
+    #[command(subcommand)]
+    Preset(PresetCommand),
     /// Print the keys that sign a tenant's thumbnail URLs: secrets, for its web servers
     Keys {
         /// Its id or name; absent: your token's own
@@ -63,6 +89,19 @@ pub(super) async fn run(options: TenantOptions, session: &Session) -> anyhow::Re
             output.list(&tenants, ["ID", "NAME", "CREATED"], |tenant| {
                 [tenant.id.to_string(), tenant.name.clone(), tenant.created_at.clone()]
             })?;
+        }
+        TenantCommand::Show { tenant } => {
+            let tenant = tenant_or_own(client, tenant).await?;
+            let tenant = client.tenant(tenant).await.context("could not get the tenant")?;
+            renditions::show(&tenant, output)?;
+        }
+        TenantCommand::Set { tenant, max_age, presets_only } => {
+            let tenant = tenant_or_own(client, tenant).await?;
+            renditions::set(client, output, tenant, max_age, presets_only).await?;
+        }
+        TenantCommand::Preset(command) => {
+            let tenant = tenant_or_own(client, command.tenant().map(str::to_owned)).await?;
+            renditions::preset(command, client, output, tenant).await?;
         }
         TenantCommand::Keys { tenant } => {
             let tenant = tenant_or_own(client, tenant).await?;

@@ -22,6 +22,13 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(duration).map_err(|_| expected())
 }
 
+/// `30d`, `12h`, `90s`: in the largest unit of which it is a whole number.
+pub(super) fn seconds(count: u32) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let unit = units.into_iter().find(|(unit, _)| count > 0 && count.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{count}s"), |(unit, name)| format!("{}{name}", count / unit))
+}
+
 /// Reads `3MB`, `64KiB`, `1000`: at least one byte.
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
@@ -42,6 +49,10 @@ mod tests {
         assert_eq!(parse_bytes("3MB"), Ok(3_000_000));
         assert_eq!(parse_bytes("64KiB"), Ok(65_536));
         assert!(parse_bytes("0").is_err() && parse_bytes("much").is_err());
+        for (number, text) in [(0, "0s"), (59, "59s"), (120, "2m"), (90 * 60, "90m"), (7_200, "2h"), (31_536_000, "365d")] {
+            assert_eq!(seconds(number), text);
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(number.into())));
+        }
         assert_eq!((count(1, "file"), count(2, "file")), ("1 file".into(), "2 files".into()));
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct UrlOptions {
     /// 1 to 100
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
-    /// jpg, webp, avif or png [default: jpg]
+    /// A preset of the tenant's; several with colons between their names
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// jpg, webp, avif or png [default: jpg, or what the preset or the browser says]
     #[arg(long)]
     format: Option<String>,
     /// The URL ceases after this time, such as 12h or 30d
@@ -40,8 +43,8 @@ pub(super) async fn run(options: UrlOptions, session: &Session) -> anyhow::Resul
     struct Answer {
         url: String,
     }
-    if !options.iiif && options.width.is_none() && options.height.is_none() {
-        return Err(UsageError("give a `--width`, a `--height`, or both; or `--iiif`".into()).into());
+    if !options.iiif && options.width.is_none() && options.height.is_none() && options.preset.is_none() {
+        return Err(UsageError("give a `--width`, a `--height`, or both; or a `--preset`, or `--iiif`".into()).into());
     }
     let request = SignUrl {
         hash: options.hash,
@@ -49,6 +52,7 @@ pub(super) async fn run(options: UrlOptions, session: &Session) -> anyhow::Resul
         height: options.height,
         quality: options.quality,
         format: options.format,
+        preset: options.preset,
         expires: options.expires_in.map(|after| session.runtime.clock.unix_ms() / 1_000 + after.as_secs()),
         iiif: options.iiif,
     };

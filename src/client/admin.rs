@@ -5,8 +5,8 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, SigningKey,
-    SigningKeys, Stats, Tenant, Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchTenant, PatchUser,
+    SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
 };
 use crate::model::{SigningKeyId, TenantId, TokenId, UserId};
 
@@ -24,8 +24,13 @@ impl Client {
     }
 
     /// One tenant.
-    pub async fn tenant(&self, tenant: TenantId) -> Result<Tenant, ClientError> {
+    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantDetails, ClientError> {
         self.json(Call::get(format!("admin/tenants/{tenant}"))).await
+    }
+
+    /// Edits what a tenant says of its rendition URLs.
+    pub async fn patch_tenant(&self, tenant: TenantId, patch: &PatchTenant) -> Result<TenantDetails, ClientError> {
+        self.json(Call::new(Method::PATCH, format!("admin/tenants/{tenant}")).body(patch)).await
     }
 
     /// The keys that sign a tenant's rendition URLs.

@@ -29,6 +29,9 @@ pub struct RenditionsConfig {
     pub avif_by_accept: bool,
     /// Quality (1 to 100) where a URL names none.
     pub default_quality: u8,
+    /// Whether answers say by `Server-Timing` where a rendition came from and what it took. Renditions are shared by all tenants: whoever may
+    /// ask for one then learns whether somebody else has had it made.
+    pub server_timing: bool,
 }
 
 impl Default for RenditionsConfig {
@@ -42,6 +45,7 @@ impl Default for RenditionsConfig {
             previews: true,
             avif_by_accept: true,
             default_quality: 80,
+            server_timing: false,
         }
     }
 }

@@ -66,11 +66,6 @@ impl Good {
     pub(super) fn from_now(app: &App) -> Self {
         Self { until: app.runtime.clock.monotonic() + REMEMBER, epoch: app.services.rendition_epoch() }
     }
-
-    /// At most as long as a URL holds, in milliseconds from now.
-    pub(super) fn at_most(self, app: &App, left: Duration) -> Self {
-        Self { until: self.until.min(app.runtime.clock.monotonic() + left), ..self }
-    }
 }
 
 impl HotRenditions {

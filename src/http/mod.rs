@@ -5,6 +5,7 @@ mod admin;
 mod albums;
 mod answers;
 mod base_url;
+mod caching;
 mod client_end;
 pub mod conditional;
 pub mod content_disposition;
@@ -34,6 +35,7 @@ mod request_id;
 mod routes;
 mod sendfile;
 mod sending;
+mod server_timing;
 mod similar;
 mod upload;
 mod urls;
@@ -149,6 +151,8 @@ pub struct AppParts {
     pub observer: Arc<dyn Observer>,
     /// Scheme and host that clients see, without a slash at the end; `None`: as each request says.
     pub public_url: Option<String>,
+    /// Whether answers say where the time for a rendition went, and whether it was there.
+    pub server_timing: bool,
     /// What HTTP bounds.
     pub limits: HttpLimits,
     /// What was answered a moment ago.

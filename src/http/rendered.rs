@@ -1,7 +1,6 @@
 //! The answer to a request for a rendition, whatever named it: conditional, in parts, made only where its bytes are asked for.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -12,21 +11,11 @@ use futures_util::stream;
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
-use super::{App, RenditionOutcome};
-use crate::service::{Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
+use super::{App, RenditionOutcome, caching, server_timing};
+use crate::service::{Freshness, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
-/// A rendition never changes under its URL.
-const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// But what stands in for a better one is asked for again soon.
-const CACHING_MEANWHILE: HeaderValue = HeaderValue::from_static("public, max-age=30");
-
-/// A whole answer that came from the cache.
-pub(super) struct Cached {
-    pub(super) bytes: Bytes,
-    /// How long its URL holds; `None`: for ever.
-    pub(super) left: Option<Duration>,
-}
+/// For how many seconds what stands in for a better one may be shown.
+const MEANWHILE_SECONDS: u32 = 30;
 
 /// Counts a refusal.
 pub(super) fn refused(app: &App, error: impl Into<ApiError>) -> ApiError {
@@ -35,16 +24,22 @@ pub(super) fn refused(app: &App, error: impl Into<ApiError>) -> ApiError {
     error
 }
 
-/// Answers GET and HEAD.
+/// Answers GET and HEAD; with the whole answer's bytes where they came from the cache and others may be answered alike.
 pub(super) async fn answer(
     app: &App,
     request: &RenditionRequest,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<(Response, Option<Cached>), ApiError> {
+) -> Result<(Response, Option<Bytes>), ApiError> {
+    let begun = app.runtime.clock.monotonic();
     let best = tag_of(request)?;
     let (request, is_best) = app.services.ready_rendition(*request, *method == Method::GET).await;
-    let caching = if is_best { CACHING } else { CACHING_MEANWHILE };
+    let freshness = request.freshness();
+    let caching = caching::cache_control(if is_best {
+        freshness
+    } else {
+        Freshness { max_age_seconds: freshness.max_age_seconds.min(MEANWHILE_SECONDS), immutable: false }
+    });
     let tag = tag_of(&request)?;
     if !is_best
         && headers.contains_key(header::IF_NONE_MATCH)
@@ -52,7 +47,7 @@ pub(super) async fn answer(
     {
         // It has the best already, though here it lies no more.
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        describe(response.headers_mut(), &best, CACHING);
+        describe(response.headers_mut(), &best, caching::cache_control(freshness));
         return Ok((response, None));
     }
     match conditional::evaluate(method, headers, Some(&tag)) {
@@ -67,14 +62,13 @@ pub(super) async fn answer(
     if *method == Method::HEAD {
         return Ok((head(&request, app.services.cached_rendition(&request).await, &tag, caching), None));
     }
-    let rendition = app.services.rendition(&request).await.map_err(|error| refused(app, error))?;
-    app.observer.rendition(match rendition.from {
+    let served = app.services.rendition(&request).await.map_err(|error| refused(app, error))?;
+    app.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
         ServedFrom::Joined => RenditionOutcome::Joined,
         ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
     });
-    let is_cached = matches!(rendition.from, ServedFrom::Cache);
-    let rendition = rendition.rendition;
+    let rendition = served.rendition.clone();
     let size_bytes = rendition.bytes.len() as u64;
     let (status, bytes, content_range) = match range::select(method, headers, &tag, size_bytes) {
         Selection::Whole => (StatusCode::OK, rendition.bytes, None),
@@ -85,12 +79,16 @@ pub(super) async fn answer(
         Selection::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
     };
     let length = bytes.len();
-    let cached = (is_cached && status == StatusCode::OK && is_best)
-        .then(|| Cached { bytes: bytes.clone(), left: app.services.rendition_left(&request) });
+    // What a URL that expires says to caches is another thing each second, and what `Server-Timing` says is each request's own.
+    let is_alike = is_best && request.expires().is_none() && !app.server_timing;
+    let cached = (matches!(served.from, ServedFrom::Cache) && status == StatusCode::OK && is_alike).then(|| bytes.clone());
     let mut response = (status, bytes).into_response();
     let sent = response.headers_mut();
     describe(sent, &tag, caching);
     describe_bytes(sent, request.format());
+    if app.server_timing {
+        server_timing::describe(sent, &served, app.runtime.clock.monotonic().saturating_sub(begun));
+    }
     sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(content_range) = content_range {
         sent.insert(header::CONTENT_RANGE, content_range);

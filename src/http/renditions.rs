@@ -3,18 +3,19 @@
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use super::App;
 use super::accept::{self, Offer};
 use super::error::ApiError;
 use super::hot::{Good, Head};
-use super::rendered::{self, Cached, refused};
+use super::rendered::{self, refused};
 use crate::api::Problem;
 use crate::service::{Accepted, RenditionFormat};
 
 /// Fetches a rendition.
 #[utoipa::path(get, path = "/i/{rendition}", operation_id = "get_rendition", tag = "renditions",
-    params(("rendition" = String, Path, description = "`{signature}/{options}/plain/{hash}@{ext}`; options: `rs:{type}:{w}:{h}`, `g:`, `bg:`, `bl:`, `q:`, `dpr:`, `f:`, `exp:`, `cb:`")),
+    params(("rendition" = String, Path, description = "`{signature}/{options}/plain/{hash}@{ext}`; options: `rs:{type}:{w}:{h}`, `g:`, `bg:`, `bl:`, `q:`, `dpr:`, `f:`, `pr:`, `exp:`, `cb:`")),
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
@@ -28,18 +29,17 @@ pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, m
     // Thumbnails are painted by pages of other origins: the tenants' own sites.
     sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     sent.insert(header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
-    if let Some(Cached { bytes, left }) = cached {
+    if let Some(bytes) = cached {
         // What the layers put on every answer, but for the request's own id.
         let mut fields = sent.clone();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let head = Head { method: &method, path: uri.path(), query: uri.query(), headers: &headers };
-        let good = left.map_or(good, |left| good.at_most(&app, left));
         app.hot.keep(&head, good, fields, bytes).await;
     }
     response
 }
 
-async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Cached>), ApiError> {
+async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Bytes>), ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
     // A query is not signed: with it one rendition would have any number of URLs, each of them an entry in every cache on the way.
     if uri.query().is_some() {

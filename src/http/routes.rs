@@ -39,7 +39,7 @@ fn router(app: App) -> Router {
         .route("/v1/admin/usage", get(admin::usage::show))
         .route("/v1/admin/audit", get(admin::audit::list))
         .route("/v1/admin/tenants", get(admin::tenants::list).post(admin::tenants::create))
-        .route("/v1/admin/tenants/{tenant}", get(admin::tenants::show))
+        .route("/v1/admin/tenants/{tenant}", get(admin::tenants::show).patch(admin::tenants::edit))
         .route("/v1/admin/tenants/{tenant}/keys", get(admin::keys::list).post(admin::keys::create))
         .route("/v1/admin/tenants/{tenant}/keys/{key}", axum::routing::patch(admin::keys::edit).delete(admin::keys::remove))
         .route("/v1/admin/users", get(admin::users::list).post(admin::users::create))

@@ -29,6 +29,7 @@ pub(super) async fn sign(
         height: request.height.unwrap_or(0),
         quality: request.quality,
         format: request.format,
+        preset: request.preset,
         expires: request.expires,
     };
     Ok(Json(SignedUrl { url: app.services.sign_rendition(&caller, request.hash, &options).await? }))

@@ -1,9 +1,11 @@
 //! Tenants: the banners that share a platform.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::change::{self, Seen};
-use super::row::{Births, Delta, Field, Fixed};
+use super::row::{Births, Delta, Field, Fixed, Live};
 use super::value;
 use super::{RowKey, SigningKeyId, Stamp, TenantId, codec};
 
@@ -11,9 +13,14 @@ use super::{RowKey, SigningKeyId, Stamp, TenantId, codec};
 // Registers.
 const NAME: Field = Field(1);
 const SIGNING_KEYS: Field = Field(2);
+const PRESETS: Field = Field(3);
+const PRESETS_ONLY: Field = Field(4);
+const MAX_AGE_SECONDS: Field = Field(5);
 
 /// The newest format of a list of signing keys.
 const SIGNING_KEYS_VERSION: u64 = 1;
+/// The newest format of presets.
+const PRESETS_VERSION: u64 = 1;
 
 /// What signs rendition URLs: HMAC-SHA256 with `key` over `salt` and path.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +59,40 @@ fn read_keys(bytes: &[u8]) -> Vec<SigningKey> {
     codec::decode("signing keys", SIGNING_KEYS_VERSION, bytes).unwrap_or_default()
 }
 
+/// What a tenant says of its rendition URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenditionSettings {
+    /// Options by the name under which URLs ask for them.
+    pub presets: BTreeMap<String, String>,
+    /// Whether URLs may say nothing but names of presets.
+    pub presets_only: bool,
+    /// For how long caches may show a rendition without asking, in seconds.
+    pub max_age_seconds: u32,
+}
+
+impl RenditionSettings {
+    /// A year: the longest age that caches care for.
+    pub const LONGEST_AGE_SECONDS: u32 = 31_536_000;
+
+    fn of(live: &Live) -> Self {
+        let presets = value::register(live, PRESETS).and_then(|bytes| codec::decode("presets", PRESETS_VERSION, bytes).ok());
+        let age = value::register(live, MAX_AGE_SECONDS).and_then(value::read_number::<u32>);
+        Self {
+            presets: presets.unwrap_or_default(),
+            // A value of a newer version still forbids.
+            presets_only: value::register(live, PRESETS_ONLY).is_some_and(|bytes| !bytes.is_empty()),
+            max_age_seconds: age.map_or(Self::LONGEST_AGE_SECONDS, |age| age.min(Self::LONGEST_AGE_SECONDS)),
+        }
+    }
+}
+
+impl Default for RenditionSettings {
+    /// No presets, and a year.
+    fn default() -> Self {
+        Self { presets: BTreeMap::new(), presets_only: false, max_age_seconds: Self::LONGEST_AGE_SECONDS }
+    }
+}
+
 /// A new tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTenant {
@@ -80,6 +121,8 @@ pub struct TenantView {
     pub name: String,
     /// The first signs, all verify. Where two sites made the same tenant apart, the keys of both verify.
     pub signing_keys: Vec<SigningKey>,
+    /// What holds for its rendition URLs.
+    pub renditions: RenditionSettings,
     /// The oldest birth.
     pub created: Stamp,
     /// The births that an edit by who saw this names.
@@ -93,6 +136,12 @@ pub struct TenantEdit {
     pub name: Option<String>,
     /// All signing keys: one left out no longer verifies.
     pub signing_keys: Option<Vec<SigningKey>>,
+    /// All presets: one left out is gone.
+    pub presets: Option<BTreeMap<String, String>>,
+    /// Whether URLs may name presets only.
+    pub presets_only: Option<bool>,
+    /// For how long caches may show a rendition, in seconds.
+    pub max_age_seconds: Option<u32>,
 }
 
 /// The tenant of a row.
@@ -111,17 +160,21 @@ pub fn view(key: &RowKey, births: &Births) -> Option<TenantView> {
         key: *key,
         name: value::register_text(&group.live, NAME).unwrap_or_default(),
         signing_keys,
+        renditions: RenditionSettings::of(&group.live),
         created: group.created,
         births: group.seen,
     })
 }
 
 impl TenantView {
-    /// Sets name and signing keys.
+    /// Sets what the edit names, each on its own: another site's edit of something else stays.
     pub fn edit(&self, at: Stamp, edit: &TenantEdit) -> Vec<Delta> {
         let name = edit.name.as_ref().map(|name| (NAME, name.clone().into_bytes()));
         let keys = edit.signing_keys.as_ref().map(|keys| (SIGNING_KEYS, write_keys(keys)));
-        change::edit(self.key, &self.births, at, name.into_iter().chain(keys))
+        let presets = edit.presets.as_ref().map(|presets| (PRESETS, codec::encode(PRESETS_VERSION, presets)));
+        let presets_only = edit.presets_only.map(|only| (PRESETS_ONLY, value::write_number(only.into())));
+        let max_age = edit.max_age_seconds.map(|age| (MAX_AGE_SECONDS, value::write_number(age.into())));
+        change::edit(self.key, &self.births, at, [name, keys, presets, presets_only, max_age].into_iter().flatten())
     }
 
     /// Deletes it for good.

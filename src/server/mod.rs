@@ -196,6 +196,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         shutdown,
         observer,
         public_url: config.server.public_url.url().map(str::to_owned),
+        server_timing: config.renditions.server_timing,
         limits: HttpLimits {
             max_json_bytes: config.limits.max_json_bytes.as_usize(),
             json_memory: JsonMemory::new(config.limits.json_memory_bytes.as_usize()),

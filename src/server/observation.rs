@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd,
-    SiteReading, UploadOutcome as UploadMetric,
+    BackendReading, BlobCall, BlobFault, DecoderReading, EngineReading, Metrics, QueueReading, Readings,
+    RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
+use crate::imaging::Decoders;
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::{Load, Services};
@@ -32,6 +33,8 @@ pub(super) struct Observation {
     pub(super) pool: BlockingPool,
     /// All pools, for their load, and what metrics call the queue of each.
     pub(super) pools: Vec<(&'static str, BlockingPool)>,
+    /// Who decodes, and what metrics call each.
+    pub(super) decoders: Vec<(&'static str, Decoders)>,
     pub(super) shutdown: Shutdown,
     /// Whoever has it may ask the backend how full it is.
     pub(super) usage_turn: Arc<Semaphore>,
@@ -126,6 +129,7 @@ impl Observation {
         let load = self.services.load();
         Readings {
             queues: self.queues(load),
+            decoders: self.decoders(),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
             sync_failures: self.disk.sync_failures(),
@@ -153,6 +157,15 @@ impl Observation {
             usage
         });
         asked.await.ok()?.ok().flatten()
+    }
+
+    /// Of those that decode in processes.
+    fn decoders(&self) -> Vec<DecoderReading> {
+        let read = |(pool, decoders): &(&'static str, Decoders)| {
+            let (started, lost) = decoders.processes()?;
+            Some(DecoderReading { pool, started, lost })
+        };
+        self.decoders.iter().filter_map(read).collect()
     }
 
     fn queues(&self, load: Load) -> Vec<QueueReading> {

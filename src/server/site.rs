@@ -38,6 +38,8 @@ pub(super) struct Site {
     pool: BlockingPool,
     /// All pools, and what metrics call the queue of each.
     pools: Vec<(&'static str, BlockingPool)>,
+    /// Who decodes, and what metrics call each.
+    decoders: Vec<(&'static str, Decoders)>,
     /// Where checks run.
     checks: BlockingPool,
     metrics: Metrics,
@@ -71,6 +73,12 @@ impl Site {
             [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool, Priority::Normal));
         let (imaging, slow, inspecting) = (imaging?, slow?, inspecting?);
         let previews = decoders(config, &previews_pool, Priority::Low)?;
+        let all_decoders = vec![
+            ("imaging", imaging.clone()),
+            ("slow_imaging", slow.clone()),
+            ("previews", previews.clone()),
+            ("inspecting", inspecting.clone()),
+        ];
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
         let derived = Arc::new(disk.clone());
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
@@ -88,7 +96,7 @@ impl Site {
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
         ];
-        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, checks, metrics })
+        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, decoders: all_decoders, checks, metrics })
     }
 
     /// The claim under which this site collects.
@@ -111,6 +119,7 @@ impl Site {
             disk: self.disk.clone(),
             pool: self.pool.clone(),
             pools: self.pools.clone(),
+            decoders: self.decoders.clone(),
             shutdown,
             usage_turn: Arc::new(Semaphore::new(1)),
         }

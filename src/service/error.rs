@@ -6,7 +6,7 @@ use crate::metadata::{MetadataError, WriteError};
 use crate::runtime::Gone;
 
 use super::iiif::IiifError;
-use super::rendition_url::{SideTooLarge, UrlError};
+use super::rendition_url::{PresetError, SideTooLarge, UrlError};
 
 /// A refused or failed request. Only `http` turns it into a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -169,7 +169,11 @@ impl From<UrlError> for ServiceError {
         match error {
             UrlError::NotARendition => Self::NotFound("page"),
             UrlError::Signature => Self::BadSignature("the signature does not fit the path"),
-            UrlError::UnknownOption { .. } | UrlError::BadValue { .. } => Self::Invalid { field: "options", detail },
+            UrlError::UnknownOption { .. }
+            | UrlError::BadValue { .. }
+            | UrlError::UnknownPreset { .. }
+            | UrlError::PresetsOnly { .. }
+            | UrlError::NoPreset => Self::Invalid { field: "options", detail },
             UrlError::Source => Self::Invalid { field: "source", detail },
         }
     }
@@ -187,6 +191,12 @@ impl From<IiifError> for ServiceError {
             | IiifError::TooLarge { .. }
             | IiifError::Empty { .. } => Self::Invalid { field, detail },
         }
+    }
+}
+
+impl From<PresetError> for ServiceError {
+    fn from(error: PresetError) -> Self {
+        Self::Invalid { field: "renditions.presets", detail: error.to_string() }
     }
 }
 

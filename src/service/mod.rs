@@ -21,6 +21,7 @@ mod shares;
 mod signing_keys;
 mod similar;
 mod stats;
+mod tenant_renditions;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -52,12 +53,13 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions,
+    Accepted, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use similar::SimilarPhotos;
 pub use stats::Load;
+pub use tenant_renditions::RenditionsEdit;
 pub use tokens::NewTokenRequest;
 pub use upload::{ExpectedDigests, PhotoName, UploadRequest, Uploaded};
 

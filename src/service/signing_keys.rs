@@ -107,7 +107,7 @@ impl Services {
     }
 }
 
-fn require_tenant(tx: &Transaction, id: TenantId) -> Result<TenantView, ServiceError> {
+pub(super) fn require_tenant(tx: &Transaction, id: TenantId) -> Result<TenantView, ServiceError> {
     tx.tenant(id)?.ok_or(ServiceError::NotFound("tenant"))
 }
 

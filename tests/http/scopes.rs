@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 39] = [
+const TABLE: [Row; 40] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -47,6 +47,7 @@ const TABLE: [Row; 39] = [
     ("GET", "/v1/admin/tenants", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/tenants", r#"{"name": "new"}"#, [401, 403, 403, 403, 201]),
     ("GET", "/v1/admin/tenants/{tenant}", "", [401, 403, 403, 200, 200]),
+    ("PATCH", "/v1/admin/tenants/{tenant}", r#"{"renditions": {"max_age_seconds": 60}}"#, [401, 403, 403, 200, 200]),
     ("GET", "/v1/admin/tenants/{tenant}/keys", "", [401, 403, 403, 200, 200]),
     ("POST", "/v1/admin/tenants/{tenant}/keys", "", [401, 403, 403, 201, 201]),
     ("PATCH", "/v1/admin/tenants/{tenant}/keys/{key}", r#"{"signs": true}"#, [401, 403, 403, 200, 200]),
@@ -177,6 +178,7 @@ async fn nobody_reaches_past_its_tenant() {
         for id in [tenant.as_str(), unknown] {
             for (method, path, body) in [
                 (Method::GET, format!("/v1/admin/tenants/{id}"), Value::Null),
+                (Method::PATCH, format!("/v1/admin/tenants/{id}"), json!({ "renditions": { "presets_only": true } })),
                 (Method::GET, format!("/v1/admin/tenants/{id}/keys"), Value::Null),
                 (Method::POST, format!("/v1/admin/tenants/{id}/keys"), Value::Null),
                 (Method::DELETE, format!("/v1/admin/tenants/{id}/keys/0123456789abcdef"), Value::Null),

@@ -5,15 +5,26 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::{CreateTenant, Page, Problem, Tenant};
+use crate::api::{CreateTenant, Page, PatchTenant, Problem, Tenant, TenantDetails, TenantRenditions};
 use crate::http::error::ApiError;
-use crate::http::extract::{Auth, AuthFor, Body, ForAdmin, Paging, Params, PathId};
+use crate::http::extract::{Auth, AuthFor, Body, ForAdmin, ForTenant, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
 use crate::model::TenantId;
-use crate::model::tenant::TenantView;
+use crate::model::tenant::{RenditionSettings, TenantView};
+use crate::service::RenditionsEdit;
 
 fn tenant(view: TenantView) -> Tenant {
     Tenant { id: view.id, name: view.name, created_at: views::time(view.created.hlc.wall()) }
+}
+
+fn details(view: TenantView) -> TenantDetails {
+    let RenditionSettings { presets, presets_only, max_age_seconds } = view.renditions;
+    TenantDetails {
+        id: view.id,
+        name: view.name,
+        created_at: views::time(view.created.hlc.wall()),
+        renditions: TenantRenditions { presets, presets_only, max_age_seconds },
+    }
 }
 
 /// Makes a tenant.
@@ -30,13 +41,33 @@ pub(in crate::http) async fn create(
 
 /// Shows a tenant.
 #[utoipa::path(get, path = "/v1/admin/tenants/{tenant}", operation_id = "show_tenant", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
-    responses((status = 200, body = Tenant), (status = 404, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantDetails), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn show(
     State(app): State<App>,
     Auth(caller): Auth,
     PathId(id): PathId<TenantId>,
-) -> Result<Json<Tenant>, ApiError> {
-    Ok(Json(tenant(app.services.tenant(&caller, id).await?)))
+) -> Result<Json<TenantDetails>, ApiError> {
+    Ok(Json(details(app.services.tenant(&caller, id).await?)))
+}
+
+/// Edits what a tenant says of its rendition URLs. It holds at this site from the answer on.
+#[utoipa::path(patch, path = "/v1/admin/tenants/{tenant}", operation_id = "edit_tenant", tag = "admin", security(("token" = [])), params(("tenant" = uuid::Uuid, Path)),
+    request_body = PatchTenant, responses((status = 200, body = TenantDetails), (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(in crate::http) async fn edit(
+    State(app): State<App>,
+    AuthFor(caller, _): AuthFor<ForTenant>,
+    PathId(id): PathId<TenantId>,
+    Body(patch): Body<PatchTenant>,
+) -> Result<Json<TenantDetails>, ApiError> {
+    let tenant = match patch.renditions {
+        None => app.services.tenant(&caller, id).await?,
+        Some(patch) => {
+            let edit = RenditionsEdit { presets: patch.presets, presets_only: patch.presets_only, max_age_seconds: patch.max_age_seconds };
+            app.services.edit_tenant_renditions(&caller, id, edit).await?
+        }
+    };
+    Ok(Json(details(tenant)))
 }
 
 /// Lists the tenants.

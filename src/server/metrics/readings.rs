@@ -15,6 +15,8 @@ use super::register;
 pub struct Readings {
     /// Queues and pools.
     pub queues: Vec<QueueReading>,
+    /// Processes that decode photos.
+    pub decoders: Vec<DecoderReading>,
     /// Properties of the metadata engine.
     pub engine: Vec<EngineReading>,
     /// What the site holds.
@@ -49,6 +51,17 @@ pub struct QueueReading {
     pub running: Option<u64>,
     /// How many may be at work at once.
     pub running_limit: Option<u64>,
+}
+
+/// The processes of a pool that decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecoderReading {
+    /// Which: `imaging`, `slow_imaging`, `inspecting`.
+    pub pool: &'static str,
+    /// Started so far.
+    pub started: u64,
+    /// Of these the ones that died, or were ended, at a photo or while they waited.
+    pub lost: u64,
 }
 
 /// A property of RocksDB, summed over its columns.
@@ -106,6 +119,11 @@ struct QueueLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PropertyLabels {
     property: &'static str,
 }
@@ -125,6 +143,8 @@ pub(super) struct Gauges {
     running: Family<QueueLabels, Gauge>,
     waiting_limit: Family<QueueLabels, Gauge>,
     running_limit: Family<QueueLabels, Gauge>,
+    decoders_started: Family<PoolLabels, Counter>,
+    decoders_lost: Family<PoolLabels, Counter>,
     engine_bytes: Family<PropertyLabels, Gauge>,
     engine_items: Family<PropertyLabels, Gauge>,
     photos: OnceRead,
@@ -153,6 +173,13 @@ impl Gauges {
             running: register(own, "queue_running", "Pieces of work under way", None),
             waiting_limit: register(own, "queue_waiting_limit", "Pieces of work that may wait before more is refused", None),
             running_limit: register(own, "queue_running_limit", "Pieces of work that may be under way at once", None),
+            decoders_started: register(own, "decoder_processes_started", "Processes that were started to decode photos", None),
+            decoders_lost: register(
+                own,
+                "decoder_processes_lost",
+                "Processes that died, or were ended, at a photo or while they waited",
+                None,
+            ),
             engine_bytes: register(own, "rocksdb", "Sizes that RocksDB reports, summed over its columns", Some(Unit::Bytes)),
             engine_items: register(own, "rocksdb_items", "Numbers that RocksDB reports, summed over its columns", None),
             photos: register(own, "photos", "Photos that the site holds", None),
@@ -199,6 +226,12 @@ impl Gauges {
                     set(&family.get_or_create(&labels), *number);
                 }
             }
+        }
+        for DecoderReading { pool, started, lost } in &readings.decoders {
+            // They are counted where they are started: here is only what the counts are.
+            let labels = PoolLabels { pool };
+            self.decoders_started.get_or_create(&labels).inner().store(*started, Ordering::Relaxed);
+            self.decoders_lost.get_or_create(&labels).inner().store(*lost, Ordering::Relaxed);
         }
         for reading in &readings.engine {
             match reading {

@@ -45,6 +45,7 @@ fn page() -> String {
             running: Some(1),
             running_limit: Some(1),
         }],
+        decoders: vec![DecoderReading { pool: "imaging", started: 5, lost: 2 }],
         engine: vec![
             EngineReading::Bytes { property: "block_cache", value: 4_096 },
             EngineReading::Items { property: "background_errors", value: 0 },
@@ -88,6 +89,8 @@ fn what_happened_is_on_the_page() {
         "halidom_metadata_commit_failures_total 1",
         "halidom_metadata_requests_total{outcome=\"accepted\"} 1",
         "halidom_queue_waiting{queue=\"metadata\"} 3",
+        "halidom_decoder_processes_started_total{pool=\"imaging\"} 5",
+        "halidom_decoder_processes_lost_total{pool=\"imaging\"} 2",
         "halidom_rocksdb_bytes{property=\"block_cache\"} 4096",
         "halidom_rocksdb_items{property=\"background_errors\"} 0",
         "halidom_previews_total{outcome=\"made\"} 3",

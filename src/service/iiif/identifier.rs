@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn no_signature_of_a_rendition_is_one_of_an_identifier() {
         let (key, hash) = (key("key"), BlobHash::of(b"photo"));
-        let path = RenditionUrl { hash, recipe: Default::default(), expires: None }.to_signed_part();
+        let path = RenditionUrl { hash, recipe: Default::default(), expires: None, by_preset: false }.to_signed_part();
         for text in [path, hash.to_string(), format!("/{DOMAIN}{hash}")] {
             let moved = format!("{hash}_{}", to_hex(&key.mac(&text)));
             assert_eq!(Identifier::open(&moved, [((), &key)]), Err(IiifError::Signature));

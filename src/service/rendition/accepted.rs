@@ -43,16 +43,16 @@ impl Services {
     /// What can be had of a rendition without waiting long, and whether that is the best that there will be: the same in the next best format
     /// until the best is made. `begin`: has that made, where nobody does yet, in its own time.
     pub async fn ready_rendition(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
-        let RenditionRequest { key, meanwhile: Some(meanwhile), expires } = request else { return (request, true) };
+        let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return (request, true) };
         let renditions = &self.renditions;
         if renditions.cache.get(&key).await.is_some() {
-            return (RenditionRequest { key, meanwhile: None, expires }, true);
+            return (RenditionRequest { meanwhile: None, ..request }, true);
         }
         if begin && !renditions.given_up.0.contains_key(&key) && !renditions.cache.is_under_way(&key) {
             let services = self.clone();
             // Bounded by the lane: one more than it holds ends at once. Nobody waits for it, so it has no deadline.
             runtime::spawn(async move {
-                match services.made(key, || {}).await {
+                match services.made(key, |_| {}).await {
                     // Next time there may be room, or the backend is back.
                     Ok(_) | Err(ServiceError::Busy(_) | ServiceError::Unavailable(_)) => {}
                     Err(error) => {
@@ -62,6 +62,6 @@ impl Services {
                 }
             });
         }
-        (RenditionRequest { key: meanwhile, meanwhile: None, expires }, false)
+        (RenditionRequest { key: meanwhile, meanwhile: None, ..request }, false)
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::shown::{ROWS, shown_size};
-use super::{LADDER, PhotoUrlSigner, RenditionRequest};
+use super::{Freshness, PhotoUrlSigner, RenditionRequest, keys};
 use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
 use crate::service::iiif::{Bounds, Identifier, ImageRequest};
-use crate::service::rendition_url::RenditionFormat;
+use crate::service::rendition_url::{LADDER, RenditionFormat};
 use crate::service::{Caller, Scope, ServiceError, Services};
 
 /// What the longest side of WebP can be: an image has the same sizes in every format.
@@ -24,6 +24,8 @@ pub struct IiifImage {
     hash: BlobHash,
     shown: (u32, u32),
     bounds: Bounds,
+    freshness: Freshness,
+    expires: Option<WallMs>,
 }
 
 impl IiifImage {
@@ -73,16 +75,22 @@ impl Services {
     /// whether another tenant has it or not.
     pub async fn resolve_iiif(self: &Arc<Self>, text: &str) -> Result<IiifImage, ServiceError> {
         let keys = self.live_keys().await?;
-        let (tenant, identifier) = Identifier::open(text, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
-        if identifier.is_expired(WallMs(self.runtime.clock.unix_ms())) {
+        let (tenant, identifier) = Identifier::open(text, keys::candidates(&keys))?;
+        let now = WallMs(self.runtime.clock.unix_ms());
+        if identifier.is_expired(now) {
             return Err(ServiceError::BadSignature("the identifier has expired"));
         }
-        let hash = identifier.hash;
+        if tenant.presets.only() {
+            return Err(ServiceError::BadSignature("this tenant's photos are shown by presets only"));
+        }
+        let freshness = Freshness::of(tenant.max_age_seconds, identifier.expires, now);
+        let (hash, tenant) = (identifier.hash, tenant.id);
+        let expires = identifier.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
         let shown = self
             .look_up(move |at| Ok(shown_size(at, at.list_refs_of_tenant(tenant, &hash, ROWS)?, &hash)?))
             .await?
             .ok_or(ServiceError::NotFound("image"))?;
-        Ok(IiifImage { identifier: text.to_owned(), hash, shown, bounds: self.iiif_bounds() })
+        Ok(IiifImage { identifier: text.to_owned(), hash, shown, bounds: self.iiif_bounds(), freshness, expires })
     }
 
     /// What a request asks of an image, and the same request in its canonical form.
@@ -92,7 +100,9 @@ impl Services {
     pub fn iiif_rendition(&self, image: &IiifImage, request: &ImageRequest) -> Result<(RenditionRequest, String), ServiceError> {
         let settled = request.settle(image.shown, image.bounds)?;
         let recipe = settled.recipe.settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
-        Ok((RenditionRequest { key: self.renditions.key(image.hash, recipe), meanwhile: None, expires: None }, settled.canonical))
+        let key = self.renditions.key(image.hash, recipe);
+        let IiifImage { freshness, expires, .. } = *image;
+        Ok((RenditionRequest { key, meanwhile: None, freshness, expires }, settled.canonical))
     }
 
     /// The base URI of an image without scheme and host, signed. Signs only for blobs that the caller owns.
@@ -105,7 +115,7 @@ impl Services {
         if !self.look_up(move |at| Ok(at.owns(owner, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(Identifier { hash, expires }.to_path(&self.signer(owner.tenant).await?))
+        Ok(Identifier { hash, expires }.to_path(&self.signer(owner.tenant).await?.key))
     }
 
     fn iiif_bounds(&self) -> Bounds {
@@ -127,7 +137,14 @@ mod tests {
     use super::*;
 
     fn image(shown: (u32, u32), max_side: u32, max_pixels: u64) -> IiifImage {
-        IiifImage { identifier: String::new(), hash: BlobHash::of(b"photo"), shown, bounds: Bounds { max_side, max_pixels } }
+        IiifImage {
+            identifier: String::new(),
+            hash: BlobHash::of(b"photo"),
+            shown,
+            bounds: Bounds { max_side, max_pixels },
+            freshness: Freshness::of(60, None, WallMs(0)),
+            expires: None,
+        }
     }
 
     #[test]

@@ -1,19 +1,35 @@
-//! Every tenant's live signing keys, remembered for a moment: a rendition's URL is tried against all of them.
+//! Every tenant's live signing keys, remembered for a moment: a rendition's URL is tried against all of them. With them what the tenant says
+//! of its URLs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::metadata::{MetadataError, Read};
 use crate::model::TenantId;
-use crate::service::rendition_url::SigningKey;
+use crate::model::tenant::TenantView;
+use crate::service::rendition_url::{Presets, SigningKey};
 
-/// How long a key that was taken away may still be good for, and one that was made elsewhere not yet.
+/// How long a key that was taken away may still be good for, and one that was made elsewhere not yet; likewise settings.
 const REMEMBER: Duration = Duration::from_secs(1);
 /// Tenants read at once.
 const PAGE: usize = 1_000;
 
-/// Whose key it is, and the key.
-pub(super) type Keys = Arc<[(TenantId, SigningKey)]>;
+/// All tenants that have keys.
+pub(super) type Keys = Arc<[LiveTenant]>;
+
+/// A tenant as its URLs see it.
+#[derive(Debug)]
+pub(super) struct LiveTenant {
+    pub(super) id: TenantId,
+    keys: Vec<SigningKey>,
+    pub(super) presets: Presets,
+    pub(super) max_age_seconds: u32,
+}
+
+/// Every key, and whose it is.
+pub(super) fn candidates(keys: &Keys) -> impl Iterator<Item = (&LiveTenant, &SigningKey)> {
+    keys.iter().flat_map(|tenant| tenant.keys.iter().map(move |key| (tenant, key)))
+}
 
 /// The keys as they were lately, and whose turn it is to read them again.
 #[derive(Debug, Default)]
@@ -45,7 +61,7 @@ impl TenantKeys {
         Ok(keys)
     }
 
-    /// Has the next who asks read again: a key was made. One that reads meanwhile may have missed it, so this waits for its end.
+    /// Has the next who asks read again: a key was made, or a setting changed. One that reads meanwhile may have missed it, so this waits for its end.
     pub(super) async fn forget(&self) {
         let _turn = self.turn.lock().await;
         *self.known() = None;
@@ -56,14 +72,21 @@ impl TenantKeys {
     }
 }
 
+fn live(tenant: TenantView) -> LiveTenant {
+    LiveTenant {
+        id: tenant.id,
+        presets: Presets::of(&tenant.renditions),
+        max_age_seconds: tenant.renditions.max_age_seconds,
+        keys: tenant.signing_keys.into_iter().map(|key| SigningKey::new(key.key, key.salt)).collect(),
+    }
+}
+
 /// All keys that there are.
 pub(super) fn read(metadata: &impl Read) -> Result<Keys, MetadataError> {
     let (mut keys, mut after) = (Vec::new(), None);
     loop {
         let page = metadata.list_tenants(after, PAGE)?;
-        for tenant in page.items {
-            keys.extend(tenant.signing_keys.into_iter().map(|key| (tenant.id, SigningKey::new(key.key, key.salt))));
-        }
+        keys.extend(page.items.into_iter().map(live));
         after = page.next;
         if after.is_none() {
             return Ok(Keys::from(keys));

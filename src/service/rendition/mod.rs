@@ -2,11 +2,13 @@
 
 mod accepted;
 mod cache;
+mod freshness;
 mod iiif;
 mod keys;
 mod lane;
 mod preview;
 mod shown;
+mod sign;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,26 +21,23 @@ use crate::blobs::DerivedStore;
 use crate::config::RenditionsConfig;
 use crate::imaging::{self, Decoders};
 use crate::metadata::Read;
-use crate::model::{BlobHash, TenantId, WallMs};
+use crate::model::{BlobHash, WallMs};
 
-use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SigningKey};
-use super::{Caller, Scope, ServiceError, Services};
+use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
+use super::{ServiceError, Services};
 pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
+pub use freshness::Freshness;
 pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
 use lane::{Lane, Turn};
 pub use preview::PreviewFigures;
 use preview::Previews;
+pub use sign::{PhotoUrlSigner, UrlOptions};
 
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;
-
-/// The sides of the squares that a photo's sizes for pages fit into, in pixels.
-const LADDER: [u32; 5] = [160, THUMBNAIL, 640, PREVIEW, 2_048];
-const THUMBNAIL: u32 = 320;
-const PREVIEW: u32 = 1_280;
 
 /// A rendered image.
 #[derive(Debug, Clone)]
@@ -56,6 +55,8 @@ pub struct Served {
     pub rendition: Rendition,
     /// Where it came from.
     pub from: ServedFrom,
+    /// For how long a render that this request began waited for its turn.
+    pub queued: Duration,
 }
 
 /// Where a rendition came from.
@@ -67,21 +68,6 @@ pub enum ServedFrom {
     Joined,
     /// A render that this request began; it took so long, waiting for its turn included.
     Rendered(Duration),
-}
-
-/// What a signed URL shall ask for.
-#[derive(Debug, Clone, Default)]
-pub struct UrlOptions {
-    /// Width to fit into, in pixels; 0: any.
-    pub width: u32,
-    /// Height to fit into, in pixels; 0: any.
-    pub height: u32,
-    /// 1 to 100.
-    pub quality: Option<u8>,
-    /// `jpg`, `webp`, `avif` or `png`; absent: `jpg`.
-    pub format: Option<String>,
-    /// Seconds since the Unix epoch after which the URL is refused.
-    pub expires: Option<u64>,
 }
 
 /// The cache and the queue before it.
@@ -109,6 +95,7 @@ pub struct RenditionRequest {
     key: CacheKey,
     /// The same in the next best format, where this one takes so long that nobody waits for it.
     meanwhile: Option<CacheKey>,
+    freshness: Freshness,
     /// When its URL ceases to hold; `None`: never.
     expires: Option<WallMs>,
 }
@@ -150,7 +137,7 @@ impl Renditions {
         self.previews.figures()
     }
 
-    /// To be called once a tenant has a new key: it is good from then on.
+    /// To be called once a tenant has a new key or other settings: they hold from then on.
     pub(super) async fn keys_changed(&self) {
         self.keys.forget().await;
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -182,6 +169,16 @@ impl RenditionRequest {
     pub fn format(&self) -> RenditionFormat {
         self.key.recipe.format
     }
+
+    /// For how long caches may show it.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// When its URL ceases to hold; `None`: never.
+    pub fn expires(&self) -> Option<WallMs> {
+        self.expires
+    }
 }
 
 impl Services {
@@ -193,8 +190,9 @@ impl Services {
     /// the tenant has, whether another tenant has it or not.
     pub async fn resolve_rendition(self: &Arc<Self>, path: &str, accepted: Accepted) -> Result<RenditionRequest, ServiceError> {
         let keys = self.live_keys().await?;
-        let (tenant, url) = RenditionUrl::open(path, keys.iter().map(|(tenant, key)| (*tenant, key)))?;
-        if url.is_expired(WallMs(self.runtime.clock.unix_ms())) {
+        let (tenant, url) = RenditionUrl::open(path, keys::candidates(&keys), |tenant| &tenant.presets)?;
+        let now = WallMs(self.runtime.clock.unix_ms());
+        if url.is_expired(now) {
             return Err(ServiceError::BadSignature("the URL has expired"));
         }
         let settle = |format| url.recipe.settle(format, self.renditions.quality, self.renditions.max_side);
@@ -205,23 +203,19 @@ impl Services {
             Some(meanwhile) => (settle(meanwhile)?, None),
             None => (settle(accepted.best)?, None),
         };
-        let hash = url.hash;
+        let freshness = Freshness { immutable: !url.by_preset, ..Freshness::of(tenant.max_age_seconds, url.expires, now) };
+        let (hash, tenant) = (url.hash, tenant.id);
         if !self.look_up(move |at| Ok(at.tenant_owns(tenant, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
         let key = |recipe| self.renditions.key(hash, recipe);
         let expires = url.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
-        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), expires })
+        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), freshness, expires })
     }
 
     /// Changes with everything on this site that an answer depends on, but for the photos themselves.
     pub fn rendition_epoch(&self) -> u64 {
         self.renditions.epoch.load(Ordering::Acquire)
-    }
-
-    /// How long the request's URL holds from now on; `None`: for ever.
-    pub fn rendition_left(&self, request: &RenditionRequest) -> Option<Duration> {
-        request.expires.map(|expires| Duration::from_millis(expires.0.saturating_sub(self.runtime.clock.unix_ms())))
     }
 
     /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
@@ -256,29 +250,34 @@ impl Services {
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.key;
         if let Some(rendition) = self.renditions.cache.get(&key).await {
-            return Ok(Served { rendition, from: ServedFrom::Cache });
+            return Ok(Served { rendition, from: ServedFrom::Cache, queued: Duration::ZERO });
         }
         let began = self.runtime.clock.monotonic();
         let took = Arc::new(OnceLock::new());
         let made = self.made(key, {
             let (services, took) = (self.clone(), took.clone());
-            move || {
-                let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
+            move |queued_until: Duration| {
+                let now = services.runtime.clock.monotonic();
+                let _ = took.set((queued_until.saturating_sub(began), now.saturating_sub(began)));
             }
         });
         let in_time = crate::runtime::timeout(self.renditions.deadline, made).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
+        let (queued, from) =
+            took.get().map_or((Duration::ZERO, ServedFrom::Joined), |(queued, took)| (*queued, ServedFrom::Rendered(*took)));
+        Ok(Served { rendition, from, queued })
     }
 
-    /// The rendition once it is there: kept, under way or rendered now; then `rendered` is called.
-    async fn made(self: &Arc<Self>, key: CacheKey, rendered: impl FnOnce() + Send + 'static) -> Result<Rendition, ServiceError> {
+    /// The rendition once it is there: kept, under way or rendered now; then `rendered` is called with the time at which
+    /// its turn came.
+    async fn made(self: &Arc<Self>, key: CacheKey, rendered: impl FnOnce(Duration) + Send + 'static) -> Result<Rendition, ServiceError> {
         let (waiting, services) = (self.clone(), self.clone());
         let turn = async move { waiting.renditions.turn(&key).await };
         let render = move |turn: Turn| async move {
+            let queued_until = services.runtime.clock.monotonic();
             let rendition = services.render(&key).await?;
             drop(turn);
-            rendered();
+            rendered(queued_until);
             Ok(rendition)
         };
         self.renditions.cache.get_or_render(key, turn, render).await
@@ -305,88 +304,6 @@ impl Services {
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         Ok((blob.read_at(0, length).await?, memory))
     }
-
-    /// The path of a rendition, signed. Signs only for blobs that the caller owns.
-    ///
-    /// # Errors
-    /// `NotFound` for a blob that is not the caller's; `Invalid` for the sizes.
-    pub async fn sign_rendition(&self, caller: &Caller, hash: BlobHash, options: &UrlOptions) -> Result<String, ServiceError> {
-        caller.require(Scope::Read)?;
-        let owner = caller.owner;
-        if !self.look_up(move |at| Ok(at.owns(owner, &hash)?)).await? {
-            return Err(ServiceError::NotFound("image"));
-        }
-        let format = match options.format.as_deref() {
-            None => RenditionFormat::Jpeg,
-            Some(name) => RenditionFormat::from_extension(name)
-                .ok_or_else(|| ServiceError::Invalid { field: "format", detail: "jpg, webp, avif or png".into() })?,
-        };
-        if options.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
-            return Err(ServiceError::Invalid { field: "quality", detail: "1 to 100".into() });
-        }
-        let UrlOptions { width, height, quality, expires, .. } = *options;
-        let recipe = RecipeRequest { width, height, quality, format: Some(format), ..RecipeRequest::default() };
-        recipe.settle(format, self.renditions.quality, self.renditions.max_side)?;
-        Ok(RenditionUrl { hash, recipe, expires }.to_path(&self.signer(caller.owner.tenant).await?))
-    }
-
-    /// What signs the rendition URLs that come with every photo of a caller's.
-    ///
-    /// # Errors
-    /// Where the tenant has no signing key.
-    pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
-        Ok(PhotoUrlSigner { key: self.signer(caller.owner.tenant).await?, max_side: self.renditions.max_side })
-    }
-
-    async fn signer(&self, tenant: TenantId) -> Result<SigningKey, ServiceError> {
-        let view = self.look_up(move |at| Ok(at.tenant(tenant)?)).await?.ok_or(ServiceError::NotFound("tenant"))?;
-        let key = view.signing_keys.into_iter().next().ok_or(ServiceError::NotFound("signing key"))?;
-        Ok(SigningKey::new(key.key, key.salt))
-    }
-}
-
-/// Signs the rendition URLs of a photo.
-#[derive(Debug)]
-pub struct PhotoUrlSigner {
-    key: SigningKey,
-    max_side: u32,
-}
-
-impl PhotoUrlSigner {
-    /// A thumbnail: fits 320 × 320.
-    pub fn thumbnail(&self, hash: BlobHash) -> String {
-        self.fit(hash, THUMBNAIL)
-    }
-
-    /// A preview: fits 1280 × 1280.
-    pub fn preview(&self, hash: BlobHash) -> String {
-        self.fit(hash, PREVIEW)
-    }
-
-    /// What `srcset` of an HTML image takes: each size of [`LADDER`] and how wide the photo is in it, from small to large. One that is not larger than the size
-    /// before is left out: small photos are not enlarged; so is one that the site does not make. `shown` is the photo's width and height.
-    pub fn srcset(&self, hash: BlobHash, shown: (u32, u32)) -> String {
-        let mut srcset = String::new();
-        let mut widest = 0;
-        for side in LADDER.into_iter().filter(|side| *side <= self.max_side) {
-            let (width, _) = imaging::fit(shown, (side, side), false);
-            if width > widest {
-                let separator = if srcset.is_empty() { "" } else { ", " };
-                srcset.push_str(&format!("{separator}{} {width}w", self.fit(hash, side)));
-                widest = width;
-            }
-        }
-        srcset
-    }
-
-    fn fit(&self, hash: BlobHash, side: u32) -> String {
-        RenditionUrl { hash, recipe: thumbnail_recipe(side), expires: None }.to_path(&self.key)
-    }
-}
-
-/// What pages show: within a square of this side.
-fn thumbnail_recipe(side: u32) -> RecipeRequest {
-    RecipeRequest { width: side, height: side, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() }
 }
 
 fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {

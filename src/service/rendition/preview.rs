@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::cache::CacheKey;
 use super::shown::{ROWS, shown_size};
-use super::{Rendition, RenditionFormat, THUMBNAIL, imaging_recipe, thumbnail_recipe};
+use super::sign::{THUMBNAIL, thumbnail_recipe};
+use super::{Rendition, RenditionFormat, imaging_recipe};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
 use crate::imaging::{Decoders, has_preview, preview_serves};

@@ -5,6 +5,8 @@
 
 mod arguments;
 mod options;
+mod presets;
+mod reader;
 mod recipe;
 mod signature;
 #[cfg(test)]
@@ -15,7 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::imaging::{Gravity, Resize};
 use crate::model::{BlobHash, WallMs};
-use options::Options;
+pub use presets::{LADDER, MAX_PRESETS, PresetError, Presets};
+use reader::Reader;
 pub use recipe::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLarge};
 pub use signature::{SigningKey, verify, verify_mac};
 
@@ -23,7 +26,7 @@ pub use signature::{SigningKey, verify, verify_mac};
 pub const PREFIX: &str = "/i";
 /// Length of a path in bytes.
 const MAX_PATH_BYTES: usize = 2_048;
-/// Options of one URL.
+/// Options and presets of one URL.
 const MAX_OPTIONS: usize = 32;
 
 /// A URL that asks for no rendition that could be made.
@@ -51,6 +54,21 @@ pub enum UrlError {
         /// What it could say.
         expected: &'static str,
     },
+    /// The tenant has no such preset.
+    #[error("there is no preset {name:?}")]
+    UnknownPreset {
+        /// As the URL names it.
+        name: String,
+    },
+    /// An option, where the tenant's URLs take names of presets only.
+    #[error("{option:?} is no preset: URLs of this tenant hold names of presets, `exp`, `cb` and an extension only")]
+    PresetsOnly {
+        /// As the URL names it.
+        option: String,
+    },
+    /// No preset, where the tenant's URLs have to name one.
+    #[error("the URL names no preset, as those of this tenant have to")]
+    NoPreset,
     /// The source is not the hash of a blob.
     #[error("the source is not 64 lowercase hex digits after \"plain/\", nor these in Base64")]
     Source,
@@ -65,40 +83,45 @@ pub struct RenditionUrl {
     pub recipe: RecipeRequest,
     /// When the URL ceases to hold, in seconds since 1970; `None`: never.
     pub expires: Option<u64>,
+    /// Whether presets of the tenant had a say: once they are changed, it asks for something else.
+    pub by_preset: bool,
 }
 
 impl RenditionUrl {
     /// Reads the path of a request, as it was sent, without its query, and says whose key signed it. The signature comes first: what
-    /// was not signed is not looked at.
+    /// was not signed is not looked at. `presets` are those of who signed it.
     ///
     /// # Errors
     /// [`UrlError`]: a bad signature, or what of a signed path is not understood.
-    pub fn open<'a, T>(path: &str, candidates: impl IntoIterator<Item = (T, &'a SigningKey)>) -> Result<(T, Self), UrlError> {
+    pub fn open<'a, T>(
+        path: &str,
+        candidates: impl IntoIterator<Item = (T, &'a SigningKey)>,
+        presets: impl FnOnce(&T) -> &'a Presets,
+    ) -> Result<(T, Self), UrlError> {
         let (signature, signed) = split(path)?;
         let whose = verify(signature, signed, candidates).ok_or(UrlError::Signature)?;
-        Ok((whose, Self::parse(signed)?))
+        let url = Self::parse(signed, presets(&whose))?;
+        Ok((whose, url))
     }
 
-    /// Reads the signed part of a path: all after the signature, from its slash on.
+    /// Reads the signed part of a path: all after the signature, from its slash on. `presets` are those of the tenant.
     ///
     /// # Errors
     /// [`UrlError`], naming the option that is not understood.
-    pub fn parse(signed: &str) -> Result<Self, UrlError> {
+    pub fn parse(signed: &str, presets: &Presets) -> Result<Self, UrlError> {
         if signed.len() > MAX_PATH_BYTES {
             return Err(UrlError::NotARendition);
         }
         let mut rest = signed.strip_prefix('/').ok_or(UrlError::NotARendition)?;
-        let mut options = Options::NONE;
-        let mut count = 0;
-        // Options hold a colon; the source, which holds none, follows the last of them.
-        while let Some((segment, after)) = rest.split_once('/').filter(|(segment, _)| segment.contains(':')) {
-            options.read(segment)?;
-            rest = after;
-            count += 1;
-            if count > MAX_OPTIONS {
-                return Err(UrlError::NotARendition);
+        let mut reader = Reader::new(presets)?;
+        while let Some((segment, after)) = rest.split_once('/') {
+            if !reader.read(segment)? {
+                break;
             }
+            rest = after;
         }
+        reader.end()?;
+        let Reader { mut options, by_preset, .. } = reader;
         let (hash, extension) = match rest.strip_prefix("plain/") {
             Some(source) => plain(source)?,
             None => encoded(rest)?,
@@ -106,10 +129,10 @@ impl RenditionUrl {
         if let Some(extension) = extension {
             options.extension(extension)?;
         }
-        Ok(Self { hash, recipe: options.request(), expires: options.expires() })
+        Ok(Self { hash, recipe: options.request(), expires: options.expires(), by_preset })
     }
 
-    /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse.
+    /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse where the tenant has no presets.
     pub fn to_signed_part(self) -> String {
         let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format, .. } = self.recipe;
         let mut path = String::new();
@@ -141,14 +164,23 @@ impl RenditionUrl {
 
     /// The path of the URL, signed.
     pub fn to_path(self, key: &SigningKey) -> String {
-        let signed = self.to_signed_part();
-        format!("{PREFIX}/{}{signed}", key.sign(&signed))
+        signed_path(key, &self.to_signed_part())
+    }
+
+    /// The path of one of [`LADDER`], by its name, as JPEG, signed.
+    pub fn own_size_by_name(hash: BlobHash, side: u32, key: &SigningKey) -> String {
+        signed_path(key, &presets::own_size_by_name(hash, side))
     }
 
     /// Whether the URL no longer holds.
     pub fn is_expired(&self, now: WallMs) -> bool {
         self.expires.is_some_and(|expires| expires.saturating_mul(1_000) <= now.0)
     }
+}
+
+/// The path of a URL whose signed part this is.
+pub fn signed_path(key: &SigningKey, signed: &str) -> String {
+    format!("{PREFIX}/{}{signed}", key.sign(signed))
 }
 
 /// Parts `/i/{signature}/…` into the signature and what it signs, which begins with a slash.

@@ -1,17 +1,35 @@
 //! URLs as clients write them.
 
+mod presets;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::imaging::Align;
+use crate::imaging::{Align, Gravity, Resize};
 
 fn hash() -> BlobHash {
     BlobHash::of(b"photo")
 }
 
-/// Reads options before the plain source.
+/// Reads options before the plain source, for a tenant without presets.
 fn read(options: &str) -> Result<RenditionUrl, UrlError> {
-    RenditionUrl::parse(&format!("{options}/plain/{}", hash()))
+    read_with(&Presets::default(), options)
+}
+
+/// Reads options before the plain source, for a tenant with these presets.
+fn read_with(presets: &Presets, options: &str) -> Result<RenditionUrl, UrlError> {
+    RenditionUrl::parse(&format!("{options}/plain/{}", hash()), presets)
+}
+
+/// Reads the signed part of a path for a tenant without presets.
+fn parse(signed: &str) -> Result<RenditionUrl, UrlError> {
+    RenditionUrl::parse(signed, &Presets::default())
+}
+
+/// Opens a path with the keys of tenants without presets.
+fn open<'a, T>(path: &str, candidates: impl IntoIterator<Item = (T, &'a SigningKey)>) -> Result<(T, RenditionUrl), UrlError> {
+    static NONE: std::sync::LazyLock<Presets> = std::sync::LazyLock::new(Presets::default);
+    RenditionUrl::open(path, candidates, |_| &NONE)
 }
 
 #[test]
@@ -103,7 +121,9 @@ fn what_is_not_understood_is_named() {
         ("/bl:100.01", "bl takes a blur in pixels, at most 100"),
         ("/bl:-1", "bl takes a blur"),
         ("/scp:0", "scp takes 1: colours are always converted"),
-        ("/preset:thumb", "the option \"preset\" is not known"),
+        ("/preset:thumb", "there is no preset \"thumb\""),
+        ("/pr:", "there is no preset \"\""),
+        ("/pr:halidom-321", "there is no preset \"halidom-321\""),
         ("/:5", "the option \"\" is not known"),
     ] {
         let error = read(options).unwrap_err().to_string();
@@ -126,34 +146,34 @@ fn sources_are_hashes() {
         (format!("/{base64}==.jpg"), jpeg),
         (format!("/w:5/{}/{}.jpg", &base64[..16], &base64[16..]), jpeg),
     ] {
-        let url = RenditionUrl::parse(&path).unwrap();
+        let url = parse(&path).unwrap();
         assert_eq!((url.hash, url.recipe.format), (hash(), format), "{path}");
     }
     let upper = hash().to_string().to_uppercase();
     let url = "/plain/http://example.com/a.jpg@png";
     for path in ["/", "/plain/", "/plain/abc@jpg", "/abc.jpg", "/fill/300/300/no/1/abc.png", url, &format!("/plain/{upper}"), "/w:5"] {
-        assert_eq!(RenditionUrl::parse(path), Err(UrlError::Source), "{path}");
+        assert_eq!(parse(path), Err(UrlError::Source), "{path}");
     }
-    assert_eq!(RenditionUrl::parse(""), Err(UrlError::NotARendition));
-    assert_eq!(RenditionUrl::parse(&format!("/cb:{}/plain/{}", "x".repeat(2_048), hash())), Err(UrlError::NotARendition));
+    assert_eq!(parse(""), Err(UrlError::NotARendition));
+    assert_eq!(parse(&format!("/cb:{}/plain/{}", "x".repeat(2_048), hash())), Err(UrlError::NotARendition));
     assert_eq!(read(&"/w:1".repeat(33)), Err(UrlError::NotARendition));
-    assert!(matches!(RenditionUrl::parse(&format!("/plain/{}@svg", hash())), Err(UrlError::BadValue { .. })));
+    assert!(matches!(parse(&format!("/plain/{}@svg", hash())), Err(UrlError::BadValue { .. })));
 }
 
 #[test]
 fn a_path_is_opened_by_its_own_key_only() {
     let (mine, other) = (SigningKey::new(*b"mine", *b"salt"), SigningKey::new(*b"other", *b"salt"));
     let recipe = RecipeRequest { width: 320, format: Some(RenditionFormat::WebP), ..RecipeRequest::default() };
-    let url = RenditionUrl { hash: hash(), recipe, expires: Some(2_000_000_000) };
+    let url = RenditionUrl { hash: hash(), recipe, expires: Some(2_000_000_000), by_preset: false };
     let path = url.to_path(&mine);
     assert!(path.starts_with("/i/") && path.ends_with(&format!("/rs:fit:320:0/exp:2000000000/plain/{}@webp", hash())), "{path}");
-    assert_eq!(RenditionUrl::open(&path, [("other", &other), ("mine", &mine)]), Ok(("mine", url)));
-    assert_eq!(RenditionUrl::open(&path, [("other", &other)]), Err(UrlError::Signature));
-    assert_eq!(RenditionUrl::open(&path.replace("320", "321"), [("mine", &mine)]), Err(UrlError::Signature));
+    assert_eq!(open(&path, [("other", &other), ("mine", &mine)]), Ok(("mine", url)));
+    assert_eq!(open(&path, [("other", &other)]), Err(UrlError::Signature));
+    assert_eq!(open(&path.replace("320", "321"), [("mine", &mine)]), Err(UrlError::Signature));
     let unsigned = format!("/i/insecure/g:sm/plain/{}", hash());
-    assert_eq!(RenditionUrl::open(&unsigned, [("mine", &mine)]), Err(UrlError::Signature), "what is not signed is not looked at");
+    assert_eq!(open(&unsigned, [("mine", &mine)]), Err(UrlError::Signature), "what is not signed is not looked at");
     for path in ["", "/", "/i", "/i/", "/i/signature", "/iiif/3/x", "i/x/y"] {
-        assert_eq!(RenditionUrl::open(path, [((), &mine)]), Err(UrlError::NotARendition), "{path}");
+        assert_eq!(open(path, [((), &mine)]), Err(UrlError::NotARendition), "{path}");
     }
 }
 
@@ -171,13 +191,13 @@ fn urls_of_imgproxys_own_library_are_opened() {
         (format!("/i/9tHjOLFozURBI35_m-M8H3k2juN2ZBlYLYJwzr1-0wQ/dpr:2/f:webp/h:200/rt:fit/w:300/{base64}"), large),
         (format!("/i/8K-Ik4BQ5wnj0gvxp0ex4l7NlJC0ywa66Rl85pWwf5A/w:300/{base64}"), plain),
     ] {
-        assert_eq!(RenditionUrl::open(&path, [((), &key)]), Ok(((), RenditionUrl { hash, recipe, expires: None })), "{path}");
+        assert_eq!(open(&path, [((), &key)]), Ok(((), RenditionUrl { hash, recipe, expires: None, by_preset: false })), "{path}");
     }
 }
 
 #[test]
 fn a_url_holds_until_it_expires() {
-    let url = |expires| RenditionUrl { hash: hash(), recipe: RecipeRequest::default(), expires };
+    let url = |expires| RenditionUrl { hash: hash(), recipe: RecipeRequest::default(), expires, by_preset: false };
     assert!(!url(None).is_expired(WallMs(u64::MAX)));
     assert!(!url(Some(10)).is_expired(WallMs(9_999)));
     assert!(url(Some(10)).is_expired(WallMs(10_000)));
@@ -245,6 +265,7 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
                 ..RecipeRequest::default()
             },
             expires,
+            by_preset: false,
         },
     )
 }
@@ -253,20 +274,20 @@ proptest! {
     #[test]
     fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|g|bg|bl|x)(:([a-z0-9.:-]{0,6}|fill|fp|noea)){0,5}){0,4}") {
         let key = SigningKey::new(*b"key", *b"salt");
-        let _ = RenditionUrl::open(&path, [((), &key)]);
-        let _ = RenditionUrl::open(&format!("/i/x{path}"), [((), &key)]);
-        let _ = RenditionUrl::parse(&path);
-        let _ = RenditionUrl::parse(&format!("/{path}"));
+        let _ = open(&path, [((), &key)]);
+        let _ = open(&format!("/i/x{path}"), [((), &key)]);
+        let _ = parse(&path);
+        let _ = parse(&format!("/{path}"));
         // What is understood has one spelling that says the same.
         if let Ok(url) = read(&options) {
-            prop_assert_eq!(RenditionUrl::parse(&url.to_signed_part()), Ok(url));
+            prop_assert_eq!(parse(&url.to_signed_part()), Ok(url));
         }
     }
 
     #[test]
     fn what_is_written_is_read(url in any_url(), key in any::<[u8; 32]>(), salt in any::<[u8; 16]>()) {
         let key = SigningKey::new(key, salt);
-        prop_assert_eq!(RenditionUrl::open(&url.to_path(&key), [((), &key)]), Ok(((), url)));
-        prop_assert_eq!(RenditionUrl::parse(&url.to_signed_part()), Ok(url));
+        prop_assert_eq!(open(&url.to_path(&key), [((), &key)]), Ok(((), url)));
+        prop_assert_eq!(parse(&url.to_signed_part()), Ok(url));
     }
 }

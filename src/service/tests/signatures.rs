@@ -16,7 +16,7 @@ const REMEMBER: Duration = Duration::from_secs(1);
 /// The path of a rendition of a blob that nobody has, signed.
 fn path(key: &Key) -> String {
     let recipe = RecipeRequest { width: 50, height: 50, ..RecipeRequest::default() };
-    let url = RenditionUrl { hash: BlobHash::of(b"nobody's"), recipe, expires: None };
+    let url = RenditionUrl { hash: BlobHash::of(b"nobody's"), recipe, expires: None, by_preset: false };
     url.to_path(&SigningKey::new(key.key.clone(), key.salt.clone()))
 }
 
