@@ -17,6 +17,9 @@ use crate::{free_port, fresh};
 /// Uploads and signatures at once.
 const AT_ONCE: usize = 8;
 
+/// How often is looked whether previews were made.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// A started site with an album. Every setting is at its default, but that no directories are made ahead: renditions need none; and that previews
 /// are made only where they are measured.
 pub(super) struct Site {
@@ -126,14 +129,15 @@ impl Site {
 
     /// Waits until so many previews were made.
     pub(super) async fn await_previews(&self, count: u64) -> anyhow::Result<()> {
+        let mut again = tokio::time::interval(LOOK_EVERY);
         loop {
+            again.tick().await;
             let page = self.metrics().await?;
             let of = |outcome: &str| page.value(&format!("halidom_previews_total{{outcome=\"{outcome}\"}}"));
             anyhow::ensure!(of("failed")? + of("passed_over")? == 0, "not all previews were made");
             if of("made")? >= count && page.value("halidom_queue_waiting{queue=\"previews\"}")? == 0 {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
