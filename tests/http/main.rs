@@ -11,10 +11,13 @@ mod damage;
 mod download;
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../imaging_samples/mod.rs"]
+mod imaging_samples;
 mod limits;
 mod openapi;
 mod photos;
 mod privacy;
+mod raw;
 mod renditions;
 mod scopes;
 mod signatures;
