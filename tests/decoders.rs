@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Priority, Recipe, Renderer, inspect, placeholder, render};
 use halidom::runtime::BlockingPool;
+use imaging_samples::raw::Raw;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
 use turbojpeg::Subsamp;
 
@@ -102,6 +103,30 @@ async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_noth
             for cut in [jpeg.len() / 2, jpeg.len() - 1] {
                 let cut = jpeg.slice(..cut);
                 assert_eq!(decoders.inspect(cut.clone(), ()).await.unwrap().0, inspect(&cut, &limits));
+            }
+        }
+        assert_eq!(decoders.processes(), Some((1, 0)));
+    }
+}
+
+#[tokio::test]
+async fn of_a_raw_file_they_get_the_preview_and_say_the_same() {
+    for inspect_decodes_pixels in [0, 4_000_000] {
+        let limits = Limits { inspect_decodes_pixels, ..Limits::default() };
+        let pool = BlockingPool::new("decoders", 1);
+        let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
+        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Normal).unwrap().0;
+        let jpeg = |width, height| encoded(&corners(width, height), Format::Jpeg);
+        let mut damaged = jpeg(96, 64);
+        let end = damaged.len() - 2;
+        damaged[end - 60..end].fill(0);
+        for preview in [jpeg(96, 64), damaged] {
+            for (format, bytes) in Raw::of(&preview, &jpeg(72, 64)).all() {
+                let bytes = Bytes::from(bytes);
+                let recipe = Recipe::fit(20, 20, OutputFormat::Jpeg);
+                assert_eq!(decoders.inspect(bytes.clone(), ()).await.unwrap().0, inspect(&bytes, &limits), "{format}");
+                assert_eq!(decoders.render(bytes.clone(), recipe.clone()).await.unwrap(), render(&bytes, &recipe, &limits), "{format}");
+                assert_eq!(decoders.placeholder(bytes.clone(), ()).await.unwrap(), placeholder(&bytes, &limits), "{format}");
             }
         }
         assert_eq!(decoders.processes(), Some((1, 0)));

@@ -119,7 +119,9 @@ fn no_prefix_passes_for_the_whole() {
         for length in lengths.filter(|length| *length <= sound.len() - shortest_loss) {
             let result = inspect(&sound[..length], &small_limits());
             let later_frames = name == "gif animated" && length > 200;
-            if result.is_ok() && !later_frames {
+            // RW2 does not say where the sensor's data ends.
+            let of_sensor = name == "rw2" && length > sound.len() - 400;
+            if result.is_ok() && !later_frames && !of_sensor {
                 panic!("{name}: the first {length} of {} bytes were taken for the whole", sound.len());
             }
         }

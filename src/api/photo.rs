@@ -22,7 +22,7 @@ pub struct Photo {
     pub hash: BlobHash,
     /// Bytes of the original.
     pub size_bytes: u64,
-    /// `jpeg`, `png`, `gif`, `webp`, `tiff`, `bmp`.
+    /// `jpeg`, `png`, `gif`, `webp`, `tiff`, `bmp`, `avif`, `heic`, or a raw format: `dng`, `cr2`, `cr3`, `nef`, `arw`, `raf`, `rw2`, `orf`, `pef`.
     pub format: String,
     /// Pixels, as shown: after the orientation was applied.
     pub width: u32,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::{check_header, decode};
+use super::decode::{check_header, check_jpeg_header, decode};
 use super::error::ImagingError;
 use super::exif::{self, Metadata};
 use super::limits::Limits;
@@ -65,7 +65,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, ImagingError
     let seen = if examined.is_small(limits) {
         look_at_pixels(bytes, outline, None, examined.orientation, limits)?
     } else {
-        check_header(bytes, outline.format, limits)?;
+        check_header(bytes, outline, limits)?;
         let impression = examined.thumbnail().and_then(|thumbnail| thumbnail.look());
         Seen { impression: impression.or_else(|| examined.look_at_heif_thumbnail(bytes, limits)), warning: None }
     };
@@ -111,7 +111,7 @@ impl Look {
     pub(super) fn at(&self, bytes: &[u8], limits: &Limits) -> Result<Seen, ImagingError> {
         match self {
             Self::Head(thumbnail) => {
-                check_header(bytes, Format::Jpeg, limits)?;
+                check_jpeg_header(bytes)?;
                 Ok(Seen { impression: thumbnail.as_ref().and_then(Thumbnail::look), warning: None })
             }
             Self::Pixels { icc, orientation } => {
@@ -147,7 +147,10 @@ fn look_at_pixels(
 impl<'a> Examined<'a> {
     pub(super) fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImagingError> {
         let outline = outline(bytes, limits)?;
-        let metadata = exif::read(outline.exif.as_deref(), outline.xmp.as_deref());
+        let mut metadata = exif::read(outline.exif.as_deref(), outline.xmp.as_deref());
+        if let Some(thumbnail) = outline.thumbnail {
+            metadata.thumbnail = Some(thumbnail.to_vec());
+        }
         let orientation = outline.orientation(metadata.orientation);
         Ok(Self { outline, metadata, orientation })
     }
@@ -157,10 +160,14 @@ impl<'a> Examined<'a> {
         self.outline.pixels() <= limits.inspect_decodes_pixels
     }
 
-    /// What of a JPEG a decoder has to look at, and in which parts of the file: all that has to be brought to one. `None` for other formats,
-    /// and for a JPEG that cannot be told apart so.
-    pub(super) fn look<'b>(&self, bytes: &'b [u8], limits: &Limits) -> Option<(Vec<&'b [u8]>, Look)> {
-        if self.outline.format != Format::Jpeg {
+    /// What of a JPEG, or of the one in a raw file, a decoder has to look at, and in which parts of the file: all that has to be brought to one.
+    /// `None` for other formats, and for a JPEG that cannot be told apart so.
+    pub(super) fn look<'b>(&self, bytes: &'b [u8], limits: &Limits) -> Option<(Vec<&'b [u8]>, Look)>
+    where
+        'a: 'b,
+    {
+        let (bytes, format) = self.outline.picture(bytes);
+        if format != Format::Jpeg {
             return None;
         }
         if self.is_small(limits) {
@@ -168,6 +175,11 @@ impl<'a> Examined<'a> {
             return Some((jpeg_without_notes(bytes)?, look));
         }
         Some((vec![jpeg_head(bytes)?], Look::Head(self.thumbnail().map(Thumbnail::into_owned))))
+    }
+
+    /// What a decoder says of the parts that [`Examined::look`] gives, said of the file.
+    pub(super) fn blamed(&self, error: ImagingError) -> ImagingError {
+        self.outline.blamed(error)
     }
 
     fn thumbnail(&self) -> Option<Thumbnail<'_>> {

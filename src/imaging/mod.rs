@@ -46,5 +46,5 @@ pub use render::{Rendered, Renderer, render};
 pub use sniff::{SNIFF_BYTES, sniff};
 
 pub use crate::model::PerceptualHash;
-pub use crate::model::format::Format;
+pub use crate::model::format::{Format, RawFormat};
 pub use crate::model::taken::{Gps, TakenAt};

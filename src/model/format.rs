@@ -26,13 +26,57 @@ pub enum Format {
     Avif,
     /// HEVC and other pictures in HEIF.
     Heic,
+    /// What a camera's sensor saw, and a JPEG beside it that shows it.
+    Raw(RawFormat),
+}
+
+/// The raw formats of cameras. Each is a container of its own: of TIFF's directories, but for [`RawFormat::Cr3`] and [`RawFormat::Raf`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RawFormat {
+    /// Adobe's Digital Negative, which many makers write.
+    Dng,
+    /// Canon's, until 2018.
+    Cr2,
+    /// Canon's since: ISO media boxes.
+    Cr3,
+    /// Nikon's, NRW too.
+    Nef,
+    /// Sony's.
+    Arw,
+    /// Fujifilm's: a head of its own.
+    Raf,
+    /// Panasonic's, and Leica's RWL.
+    Rw2,
+    /// Olympus's, and OM System's.
+    Orf,
+    /// Pentax's.
+    Pef,
 }
 
 impl Format {
     /// Every format, in no order that means anything.
-    pub const ALL: [Self; 8] = [Self::Jpeg, Self::Png, Self::Gif, Self::WebP, Self::Tiff, Self::Bmp, Self::Avif, Self::Heic];
+    pub const ALL: [Self; 17] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Gif,
+        Self::WebP,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Avif,
+        Self::Heic,
+        Self::Raw(RawFormat::Dng),
+        Self::Raw(RawFormat::Cr2),
+        Self::Raw(RawFormat::Cr3),
+        Self::Raw(RawFormat::Nef),
+        Self::Raw(RawFormat::Arw),
+        Self::Raw(RawFormat::Raf),
+        Self::Raw(RawFormat::Rw2),
+        Self::Raw(RawFormat::Orf),
+        Self::Raw(RawFormat::Pef),
+    ];
 
-    /// The short name: `jpeg`, `png`, `gif`, `webp`, `tiff`, `bmp`, `avif`, `heic`.
+    /// The short name: `jpeg`, `png`, `gif`, `webp`, `tiff`, `bmp`, `avif`, `heic`; of a raw format its extension, `dng`, `cr2`, `cr3`, `nef`,
+    /// `arw`, `raf`, `rw2`, `orf`, `pef`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
@@ -43,10 +87,11 @@ impl Format {
             Self::Bmp => "bmp",
             Self::Avif => "avif",
             Self::Heic => "heic",
+            Self::Raw(raw) => raw.as_str(),
         }
     }
 
-    /// The media type as registered with IANA.
+    /// The media type as registered with IANA; of a raw format, which has none there, the one that systems know it by (shared-mime-info).
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -57,6 +102,7 @@ impl Format {
             Self::Bmp => "image/bmp",
             Self::Avif => "image/avif",
             Self::Heic => "image/heic",
+            Self::Raw(raw) => raw.media_type(),
         }
     }
 
@@ -66,6 +112,36 @@ impl Format {
             Self::Jpeg => "jpg",
             Self::Tiff => "tif",
             other => other.as_str(),
+        }
+    }
+}
+
+impl RawFormat {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Dng => "dng",
+            Self::Cr2 => "cr2",
+            Self::Cr3 => "cr3",
+            Self::Nef => "nef",
+            Self::Arw => "arw",
+            Self::Raf => "raf",
+            Self::Rw2 => "rw2",
+            Self::Orf => "orf",
+            Self::Pef => "pef",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Dng => "image/x-adobe-dng",
+            Self::Cr2 => "image/x-canon-cr2",
+            Self::Cr3 => "image/x-canon-cr3",
+            Self::Nef => "image/x-nikon-nef",
+            Self::Arw => "image/x-sony-arw",
+            Self::Raf => "image/x-fuji-raf",
+            Self::Rw2 => "image/x-panasonic-rw2",
+            Self::Orf => "image/x-olympus-orf",
+            Self::Pef => "image/x-pentax-pef",
         }
     }
 }

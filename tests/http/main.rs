@@ -13,12 +13,15 @@ mod download;
 mod harness;
 mod hot;
 mod iiif;
+#[path = "../imaging_samples/mod.rs"]
+mod imaging_samples;
 mod limits;
 mod openapi;
 mod photos;
 mod presets;
 mod previews;
 mod privacy;
+mod raw;
 mod renditions;
 mod scopes;
 mod server_timing;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part; a test may stop where its own samples fail.
 
+pub mod raw;
+
 use std::io::Cursor;
 
 use exif::experimental::Writer;
@@ -87,7 +89,7 @@ pub fn encoded(image: &RgbImage, format: Format) -> Vec<u8> {
             let mut file = Cursor::new(&mut out);
             image::codecs::tiff::TiffEncoder::new(&mut file).write_image(image.as_raw(), width, height, ExtendedColorType::Rgb8).unwrap();
         }
-        Format::Avif | Format::Heic => unreachable!("not made here"),
+        Format::Avif | Format::Heic | Format::Raw(_) => unreachable!("not made here"),
     }
     out
 }
@@ -105,7 +107,8 @@ pub fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
     let deep = image::DynamicImage::from(image.clone()).into_rgba16();
     let mut deep_png = vec![];
     image::DynamicImage::from(deep).write_to(&mut Cursor::new(&mut deep_png), image::ImageFormat::Png).unwrap();
-    vec![
+    let raws = raw::Raw::of(&encoded(&image, Format::Jpeg), &encoded(&corners(31, 22), Format::Jpeg)).all();
+    let others = vec![
         ("jpeg 4:2:0", jpeg_of(&image, Subsamp::Sub2x2, false)),
         ("jpeg 4:4:4 progressive", jpeg_of(&image, Subsamp::None, true)),
         ("jpeg grey", jpeg_of(&image, Subsamp::Gray, false)),
@@ -121,7 +124,8 @@ pub fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
         ("webp with exif", webp_with_exif(&encoded(&image, Format::WebP), (61, 43), &block)),
         ("tiff", encoded(&image, Format::Tiff)),
         ("bmp", encoded(&image, Format::Bmp)),
-    ]
+    ];
+    others.into_iter().chain(raws.into_iter().map(|(format, bytes)| (format.as_str(), bytes))).collect()
 }
 
 fn ascii(tag: Tag, text: &str) -> Field {

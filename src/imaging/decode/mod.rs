@@ -24,11 +24,13 @@ pub(super) struct Decoded {
 /// Decodes the first frame. A JPEG may come out smaller than it is, but at least `at_least` (width, height, as stored) large each way where
 /// the file is: scaling while decoding saves most of the time.
 pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32), limits: &Limits) -> Result<Decoded, ImagingError> {
-    let mut decoded = shielded(outline.format, || match outline.format {
-        Format::Jpeg => jpeg::decode(bytes, outline, at_least),
-        Format::Avif | Format::Heic => heif::decode(bytes, outline.format, limits),
-        format => raster::decode(bytes, format, limits),
-    })?;
+    let (picture, format) = outline.picture(bytes);
+    let decoded = shielded(format, || match format {
+        Format::Jpeg => jpeg::decode(picture, outline, at_least),
+        Format::Avif | Format::Heic => heif::decode(picture, format, limits),
+        format => raster::decode(picture, format, limits),
+    });
+    let mut decoded = decoded.map_err(|error| outline.blamed(error))?;
     if outline.is_premultiplied {
         decoded.pixels = decoded.pixels.unmultiplied();
     }
@@ -42,17 +44,25 @@ pub(super) fn decode_planes<'s>(
     at_least: (u32, u32),
     scratch: &'s mut Vec<u8>,
 ) -> Result<Option<Planar<'s>>, ImagingError> {
-    if outline.format != Format::Jpeg {
+    let (picture, format) = outline.picture(bytes);
+    if format != Format::Jpeg {
         return Ok(None);
     }
-    shielded(outline.format, || jpeg::decode_planes(bytes, outline, at_least, scratch))
+    shielded(format, || jpeg::decode_planes(picture, outline, at_least, scratch)).map_err(|error| outline.blamed(error))
 }
 
 /// Whether the header is one that the decoder takes, without decoding.
-pub(super) fn check_header(bytes: &[u8], format: Format, limits: &Limits) -> Result<(), ImagingError> {
-    shielded(format, || match format {
-        Format::Jpeg => jpeg::check_header(bytes),
-        Format::Avif | Format::Heic => heif::check_header(bytes, format, limits),
-        format => raster::check_header(bytes, format, limits),
-    })
+pub(super) fn check_header(bytes: &[u8], outline: &Outline<'_>, limits: &Limits) -> Result<(), ImagingError> {
+    let (picture, format) = outline.picture(bytes);
+    let checked = shielded(format, || match format {
+        Format::Jpeg => jpeg::check_header(picture),
+        Format::Avif | Format::Heic => heif::check_header(picture, format, limits),
+        format => raster::check_header(picture, format, limits),
+    });
+    checked.map_err(|error| outline.blamed(error))
+}
+
+/// Whether the header of a JPEG is one that the decoder takes; `bytes` may end with it.
+pub(super) fn check_jpeg_header(bytes: &[u8]) -> Result<(), ImagingError> {
+    shielded(Format::Jpeg, || jpeg::check_header(bytes))
 }

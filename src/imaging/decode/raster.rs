@@ -43,7 +43,7 @@ fn with_decoder(bytes: &[u8], format: Format, limits: &Limits, pass: Pass) -> Re
         Format::WebP => read(WebPDecoder::new(input).map_err(wrong)?, format, limits, pass),
         Format::Tiff => read(TiffDecoder::new(input).map_err(wrong)?, format, limits, pass),
         Format::Bmp => read(BmpDecoder::new(input).map_err(wrong)?, format, limits, pass),
-        Format::Jpeg | Format::Avif | Format::Heic => Err(ImagingError::unsupported(format, "no decoder in this build")),
+        Format::Jpeg | Format::Avif | Format::Heic | Format::Raw(_) => Err(ImagingError::unsupported(format, "no decoder in this build")),
     }
 }
 

@@ -23,7 +23,8 @@ use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
 use super::inspect::Examined;
 use super::preview::preview_recipe;
-use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, Renderer, inspect, placeholder, render, sniff};
+use super::structure::{outline, recognise};
+use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, Renderer, inspect, placeholder, render};
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
 /// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
@@ -159,7 +160,7 @@ impl Decoders {
 
     fn render_now(&self, photo: &[u8], recipe: Recipe) -> Result<Rendered, ImagingError> {
         let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
-        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Render(recipe))? {
+        match processes.of_picture(photo, &self.limits, &Task::Render(recipe))? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
@@ -167,7 +168,7 @@ impl Decoders {
 
     fn preview_now(&self, photo: &[u8]) -> Result<Option<Rendered>, ImagingError> {
         let Some(processes) = &self.processes else { return Renderer::default().preview(photo, &self.limits) };
-        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Preview)? {
+        match processes.of_picture(photo, &self.limits, &Task::Preview)? {
             Answer::Rendered(rendered) => Ok(Some(rendered)),
             Answer::Other(Done::NoPreview) => Ok(None),
             Answer::Other(other) => Err(unexpected(other)),
@@ -186,13 +187,14 @@ impl Decoders {
 
     fn inspect_now(&self, photo: &[u8]) -> Result<Inspection, ImagingError> {
         let Some(processes) = &self.processes else { return inspect(photo, &self.limits) };
-        if sniff(photo) == Some(Format::Jpeg) {
+        if matches!(recognise(photo), Some(Format::Jpeg | Format::Raw(_))) {
             // What needs no decoder is found out here, in safe code, so that no more of the photo is brought to one than it has to see.
             let examined = Examined::read(photo, &self.limits)?;
             if let Some((parts, look)) = examined.look(photo, &self.limits).filter(|(_, look)| look.byte_len() <= LOOK_BYTES) {
-                return match processes.answer(Format::Jpeg, &parts, &self.limits, &Task::Look(look))? {
+                let answer = processes.answer(Format::Jpeg, &parts, &self.limits, &Task::Look(look));
+                return match answer.map_err(|error| examined.blamed(error))? {
                     Answer::Other(Done::Seen(seen)) => Ok(examined.inspection(seen)),
-                    Answer::Other(other) => Err(unexpected(other)),
+                    Answer::Other(other) => Err(examined.blamed(unexpected(other))),
                     Answer::Rendered(_) => Err(nonsense()),
                 };
             }
@@ -206,7 +208,7 @@ impl Decoders {
 
     fn placeholder_now(&self, photo: &[u8]) -> Result<Impression, ImagingError> {
         let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
-        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Placeholder)? {
+        match processes.of_picture(photo, &self.limits, &Task::Placeholder)? {
             Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
@@ -216,7 +218,7 @@ impl Decoders {
 
 /// What is no image at all needs no decoder.
 fn format_of(photo: &[u8]) -> Result<Format, ImagingError> {
-    sniff(photo).ok_or(ImagingError::NotAnImage)
+    recognise(photo).ok_or(ImagingError::NotAnImage)
 }
 
 fn nonsense() -> ImagingError {
@@ -231,6 +233,22 @@ fn unexpected(done: Done) -> ImagingError {
 }
 
 impl Processes {
+    /// Has a process do what takes a photo's picture alone: to that no more of a raw file is brought than the JPEG that shows it.
+    fn of_picture(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
+        let format = format_of(photo)?;
+        if matches!(format, Format::Raw(_)) {
+            let outline = outline(photo, limits)?;
+            if let Some((head, rest)) = outline.preview_alone() {
+                let answer = self.answer(Format::Jpeg, &[&head, rest], limits, task);
+                return match answer.map_err(|error| outline.blamed(error))? {
+                    Answer::Other(Done::Failed(error)) => Err(outline.blamed(error)),
+                    answer => Ok(answer),
+                };
+            }
+        }
+        self.answer(format, &[photo], limits, task)
+    }
+
     /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again in a new one.
     ///
     /// The photo is the parts, put together, and of this format.

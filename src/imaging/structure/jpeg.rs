@@ -199,6 +199,26 @@ fn joined_profile(mut parts: Vec<(u8, u8, &[u8])>, max_bytes: usize) -> Option<V
     (!parts.is_empty() && complete && length <= max_bytes).then(|| parts.iter().flat_map(|(.., data)| data.iter().copied()).collect())
 }
 
+/// Width and height of what a camera shows its raw data by: eight bits a sample, grey or of three colours, baseline or progressive. `None` for
+/// any other JPEG (the raw data itself is often a lossless one), or where the frame header does not come within `head_bytes`.
+pub(super) fn measured(bytes: &[u8], head_bytes: usize) -> Option<(u32, u32)> {
+    let head = bytes.get(..head_bytes).unwrap_or(bytes);
+    let mut at = 2;
+    loop {
+        let (marker, after) = next_marker(head, at)?;
+        match marker {
+            0xC0..=0xC2 => {
+                let (precision, count) = (*head.get(after + 2)?, *head.get(after + 7)?);
+                let size = (be_u16(head, after + 5)?.into(), be_u16(head, after + 3)?.into());
+                return (precision == 8 && matches!(count, 1 | 3) && size.0 > 0 && size.1 > 0).then_some(size);
+            }
+            0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | 0xD8..=0xDA => return None,
+            0x01 | 0xD0..=0xD7 => at = after,
+            _ => at = after + usize::from(be_u16(head, after)?),
+        }
+    }
+}
+
 /// The file up to its first scan's data: all that its header is. `None` where there is no scan.
 pub(in crate::imaging) fn head(bytes: &[u8]) -> Option<&[u8]> {
     let mut at = 2;

@@ -1,9 +1,11 @@
 //! The structure of a file, checked without decoding: cheap enough for every upload, and the guard before every decoder.
 
 mod bmp;
+mod directories;
 mod gif;
 mod jpeg;
 mod png;
+mod raw;
 mod tiff;
 mod webp;
 
@@ -30,7 +32,7 @@ pub(super) struct Outline<'a> {
     pub(super) frames: u32,
     /// The most memory that decoding takes: pixels in the decoder's own form, and what it must hold beside them.
     pub(super) decoded_bytes: u64,
-    /// The EXIF block in TIFF form; not looked into. For a TIFF the whole file.
+    /// The EXIF block in TIFF form; not looked into. For a TIFF the whole file, for a raw file what is read of it.
     pub(super) exif: Option<Cow<'a, [u8]>>,
     /// The XMP packet.
     pub(super) xmp: Option<Cow<'a, [u8]>>,
@@ -40,17 +42,51 @@ pub(super) struct Outline<'a> {
     pub(super) is_premultiplied: bool,
     /// The colour profile, where finding it is up to us (JPEG); the other decoders hand it out themselves.
     pub(super) icc: Option<Vec<u8>>,
+    /// Of a raw file the JPEG that shows it. Then size, cost and profile are this JPEG's.
+    pub(super) preview: Option<&'a [u8]>,
+    /// Of a raw file a smaller JPEG, the same way up; not looked into.
+    pub(super) thumbnail: Option<&'a [u8]>,
 }
 
 impl<'a> Outline<'a> {
     pub(super) fn new(format: Format, (width, height): (u32, u32)) -> Self {
-        let (exif, xmp, icc) = (None, None, None);
-        Self { format, width, height, frames: 1, decoded_bytes: 0, exif, xmp, is_upright: false, is_premultiplied: false, icc }
+        Self {
+            format,
+            width,
+            height,
+            frames: 1,
+            decoded_bytes: 0,
+            exif: None,
+            xmp: None,
+            is_upright: false,
+            is_premultiplied: false,
+            icc: None,
+            preview: None,
+            thumbnail: None,
+        }
     }
 
     /// How the decoded picture must be turned, where EXIF says so.
     pub(super) fn orientation(&self, by_exif: Option<Orientation>) -> Orientation {
         by_exif.filter(|_| !self.is_upright).unwrap_or(Orientation::NORMAL)
+    }
+
+    /// What a decoder is given, and what it is: a part of the file where the rest is for other programs.
+    pub(super) fn picture<'b>(&self, bytes: &'b [u8]) -> (&'b [u8], Format)
+    where
+        'a: 'b,
+    {
+        self.preview.map_or((bytes, self.format), |preview| (preview, Format::Jpeg))
+    }
+
+    /// Of a raw file the preview in two parts, put together a JPEG of its own that is shown the way the file is.
+    pub(super) fn preview_alone(&self) -> Option<(Vec<u8>, &'a [u8])> {
+        Some((raw::jpeg_head_with(self.exif.as_deref()?)?, self.preview?.get(2..)?))
+    }
+
+    /// What is wrong with the picture is wrong with the file.
+    pub(super) fn blamed(&self, error: ImagingError) -> ImagingError {
+        if self.preview.is_some() { raw::of_preview(error, self.format) } else { error }
     }
 
     /// Width × height.
@@ -59,12 +95,20 @@ impl<'a> Outline<'a> {
     }
 }
 
+/// What a whole file is by its content. Most raw formats begin as TIFF does, so that [`sniff`] does not tell them from it.
+pub(super) fn recognise(bytes: &[u8]) -> Option<Format> {
+    match sniff(bytes)? {
+        Format::Tiff => Some(raw::format_of_tiff(bytes).map_or(Format::Tiff, Format::Raw)),
+        format => Some(format),
+    }
+}
+
 /// Reads the structure of a file.
 ///
 /// # Errors
 /// Every kind of [`ImagingError`] but `Encoding`.
 pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a>, ImagingError> {
-    let format = sniff(bytes).ok_or(ImagingError::NotAnImage)?;
+    let format = recognise(bytes).ok_or(ImagingError::NotAnImage)?;
     let outline = match format {
         Format::Jpeg => jpeg::outline(bytes, limits)?,
         Format::Png => png::outline(bytes, limits)?,
@@ -72,6 +116,7 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
         Format::WebP => webp::outline(bytes, limits)?,
         Format::Tiff => tiff::outline(bytes, limits)?,
         Format::Bmp => bmp::outline(bytes, limits)?,
+        Format::Raw(raw) => raw::outline(bytes, raw, limits)?,
         Format::Avif | Format::Heic => shielded(format, || heif::outline(bytes, format, limits))?,
     };
     if outline.width == 0 || outline.height == 0 {
