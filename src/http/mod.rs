@@ -67,7 +67,9 @@ pub trait Observer: Send + Sync + fmt::Debug {
 pub enum RenditionOutcome {
     /// From the cache.
     Cached,
-    /// From a render that another request had begun.
+    /// From the cache on disk.
+    Disk,
+    /// From a render that another request had begun, or what it found on disk.
     Joined,
     /// From a render of its own.
     Rendered(Duration),

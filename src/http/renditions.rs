@@ -64,6 +64,7 @@ async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     let rendition = app.services.rendition(&request).await.map_err(|error| refused(error.into()))?;
     app.observer.rendition(match rendition.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
+        ServedFrom::Disk => RenditionOutcome::Disk,
         ServedFrom::Joined => RenditionOutcome::Joined,
         ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
     });

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionOutcome as RenditionMetric, RequestEnd,
-    SiteReading, UploadOutcome as UploadMetric,
+    BackendReading, BlobCall, BlobFault, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
+    RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
-use crate::service::Services;
+use crate::service::{DiskFigures, Services};
 
 /// How long a scrape waits for what a device has to say.
 const READING_WAIT: Duration = Duration::from_secs(2);
@@ -91,6 +91,7 @@ impl Observer for Observation {
     fn rendition(&self, outcome: RenditionOutcome) {
         self.metrics.rendition(match outcome {
             RenditionOutcome::Cached => RenditionMetric::Hit,
+            RenditionOutcome::Disk => RenditionMetric::Disk,
             RenditionOutcome::Joined => RenditionMetric::Joined,
             RenditionOutcome::Rendered(duration) => RenditionMetric::Rendered { duration },
             RenditionOutcome::Refused(reason) => RenditionMetric::Refused { reason },
@@ -130,6 +131,7 @@ impl Observation {
             hold_bytes: self.disk.hold_bytes(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             rendition_cache_bytes: Some(self.services.load().cached_rendition_bytes),
+            rendition_disk: self.services.load().renditions_on_disk.map(rendition_disk),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
@@ -183,6 +185,16 @@ impl Observation {
             }
         }));
         queues
+    }
+}
+
+fn rendition_disk(figures: DiskFigures) -> RenditionDiskReading {
+    let DiskFigures { entries, bytes, max_bytes, hits, misses, damaged, failed } = figures;
+    RenditionDiskReading {
+        entries,
+        bytes,
+        max_bytes,
+        outcomes: [("hit", hits), ("miss", misses), ("damaged", damaged), ("failed", failed)],
     }
 }
 

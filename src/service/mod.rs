@@ -49,7 +49,7 @@ pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
-pub use rendition::{PhotoUrlSigner, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
+pub use rendition::{DiskFigures, PhotoUrlSigner, Rendition, RenditionDisk, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions};
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
 pub use similar::SimilarPhotos;

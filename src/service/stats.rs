@@ -3,7 +3,7 @@
 use crate::metadata::{Read, SiteStats};
 
 use super::caller::{Caller, Scope};
-use super::{ServiceError, Services};
+use super::{DiskFigures, ServiceError, Services};
 
 impl Services {
     /// Counts and bytes of the whole site.
@@ -28,6 +28,7 @@ impl Services {
             renders_waiting: waiting,
             renders_limit: limit,
             cached_rendition_bytes: self.renditions.cached().1,
+            renditions_on_disk: self.renditions.disk_figures(),
         }
     }
 }
@@ -49,4 +50,6 @@ pub struct Load {
     pub renders_limit: u64,
     /// Memory of cached renditions.
     pub cached_rendition_bytes: u64,
+    /// The cache of renditions on disk, where there is one.
+    pub renditions_on_disk: Option<DiskFigures>,
 }

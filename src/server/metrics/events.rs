@@ -82,7 +82,9 @@ pub enum UploadOutcome {
 pub enum RenditionOutcome {
     /// From the cache.
     Hit,
-    /// From a render that another request had begun.
+    /// From the cache on disk.
+    Disk,
+    /// From a render that another request had begun, or what it found on disk.
     Joined,
     /// From a render of its own.
     Rendered {

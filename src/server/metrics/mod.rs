@@ -24,7 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcome};
 use readings::Gauges;
-pub use readings::{BackendReading, EngineReading, QueueReading, Readings, SiteReading};
+pub use readings::{BackendReading, EngineReading, QueueReading, Readings, RenditionDiskReading, SiteReading};
 
 /// Up to a minute: uploads of large photos over slow lines are among them.
 const REQUEST_SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -227,6 +227,7 @@ impl Metrics {
     pub fn rendition(&self, outcome: RenditionOutcome) {
         let name = match outcome {
             RenditionOutcome::Hit => "hit",
+            RenditionOutcome::Disk => "disk",
             RenditionOutcome::Joined => "joined",
             RenditionOutcome::Rendered { duration } => {
                 self.0.render_seconds.observe(duration.as_secs_f64());

@@ -1,6 +1,9 @@
 //! What stands, as it is read at a scrape.
 
 use prometheus_client::encoding::EncodeLabelSet;
+use std::sync::atomic::Ordering;
+
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -24,6 +27,8 @@ pub struct Readings {
     pub hold_bytes: (u64, u64),
     /// Bytes in the cache of renditions.
     pub rendition_cache_bytes: Option<u64>,
+    /// The cache of renditions on disk, where there is one.
+    pub rendition_disk: Option<RenditionDiskReading>,
     /// Copies that are being written and are not named yet.
     pub copies_in_flight: Option<u64>,
     /// Whether the site is ready.
@@ -86,6 +91,19 @@ pub struct SiteReading {
     pub pins: u64,
 }
 
+/// The cache of renditions on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenditionDiskReading {
+    /// Renditions that lie there.
+    pub entries: u64,
+    /// Their bytes, in whole blocks.
+    pub bytes: u64,
+    /// More are put out.
+    pub max_bytes: u64,
+    /// What has come of what was asked of it, since it was opened.
+    pub outcomes: [(&'static str, u64); 4],
+}
+
 /// The file system of the blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendReading {
@@ -98,6 +116,11 @@ pub struct BackendReading {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
     queue: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskLabels {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -131,6 +154,10 @@ pub(super) struct Gauges {
     hold_lent_bytes: Gauge,
     hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
+    rendition_disk_bytes: OnceRead,
+    rendition_disk_limit_bytes: OnceRead,
+    rendition_disk_entries: OnceRead,
+    rendition_disk_outcomes: Family<DiskLabels, Counter>,
     copies_in_flight: OnceRead,
     ready: Gauge,
 }
@@ -163,6 +190,15 @@ impl Gauges {
                 Some(Unit::Bytes),
             ),
             rendition_cache_bytes: register(own, "rendition_cache", "Memory that finished renditions take", Some(Unit::Bytes)),
+            rendition_disk_bytes: register(own, "rendition_disk", "Disk that finished renditions take, in whole blocks", Some(Unit::Bytes)),
+            rendition_disk_limit_bytes: register(own, "rendition_disk_limit", "Disk that finished renditions may take", Some(Unit::Bytes)),
+            rendition_disk_entries: register(own, "rendition_disk_entries", "Finished renditions on disk", None),
+            rendition_disk_outcomes: register(
+                own,
+                "rendition_disk_outcomes",
+                "What came of what was asked of the renditions on disk",
+                None,
+            ),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
             ready: register(own, "ready", "Whether the site is ready for requests: 1 or 0", None),
         }
@@ -208,6 +244,14 @@ impl Gauges {
         set(&self.hold_limit_bytes, readings.hold_bytes.1);
         if let Some(bytes) = readings.rendition_cache_bytes {
             set(&self.rendition_cache_bytes.get_or_create(&[]), bytes);
+        }
+        if let Some(disk) = &readings.rendition_disk {
+            set(&self.rendition_disk_bytes.get_or_create(&[]), disk.bytes);
+            set(&self.rendition_disk_limit_bytes.get_or_create(&[]), disk.max_bytes);
+            set(&self.rendition_disk_entries.get_or_create(&[]), disk.entries);
+            for (outcome, count) in disk.outcomes {
+                self.rendition_disk_outcomes.get_or_create(&DiskLabels { outcome }).inner().store(count, Ordering::Relaxed);
+            }
         }
         if let Some(copies) = readings.copies_in_flight {
             set(&self.copies_in_flight.get_or_create(&[]), copies);

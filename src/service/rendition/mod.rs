@@ -1,7 +1,9 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
 mod cache;
+mod disk;
 mod keys;
+mod stored;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionU
 use super::shares::{Share, Shares};
 use super::{Caller, Scope, ServiceError, Services};
 use cache::{Cache, CacheKey};
+pub use disk::{DiskFigures, RenditionDisk};
 use keys::{Keys, TenantKeys};
 
 /// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
@@ -55,7 +58,9 @@ pub struct Served {
 pub enum ServedFrom {
     /// The cache.
     Cache,
-    /// A render that another request had begun.
+    /// The cache on disk.
+    Disk,
+    /// What another request had begun: a render, or a read of the disk.
     Joined,
     /// A render that this request began; it took so long, waiting for its turn included.
     Rendered(Duration),
@@ -80,6 +85,8 @@ pub struct UrlOptions {
 #[derive(Debug)]
 pub struct Renditions {
     cache: Cache,
+    /// Where there is none, nothing outlives the process.
+    disk: Option<RenditionDisk>,
     keys: TenantKeys,
     /// One permit a rendition that renders or waits to.
     queue: Arc<Semaphore>,
@@ -112,6 +119,7 @@ impl Renditions {
     pub fn new(config: &RenditionsConfig, at_once: usize, slow_at_once: usize) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
+            disk: None,
             keys: TenantKeys::default(),
             queue: Arc::new(Semaphore::new(config.queue_limit as usize)),
             queue_limit: config.queue_limit.into(),
@@ -207,11 +215,6 @@ impl Services {
         reading.await?
     }
 
-    /// The rendition where it lies in the cache.
-    pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
-        self.renditions.cache.get(&request.0).await
-    }
-
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
     /// them have gone before its turn.
     ///
@@ -220,25 +223,41 @@ impl Services {
     /// `BrokenImage` where it cannot be decoded.
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.0;
-        if let Some(rendition) = self.renditions.cache.get(&key).await {
+        if let Some(rendition) = self.renditions.in_memory(&key).await {
             return Ok(Served { rendition, from: ServedFrom::Cache });
         }
-        let (waiting, services) = (self.clone(), self.clone());
+        let (looking, waiting, services) = (self.clone(), self.clone(), self.clone());
         let began = self.runtime.clock.monotonic();
-        let took = Arc::new(OnceLock::new());
+        let (found, took) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let stored = {
+            let found = found.clone();
+            async move {
+                let rendition = looking.renditions.on_disk(&key).await?;
+                let _ = found.set(());
+                Some(rendition)
+            }
+        };
         let turn = async move { waiting.renditions.turn(&key).await };
         let render = {
             let took = took.clone();
             move |turn: Turn| async move {
+                let seen = services.renditions.seen();
                 let rendition = services.render(&key).await?;
+                services.renditions.keep(&key, &rendition, seen);
                 drop(turn);
                 let _ = took.set(services.runtime.clock.monotonic().saturating_sub(began));
                 Ok(rendition)
             }
         };
-        let in_time = crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, turn, render)).await;
+        let in_time =
+            crate::runtime::timeout(self.renditions.deadline, self.renditions.cache.get_or_render(key, stored, turn, render)).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        Ok(Served { rendition, from: took.get().map_or(ServedFrom::Joined, |took| ServedFrom::Rendered(*took)) })
+        let from = match (found.get(), took.get()) {
+            (Some(()), _) => ServedFrom::Disk,
+            (None, Some(took)) => ServedFrom::Rendered(*took),
+            (None, None) => ServedFrom::Joined,
+        };
+        Ok(Served { rendition, from })
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
