@@ -15,6 +15,7 @@ mod limits;
 mod openapi;
 mod photos;
 mod privacy;
+mod rendition_disk;
 mod renditions;
 mod scopes;
 mod signatures;
