@@ -1,5 +1,6 @@
 //! Renditions.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ use super::error::Findings;
 pub struct RenditionsConfig {
     /// Memory for finished renditions.
     pub cache_bytes: ByteSize,
+    /// Disk for finished renditions, and at most a tenth of its file system; 0: none.
+    pub disk_bytes: ByteSize,
+    /// Where they lie there; empty: `renditions-cache` under `storage.data`. One server's alone.
+    pub disk_dir: PathBuf,
     /// Renders at once; 0: one a core.
     pub concurrency: u32,
     /// Renders that may wait; more are told to come again. Of one photo a sixteenth, but at least 4.
@@ -38,6 +43,8 @@ impl Default for RenditionsConfig {
     fn default() -> Self {
         Self {
             cache_bytes: ByteSize::mib(256),
+            disk_bytes: ByteSize::gib(4),
+            disk_dir: PathBuf::new(),
             concurrency: 0,
             queue_limit: 256,
             deadline: Duration::from_secs(15),
@@ -51,13 +58,21 @@ impl Default for RenditionsConfig {
 }
 
 impl RenditionsConfig {
-    /// A small cache, one render at a time, and nothing made that nobody asked for.
+    /// A small cache, nothing of it on disk, one render at a time, and nothing made that nobody asked for.
     pub fn for_testing() -> Self {
-        Self { cache_bytes: ByteSize::mib(4), concurrency: 1, queue_limit: 16, max_side: 2_048, previews: false, ..Self::default() }
+        let disk_bytes = ByteSize::bytes(0);
+        let (concurrency, queue_limit, max_side) = (1, 16, 2_048);
+        Self { cache_bytes: ByteSize::mib(4), disk_bytes, concurrency, queue_limit, max_side, previews: false, ..Self::default() }
+    }
+
+    /// The directory of the renditions on disk, for this data directory.
+    pub fn disk_directory(&self, data: &Path) -> PathBuf {
+        if self.disk_dir.as_os_str().is_empty() { data.join("renditions-cache") } else { self.disk_dir.clone() }
     }
 
     pub(super) fn check(&self, findings: &mut Findings) {
         findings.size_within("renditions.cache_bytes", self.cache_bytes, ByteSize::bytes(0)..=ByteSize::gib(4_096));
+        findings.size_within("renditions.disk_bytes", self.disk_bytes, ByteSize::bytes(0)..=ByteSize::gib(16_384));
         findings.within("renditions.concurrency", u64::from(self.concurrency), 0..=1_024);
         findings.within("renditions.queue_limit", u64::from(self.queue_limit), 1..=100_000);
         findings.within("renditions.max_side", u64::from(self.max_side), 16..=65_535);

@@ -80,7 +80,9 @@ pub enum RenditionOutcome {
     Hot,
     /// From the cache.
     Cached,
-    /// From a render that another request had begun.
+    /// From the cache on disk.
+    Disk,
+    /// From a render that another request had begun, or what it found on disk.
     Joined,
     /// From a render of its own.
     Rendered(Duration),

@@ -65,6 +65,7 @@ pub(super) async fn answer(
     let served = app.services.rendition(&request).await.map_err(|error| refused(app, error))?;
     app.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
+        ServedFrom::Disk => RenditionOutcome::Disk,
         ServedFrom::Joined => RenditionOutcome::Joined,
         ServedFrom::Rendered(took) => RenditionOutcome::Rendered(took),
     });

@@ -13,6 +13,7 @@ use crate::service::{Served, ServedFrom};
 pub(super) fn describe(headers: &mut HeaderMap, served: &Served, total: Duration) {
     let text = match served.from {
         ServedFrom::Cache => format!("cache;desc=\"hit\", {}", metric("total", total)),
+        ServedFrom::Disk => format!("cache;desc=\"disk\", {}", metric("total", total)),
         ServedFrom::Joined => format!("cache;desc=\"joined\", {}", metric("total", total)),
         ServedFrom::Rendered(took) => {
             let (queue, render) = (metric("queue", served.queued), metric("render", took.saturating_sub(served.queued)));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, DecoderReading, EngineReading, Metrics, QueueReading, Readings,
+    BackendReading, BlobCall, BlobFault, DecoderReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
     RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
@@ -15,7 +15,7 @@ use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::imaging::Decoders;
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
-use crate::service::{Load, Services};
+use crate::service::{DiskFigures, Load, Services};
 
 /// How long a scrape waits for what a device has to say.
 const READING_WAIT: Duration = Duration::from_secs(2);
@@ -95,6 +95,7 @@ impl Observer for Observation {
         self.metrics.rendition(match outcome {
             RenditionOutcome::Hot => RenditionMetric::Hot,
             RenditionOutcome::Cached => RenditionMetric::Hit,
+            RenditionOutcome::Disk => RenditionMetric::Disk,
             RenditionOutcome::Joined => RenditionMetric::Joined,
             RenditionOutcome::Rendered(duration) => RenditionMetric::Rendered { duration },
             RenditionOutcome::Refused(reason) => RenditionMetric::Refused { reason },
@@ -142,6 +143,7 @@ impl Observation {
                 ("failed", load.previews.failed),
                 ("passed_over", load.previews.passed_over),
             ],
+            rendition_disk: load.renditions_on_disk.map(rendition_disk),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
@@ -215,6 +217,16 @@ impl Observation {
             }
         }));
         queues
+    }
+}
+
+fn rendition_disk(figures: DiskFigures) -> RenditionDiskReading {
+    let DiskFigures { entries, bytes, max_bytes, hits, misses, damaged, failed } = figures;
+    RenditionDiskReading {
+        entries,
+        bytes,
+        max_bytes,
+        outcomes: [("hit", hits), ("miss", misses), ("damaged", damaged), ("failed", failed)],
     }
 }
 

@@ -19,10 +19,13 @@ use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
-use crate::service::{Pools, ServiceError, Services};
+use crate::service::{Pools, RenditionDisk, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
 pub(super) const METADATA_DIR: &str = "metadata";
+
+/// Threads that read and write renditions on disk.
+const RENDITION_THREADS: usize = 4;
 
 /// An open site.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(super) struct Site {
     decoders: Vec<(&'static str, Decoders)>,
     /// Where checks run.
     checks: BlockingPool,
+    /// What is still to be written there is waited for at the stop.
+    rendition_disk: Option<RenditionDisk>,
     metrics: Metrics,
 }
 
@@ -81,7 +86,10 @@ impl Site {
         ];
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
         let derived = Arc::new(disk.clone());
-        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
+        let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
+        let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
+        let services = Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config);
+        let services = Arc::new(services.with_rendition_disk(rendition_disk.clone()));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
         let pools = vec![
@@ -93,10 +101,23 @@ impl Site {
             ("pool_slow_imaging", slow_pool),
             ("pool_previews", previews_pool),
             ("pool_inspecting", inspecting_pool),
+            ("pool_renditions", renditions_pool),
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
         ];
-        Ok(Self { services, metadata, backend, disk, marker, pool: metadata_pool, pools, decoders: all_decoders, checks, metrics })
+        Ok(Self {
+            services,
+            metadata,
+            backend,
+            disk,
+            marker,
+            pool: metadata_pool,
+            pools,
+            decoders: all_decoders,
+            checks,
+            rendition_disk,
+            metrics,
+        })
     }
 
     /// The claim under which this site collects.
@@ -138,6 +159,9 @@ impl Site {
             // The writer ends what it is at, which a disk that hangs may hold up.
             let metadata = self.metadata.clone();
             let _ = self.pool.run(move || metadata.close()).await;
+            if let Some(disk) = &self.rendition_disk {
+                disk.settle().await;
+            }
             for (_, pool) in &self.pools {
                 pool.close().await;
             }
@@ -169,6 +193,21 @@ pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &Blo
         Metadata::open(Arc::new(engine), runtime, writer)
     });
     Ok(opened.await.map_err(ServiceError::from)??)
+}
+
+/// Opens the cache of renditions on disk. A site that cannot have it makes them anew.
+async fn open_rendition_disk(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Option<RenditionDisk> {
+    let (directory, max_bytes) = (config.renditions.disk_directory(&config.storage.data), config.renditions.disk_bytes.as_u64());
+    if max_bytes == 0 {
+        return None;
+    }
+    match RenditionDisk::open(&directory, max_bytes, pool.clone(), runtime.clock.clone()).await {
+        Ok(disk) => Some(disk),
+        Err(error) => {
+            tracing::warn!(%error, directory = %directory.display(), "no renditions are kept on disk: they are made anew after a restart");
+            None
+        }
+    }
 }
 
 /// Opens the blob backend and claims it: a backend of another site is refused, and nothing in it is removed. Gives the claim that stands.

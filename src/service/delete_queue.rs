@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::blobs::{BlobError, BlobStore, Deletion, Marker};
+use crate::blobs::{BlobStore, Deletion, Marker};
 use crate::metadata::{Doom, MetadataError, Read};
 use crate::model::{BlobKey, WallMs};
 
@@ -100,14 +100,15 @@ impl Services {
 
 impl Services {
     /// Deletes a copy, and, where the blob has no other, first what was derived from it.
-    async fn delete_copy(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
+    async fn delete_copy(&self, key: &BlobKey) -> Result<Deletion, ServiceError> {
         let hash = key.hash;
         // A preview that is made from here on looks for the blob once it is kept, and finds none. One removed for nothing is made again.
         let is_gone = self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await;
         if is_gone.unwrap_or(true) {
             self.forget_preview(hash).await?;
+            self.forget_renditions(hash).await?;
         }
-        self.blobs.delete(key).await
+        Ok(self.blobs.delete(key).await?)
     }
 }
 

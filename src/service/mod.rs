@@ -53,7 +53,8 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionRequest, Renditions, Served, ServedFrom, UrlOptions,
+    Accepted, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionDisk, RenditionRequest, Renditions,
+    Served, ServedFrom, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};

@@ -3,7 +3,7 @@
 use crate::metadata::{Read, SiteStats};
 
 use super::caller::{Caller, Scope};
-use super::{PreviewFigures, ServiceError, Services};
+use super::{DiskFigures, PreviewFigures, ServiceError, Services};
 
 impl Services {
     /// Counts and bytes of the whole site.
@@ -32,6 +32,7 @@ impl Services {
             slow_renders_limit: slow_limit,
             previews: self.renditions.previews(),
             cached_rendition_bytes: self.renditions.cached().1,
+            renditions_on_disk: self.renditions.disk_figures(),
         }
     }
 }
@@ -59,4 +60,6 @@ pub struct Load {
     pub previews: PreviewFigures,
     /// Memory of cached renditions.
     pub cached_rendition_bytes: u64,
+    /// The cache of renditions on disk, where there is one.
+    pub renditions_on_disk: Option<DiskFigures>,
 }

@@ -22,6 +22,7 @@ mod presets;
 mod previews;
 mod privacy;
 mod raw;
+mod rendition_disk;
 mod renditions;
 mod scopes;
 mod server_timing;

@@ -158,6 +158,12 @@ impl Site {
         files(&self.data().join("blobs/staging"))
     }
 
+    /// The files that hold renditions.
+    pub fn renditions_on_disk(&self) -> Vec<PathBuf> {
+        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() == 64);
+        files(&self.data().join("renditions-cache")).into_iter().filter(named).collect()
+    }
+
     /// The files that hold copies of blobs.
     pub fn copies(&self) -> Vec<PathBuf> {
         let named = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().split('.').next().is_some_and(|hash| hash.len() == 64);

@@ -84,7 +84,9 @@ pub enum RenditionOutcome {
     Hot,
     /// From the cache.
     Hit,
-    /// From a render that another request had begun.
+    /// From the cache on disk.
+    Disk,
+    /// From a render that another request had begun, or what it found on disk.
     Joined,
     /// From a render of its own.
     Rendered {

@@ -25,7 +25,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcome};
 use readings::Gauges;
-pub use readings::{BackendReading, DecoderReading, EngineReading, QueueReading, Readings, SiteReading};
+pub use readings::{BackendReading, DecoderReading, EngineReading, QueueReading, Readings, RenditionDiskReading, SiteReading};
 use routes::Routes;
 
 /// Up to a minute: uploads of large photos over slow lines are among them.
@@ -194,6 +194,7 @@ impl Metrics {
         let name = match outcome {
             RenditionOutcome::Hot => "hot",
             RenditionOutcome::Hit => "hit",
+            RenditionOutcome::Disk => "disk",
             RenditionOutcome::Joined => "joined",
             RenditionOutcome::Rendered { duration } => {
                 self.0.render_seconds.observe(duration.as_secs_f64());

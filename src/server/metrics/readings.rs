@@ -31,6 +31,8 @@ pub struct Readings {
     pub rendition_cache_bytes: Option<u64>,
     /// Previews since the start, by what became of them.
     pub previews: [(&'static str, u64); 4],
+    /// The cache of renditions on disk, where there is one.
+    pub rendition_disk: Option<RenditionDiskReading>,
     /// Copies that are being written and are not named yet.
     pub copies_in_flight: Option<u64>,
     /// Whether the site is ready.
@@ -104,6 +106,19 @@ pub struct SiteReading {
     pub pins: u64,
 }
 
+/// The cache of renditions on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenditionDiskReading {
+    /// Renditions that lie there.
+    pub entries: u64,
+    /// Their bytes, in whole blocks.
+    pub bytes: u64,
+    /// More are put out.
+    pub max_bytes: u64,
+    /// What has come of what was asked of it, since it was opened.
+    pub outcomes: [(&'static str, u64); 4],
+}
+
 /// The file system of the blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendReading {
@@ -121,6 +136,11 @@ struct QueueLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PoolLabels {
     pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskLabels {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -162,6 +182,10 @@ pub(super) struct Gauges {
     hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
     previews: Family<OutcomeLabels, Counter>,
+    rendition_disk_bytes: OnceRead,
+    rendition_disk_limit_bytes: OnceRead,
+    rendition_disk_entries: OnceRead,
+    rendition_disk_outcomes: Family<DiskLabels, Counter>,
     copies_in_flight: OnceRead,
     ready: Gauge,
 }
@@ -205,6 +229,15 @@ impl Gauges {
                 own,
                 "previews",
                 "New photos that were prepared for thumbnails, previews that were made, that failed, and photos for which the queue had no place",
+                None,
+            ),
+            rendition_disk_bytes: register(own, "rendition_disk", "Disk that finished renditions take, in whole blocks", Some(Unit::Bytes)),
+            rendition_disk_limit_bytes: register(own, "rendition_disk_limit", "Disk that finished renditions may take", Some(Unit::Bytes)),
+            rendition_disk_entries: register(own, "rendition_disk_entries", "Finished renditions on disk", None),
+            rendition_disk_outcomes: register(
+                own,
+                "rendition_disk_outcomes",
+                "What came of what was asked of the renditions on disk",
                 None,
             ),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
@@ -261,6 +294,14 @@ impl Gauges {
         }
         for (outcome, count) in readings.previews.into_iter().filter(|(outcome, _)| !outcome.is_empty()) {
             self.previews.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        if let Some(disk) = &readings.rendition_disk {
+            set(&self.rendition_disk_bytes.get_or_create(&[]), disk.bytes);
+            set(&self.rendition_disk_limit_bytes.get_or_create(&[]), disk.max_bytes);
+            set(&self.rendition_disk_entries.get_or_create(&[]), disk.entries);
+            for (outcome, count) in disk.outcomes {
+                self.rendition_disk_outcomes.get_or_create(&DiskLabels { outcome }).inner().store(count, Ordering::Relaxed);
+            }
         }
         if let Some(copies) = readings.copies_in_flight {
             set(&self.copies_in_flight.get_or_create(&[]), copies);

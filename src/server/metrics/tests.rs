@@ -28,6 +28,7 @@ fn page() -> String {
     metrics.upload(UploadOutcome::Duplicate { size_bytes: 10 });
     metrics.upload(UploadOutcome::Refused { reason: "too_large" });
     metrics.rendition(RenditionOutcome::Hit);
+    metrics.rendition(RenditionOutcome::Disk);
     metrics.rendition(RenditionOutcome::Joined);
     metrics.rendition(RenditionOutcome::Rendered { duration: Duration::from_millis(30) });
     metrics.rendition(RenditionOutcome::Refused { reason: "busy" });
@@ -56,6 +57,12 @@ fn page() -> String {
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),
         previews: [("prepared", 2), ("made", 3), ("failed", 1), ("passed_over", 0)],
+        rendition_disk: Some(RenditionDiskReading {
+            entries: 2,
+            bytes: 20,
+            max_bytes: 30,
+            outcomes: [("hit", 5), ("miss", 1), ("damaged", 0), ("failed", 0)],
+        }),
         copies_in_flight: Some(2),
         ready: true,
     };
@@ -80,6 +87,12 @@ fn what_happened_is_on_the_page() {
         "halidom_upload_bytes_total 160",
         "halidom_deduplication_saved_bytes_total 60",
         "halidom_renditions_total{outcome=\"hit\"} 1",
+        "halidom_renditions_total{outcome=\"disk\"} 1",
+        "halidom_rendition_disk_bytes 20",
+        "halidom_rendition_disk_limit_bytes 30",
+        "halidom_rendition_disk_entries 2",
+        "halidom_rendition_disk_outcomes_total{outcome=\"hit\"} 5",
+        "halidom_rendition_disk_outcomes_total{outcome=\"damaged\"} 0",
         "halidom_renditions_refused_total{reason=\"busy\"} 1",
         "halidom_render_duration_seconds_count 1",
         "halidom_blob_operation_duration_seconds_count{operation=\"write\"} 2",

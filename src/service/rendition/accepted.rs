@@ -45,7 +45,7 @@ impl Services {
     pub async fn ready_rendition(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
         let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return (request, true) };
         let renditions = &self.renditions;
-        if renditions.cache.get(&key).await.is_some() {
+        if renditions.in_memory(&key).await.is_some() || renditions.on_disk(&key).await.is_some() {
             return (RenditionRequest { meanwhile: None, ..request }, true);
         }
         if begin && !renditions.given_up.0.contains_key(&key) && !renditions.cache.is_under_way(&key) {

@@ -12,6 +12,7 @@ use crate::model::BlobHash;
 use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
 
+use super::disk::EntryName;
 use super::{Rendition, ServiceError};
 
 /// Bytes that an entry costs beside its image.
@@ -34,12 +35,21 @@ pub(super) struct CacheKey {
 impl CacheKey {
     /// BLAKE3 over everything that the bytes are a function of, as 32 hex digits.
     pub(super) fn tag(&self) -> String {
+        self.digest().to_hex()[..32].to_owned()
+    }
+
+    /// Where it lies on disk.
+    pub(super) fn entry(&self) -> EntryName {
+        EntryName::new(&self.hash, &self.digest())
+    }
+
+    fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 rendition entity tag");
         hasher.update(self.hash.as_bytes());
         hasher.update(&ENCODER_VERSION.to_be_bytes());
         hasher.update(&[self.previews.into()]);
         hasher.update(self.recipe.to_string().as_bytes());
-        hasher.finalize().to_hex()[..32].to_owned()
+        hasher.finalize()
     }
 }
 
@@ -50,6 +60,8 @@ pub(super) struct Cache {
     flights: Flights,
     alive: Arc<AtomicU64>,
     max_alive: u64,
+    /// Counts what was forgotten: what was begun before is not kept.
+    forgotten: Arc<AtomicU64>,
 }
 
 /// An image, counted for as long as anybody has it: the cache, or a client that takes it.
@@ -78,7 +90,8 @@ impl Cache {
     pub(super) fn new(max_bytes: u64, max_taken: u64) -> Self {
         let weigh = |_: &CacheKey, rendition: &Rendition| (rendition.bytes.len() + OVERHEAD).try_into().unwrap_or(u32::MAX);
         let kept = moka::future::Cache::builder().max_capacity(max_bytes).weigher(weigh).build();
-        Self { kept, flights: Flights::default(), alive: Arc::default(), max_alive: max_bytes.saturating_add(max_taken) }
+        let max_alive = max_bytes.saturating_add(max_taken);
+        Self { kept, flights: Flights::default(), alive: Arc::default(), max_alive, forgotten: Arc::default() }
     }
 
     /// Counts an image until the last who has it lets it go.
@@ -98,9 +111,17 @@ impl Cache {
         self.alive.load(Ordering::Relaxed) < self.max_alive
     }
 
-    /// Keeps what was made without being asked for.
-    pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition) {
+    /// Counts forgettings: to be asked before something is made without being asked for.
+    pub(super) fn forgettings(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    /// Keeps what was made without being asked for, unless anything was forgotten since so many forgettings.
+    pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition, forgettings: u64) {
         self.kept.insert(key, rendition).await;
+        if self.forgettings() != forgettings {
+            self.kept.invalidate(&key).await;
+        }
     }
 
     /// Whether somebody waits for it.
@@ -112,11 +133,21 @@ impl Cache {
         self.kept.get(key).await
     }
 
-    /// The kept rendition, or the one that `render` makes once it is its `turn`; others that ask meanwhile wait for it and share its
+    /// Drops the renditions of a blob; one that is made meanwhile will not be kept.
+    pub(super) async fn forget(&self, hash: &BlobHash) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        let keys: Vec<CacheKey> = self.kept.iter().map(|(key, _)| *key).filter(|key| key.hash == *hash).collect();
+        for key in keys {
+            self.kept.invalidate(&key).await;
+        }
+    }
+
+    /// The kept rendition, or the one that `stored` finds elsewhere, or the one that `render` makes once it is its `turn`; others that ask meanwhile wait for it and share its
     /// error. One that has its turn goes to its end and is kept also where every asker has gone; before that it is dropped with the last.
     pub(super) async fn get_or_render<Turn, Render>(
         &self,
         key: CacheKey,
+        stored: impl Future<Output = Option<Rendition>> + Send + 'static,
         turn: impl Future<Output = Result<Turn, ServiceError>> + Send + 'static,
         render: impl FnOnce(Turn) -> Render + Send + 'static,
     ) -> Result<Rendition, ServiceError>
@@ -124,16 +155,26 @@ impl Cache {
         Turn: Send + 'static,
         Render: Future<Output = Result<Rendition, ServiceError>> + Send + 'static,
     {
-        let (kept, flights) = (self.kept.clone(), self.flights.clone());
+        let (kept, flights, forgotten) = (self.kept.clone(), self.flights.clone(), self.forgotten.clone());
         let rendered = async move {
             // One that landed since this asker looked.
             if let Some(rendition) = kept.get(&key).await {
                 return Ok(rendition);
             }
-            let turn = turn.await?;
-            flights.hold(&key);
-            let rendition = render(turn).await?;
+            let begun = forgotten.load(Ordering::SeqCst);
+            let rendition = match stored.await {
+                Some(rendition) => rendition,
+                None => {
+                    let turn = turn.await?;
+                    flights.hold(&key);
+                    render(turn).await?
+                }
+            };
             kept.insert(key, rendition.clone()).await;
+            // Either the forgetting sees it there, or this sees the forgetting.
+            if forgotten.load(Ordering::SeqCst) != begun {
+                kept.invalidate(&key).await;
+            }
             Ok(rendition)
         };
         self.flights.join(key, rendered).await
@@ -244,7 +285,7 @@ mod tests {
                 drop(turn);
                 Ok(Rendition { bytes: Bytes::from_static(b"picture"), format: RenditionFormat::Png })
             };
-            Box::pin(self.cache.get_or_render(self.key, turn, render))
+            Box::pin(self.cache.get_or_render(self.key, std::future::ready(None), turn, render))
         }
 
         fn renders(&self) -> usize {

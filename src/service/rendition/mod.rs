@@ -2,6 +2,7 @@
 
 mod accepted;
 mod cache;
+mod disk;
 mod freshness;
 mod iiif;
 mod keys;
@@ -9,6 +10,7 @@ mod lane;
 mod preview;
 mod shown;
 mod sign;
+mod stored;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,6 +30,7 @@ use super::{ServiceError, Services};
 pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
+pub use disk::{DiskFigures, RenditionDisk};
 pub use freshness::Freshness;
 pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
@@ -64,7 +67,9 @@ pub struct Served {
 pub enum ServedFrom {
     /// The cache.
     Cache,
-    /// A render that another request had begun.
+    /// The cache on disk.
+    Disk,
+    /// What another request had begun: a render, or a read of the disk.
     Joined,
     /// A render that this request began; it took so long, waiting for its turn included.
     Rendered(Duration),
@@ -74,6 +79,8 @@ pub enum ServedFrom {
 #[derive(Debug)]
 pub struct Renditions {
     cache: Cache,
+    /// Where there is none, nothing outlives the process.
+    disk: Option<RenditionDisk>,
     keys: TenantKeys,
     epoch: AtomicU64,
     /// Those that somebody waits for.
@@ -100,11 +107,19 @@ pub struct RenditionRequest {
     expires: Option<WallMs>,
 }
 
+/// How a rendition that nobody else had begun came to be there. Times are monotonic.
+#[derive(Debug, Clone, Copy)]
+enum Made {
+    Found,
+    Rendered { begun: Duration, ended: Duration },
+}
+
 impl Renditions {
     /// An empty cache, before a pool that renders so many at once, and one that renders so many slow ones.
     pub fn new(config: &RenditionsConfig, previews: Arc<dyn DerivedStore>, at_once: usize, slow_at_once: usize) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
+            disk: None,
             keys: TenantKeys::default(),
             epoch: AtomicU64::default(),
             fast: Lane::new(config.queue_limit, at_once),
@@ -236,11 +251,6 @@ impl Services {
         reading.await?
     }
 
-    /// The rendition where it lies in the cache.
-    pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
-        self.renditions.cache.get(&request.key).await
-    }
-
     /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
     /// them have gone before its turn.
     ///
@@ -249,38 +259,48 @@ impl Services {
     /// `BrokenImage` where it cannot be decoded.
     pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
         let key = request.key;
-        if let Some(rendition) = self.renditions.cache.get(&key).await {
+        if let Some(rendition) = self.renditions.in_memory(&key).await {
             return Ok(Served { rendition, from: ServedFrom::Cache, queued: Duration::ZERO });
         }
         let began = self.runtime.clock.monotonic();
-        let took = Arc::new(OnceLock::new());
-        let made = self.made(key, {
-            let (services, took) = (self.clone(), took.clone());
-            move |queued_until: Duration| {
-                let now = services.runtime.clock.monotonic();
-                let _ = took.set((queued_until.saturating_sub(began), now.saturating_sub(began)));
+        let made = Arc::new(OnceLock::new());
+        let making = self.made(key, {
+            let made = made.clone();
+            move |how| {
+                let _ = made.set(how);
             }
         });
-        let in_time = crate::runtime::timeout(self.renditions.deadline, made).await;
+        let in_time = crate::runtime::timeout(self.renditions.deadline, making).await;
         let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        let (queued, from) =
-            took.get().map_or((Duration::ZERO, ServedFrom::Joined), |(queued, took)| (*queued, ServedFrom::Rendered(*took)));
+        let (queued, from) = match made.get() {
+            Some(Made::Found) => (Duration::ZERO, ServedFrom::Disk),
+            Some(Made::Rendered { begun, ended }) => (begun.saturating_sub(began), ServedFrom::Rendered(ended.saturating_sub(began))),
+            None => (Duration::ZERO, ServedFrom::Joined),
+        };
         Ok(Served { rendition, from, queued })
     }
 
-    /// The rendition once it is there: kept, under way or rendered now; then `rendered` is called with the time at which
-    /// its turn came.
-    async fn made(self: &Arc<Self>, key: CacheKey, rendered: impl FnOnce(Duration) + Send + 'static) -> Result<Rendition, ServiceError> {
-        let (waiting, services) = (self.clone(), self.clone());
+    /// The rendition once it is there: kept, under way, found on disk or rendered now; of the last two `told` says which.
+    async fn made(self: &Arc<Self>, key: CacheKey, told: impl Fn(Made) + Clone + Send + 'static) -> Result<Rendition, ServiceError> {
+        let (looking, waiting, services) = (self.clone(), self.clone(), self.clone());
+        let stored = {
+            let told = told.clone();
+            async move {
+                let rendition = looking.renditions.on_disk(&key).await?;
+                told(Made::Found);
+                Some(rendition)
+            }
+        };
         let turn = async move { waiting.renditions.turn(&key).await };
         let render = move |turn: Turn| async move {
-            let queued_until = services.runtime.clock.monotonic();
+            let (begun, seen) = (services.runtime.clock.monotonic(), services.renditions.seen());
             let rendition = services.render(&key).await?;
+            services.renditions.keep(&key, &rendition, seen);
             drop(turn);
-            rendered(queued_until);
+            told(Made::Rendered { begun, ended: services.runtime.clock.monotonic() });
             Ok(rendition)
         };
-        self.renditions.cache.get_or_render(key, turn, render).await
+        self.renditions.cache.get_or_render(key, stored, turn, render).await
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {

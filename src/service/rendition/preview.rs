@@ -189,9 +189,12 @@ impl Services {
         }
         let recipe = thumbnail_recipe(THUMBNAIL).settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
         let key = self.renditions.key(hash, recipe);
-        if self.renditions.cache.get(&key).await.is_none() && self.renditions.cache.has_room().await {
+        let is_there = self.renditions.in_memory(&key).await.is_some() || self.renditions.on_disk(&key).await.is_some();
+        if !is_there && self.renditions.cache.has_room().await {
+            let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());
             let rendition = self.render_on(&key, decoders).await?;
-            self.renditions.cache.insert(key, rendition).await;
+            self.renditions.keep(&key, &rendition, seen);
+            self.renditions.cache.insert(key, rendition, forgettings).await;
         }
         previews.prepared.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -1,0 +1,353 @@
+//! The cache of renditions on disk: a file an entry, below the one in memory. TinyLFU (moka's) says which entries stay, so that a crawler
+//! that asks for everything once does not wash out what is asked for again.
+//!
+//! Nothing that happens to it fails a request: what cannot be read is rendered, what cannot be written is not kept.
+
+mod entry;
+mod files;
+mod pause;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::model::BlobHash;
+use crate::runtime::{self, BlockingPool, Clock, Gone};
+use crate::service::rendition_url::RenditionFormat;
+
+use super::{Rendition, ServiceError};
+pub(super) use entry::EntryName;
+use entry::{EntryError, HEADER_BYTES};
+use files::{Files, Space};
+use pause::Pause;
+
+/// Entries are counted in whole blocks of the file system, and one more for what the file system and the index keep of each.
+const BLOCK_BYTES: u64 = 4_096;
+/// Entries that may wait to be written: more are not kept.
+const WRITES: u32 = 32;
+/// A larger image is not kept.
+const MAX_IMAGE_BYTES: usize = 32 << 20;
+/// A disk that has not answered by then is not waited for: rendering anew takes no longer.
+const READ_WAIT: Duration = Duration::from_secs(1);
+/// Of its file system the cache takes a tenth at most,
+const SHARE: u64 = 10;
+/// and nothing where less than a twentieth is free,
+const RESERVE_SHARE: u64 = 20;
+/// or, on a large one, less than this: photos come first.
+const MAX_RESERVE_BYTES: u64 = 16 << 30;
+
+type Index = moka::future::Cache<EntryName, u64>;
+
+/// The cache on disk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RenditionDisk(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    files: Files,
+    max_bytes: u64,
+    pool: BlockingPool,
+    /// What lies there, with the bytes that each is counted as. Before all was found (`listed`), some of it.
+    index: Index,
+    listed: AtomicBool,
+    /// What the index put out, to be removed before anything else is written.
+    doomed: Arc<Mutex<Vec<EntryName>>>,
+    /// Counts what was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
+    forgotten: RwLock<u64>,
+    writes: Arc<Semaphore>,
+    reading: Pause,
+    writing: Pause,
+    figures: Figures,
+}
+
+/// What has become of what was asked.
+#[derive(Debug, Default)]
+struct Figures {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    damaged: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// What the cache on disk holds, and what has come of it since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// Entries.
+    pub entries: u64,
+    /// Their bytes, in whole blocks.
+    pub bytes: u64,
+    /// More are put out.
+    pub max_bytes: u64,
+    /// Renditions that were found.
+    pub hits: u64,
+    /// That were not there.
+    pub misses: u64,
+    /// That were not what had been written: dropped.
+    pub damaged: u64,
+    /// Reads and writes that the system failed.
+    pub failed: u64,
+}
+
+/// Which forgettings a render has seen, when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen(u64);
+
+impl RenditionDisk {
+    /// Opens or makes the cache in a directory of its own, of at most `max_bytes` and a tenth of the file system. What lies there is
+    /// found and counted meanwhile.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used, or another server has it. The server does without.
+    pub async fn open(directory: &Path, max_bytes: u64, pool: BlockingPool, clock: Clock) -> std::io::Result<Self> {
+        let directory = directory.to_owned();
+        let opening = move || -> std::io::Result<(Files, Space)> {
+            let files = Files::open(&directory)?;
+            let space = files.space()?;
+            Ok((files, space))
+        };
+        let (files, space) = pool.run(opening).await.map_err(std::io::Error::other)??;
+        let max_bytes = max_bytes.min(space.total / SHARE);
+        let doomed: Arc<Mutex<Vec<EntryName>>> = Arc::default();
+        let going = doomed.clone();
+        let index = moka::future::Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, bytes: &u64| u32::try_from(*bytes).unwrap_or(u32::MAX))
+            .eviction_listener(move |name: Arc<EntryName>, _, cause| {
+                if cause.was_evicted() {
+                    going.lock().unwrap_or_else(PoisonError::into_inner).push(*name);
+                }
+            })
+            .build();
+        let disk = Self(Arc::new(Inner {
+            files,
+            max_bytes,
+            pool,
+            index,
+            listed: AtomicBool::new(false),
+            doomed,
+            forgotten: RwLock::new(0),
+            writes: Arc::new(Semaphore::new(WRITES as usize)),
+            reading: Pause::new(clock.clone()),
+            writing: Pause::new(clock),
+            figures: Figures::default(),
+        }));
+        let listing = disk.clone();
+        runtime::spawn(async move { listing.list().await });
+        Ok(disk)
+    }
+
+    /// Counts what lies there, a folder at a time, and puts out what is too much.
+    async fn list(&self) {
+        let found = async {
+            for folder in self.on_disk(|inner| inner.files.folders()).await?? {
+                let entries = self.on_disk(move |inner| inner.files.entries(&folder)).await??;
+                for (name, size) in entries {
+                    self.0.index.insert(name, blocks(size)).await;
+                }
+                self.0.index.run_pending_tasks().await;
+                self.on_disk(Inner::remove_doomed).await?;
+            }
+            Ok::<_, ListError>(())
+        };
+        match found.await {
+            Ok(()) => self.0.listed.store(true, Ordering::Release),
+            Err(ListError::Gone(gone)) => tracing::debug!(%gone, "the renditions on disk were not counted to the end"),
+            Err(ListError::Io(error)) => {
+                self.0.writing.begin();
+                tracing::warn!(%error, "the renditions on disk cannot be counted: what was not found stays until it is asked for");
+            }
+        }
+    }
+
+    /// The image that lies there, read and checked.
+    pub(super) async fn get(&self, name: EntryName) -> Option<(Vec<u8>, RenditionFormat)> {
+        let Inner { index, figures, reading, .. } = &*self.0;
+        // Asked in every case: that is how it learns what is asked for again.
+        let known = index.get(&name).await;
+        if reading.holds() {
+            return None;
+        }
+        if known.is_none() && self.0.listed.load(Ordering::Acquire) {
+            figures.misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let read = self.on_disk(move |inner| {
+            let read = inner.files.read(&name);
+            if read.is_err() {
+                // Whatever it is, it is not asked for again.
+                let _ = inner.files.remove(&name);
+            }
+            read
+        });
+        let Some(read) = runtime::timeout(READ_WAIT, read).await else {
+            figures.failed.fetch_add(1, Ordering::Relaxed);
+            reading.begin();
+            tracing::warn!("the disk of the renditions does not answer: for a minute nothing is read from it");
+            return None;
+        };
+        match read.ok()? {
+            Ok(Some((image, format))) => {
+                figures.hits.fetch_add(1, Ordering::Relaxed);
+                if known.is_none() {
+                    index.insert(name, blocks((image.len() + HEADER_BYTES) as u64)).await;
+                }
+                return Some((image, format));
+            }
+            Ok(None) => figures.misses.fetch_add(1, Ordering::Relaxed),
+            Err(EntryError::Damaged) => {
+                tracing::warn!(%name, "a rendition on disk is damaged: it is dropped");
+                figures.damaged.fetch_add(1, Ordering::Relaxed)
+            }
+            Err(EntryError::Io(error)) => {
+                reading.begin();
+                tracing::warn!(%error, "renditions on disk cannot be read: for a minute they are rendered");
+                figures.failed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+        index.invalidate(&name).await;
+        None
+    }
+
+    /// Says that a rendition was served from memory: here it shall outlive what nobody asks for.
+    pub(super) async fn touch(&self, name: EntryName) {
+        self.0.index.get(&name).await;
+    }
+
+    /// To be asked before a render begins.
+    pub(super) fn seen(&self) -> Seen {
+        Seen(*self.0.forgotten.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a rendition, behind the caller's back. One of which something was forgotten since is not kept, nor one that is too large, nor
+    /// one behind too many others.
+    pub(super) fn keep(&self, name: EntryName, rendition: Rendition, seen: Seen) {
+        if self.0.writing.holds() || rendition.bytes.len() > MAX_IMAGE_BYTES {
+            return;
+        }
+        let Ok(place) = self.0.writes.clone().try_acquire_owned() else {
+            return;
+        };
+        let disk = self.clone();
+        runtime::spawn(async move {
+            disk.write(name, rendition, seen).await;
+            drop(place);
+        });
+    }
+
+    async fn write(&self, name: EntryName, rendition: Rendition, seen: Seen) {
+        let index = &self.0.index;
+        index.insert(name, blocks((rendition.bytes.len() + HEADER_BYTES) as u64)).await;
+        // Now it says which is worth more: this one, or some of those that it would take the place of.
+        index.run_pending_tasks().await;
+        let stays = index.contains_key(&name);
+        let written = self.on_disk(move |inner| {
+            inner.remove_doomed();
+            if stays { inner.write(&name, &rendition, seen) } else { Ok(true) }
+        });
+        match written.await {
+            Ok(Ok(true)) => return,
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(error)) => {
+                self.0.figures.failed.fetch_add(1, Ordering::Relaxed);
+                self.0.writing.begin();
+                tracing::warn!(%error, "renditions cannot be kept on disk: for a minute nothing is written there");
+            }
+        }
+        index.invalidate(&name).await;
+    }
+
+    /// Removes all renditions of a blob from the disk; one that renders meanwhile will not come there.
+    ///
+    /// # Errors
+    /// Where the system would not remove them: ask again. The cause is logged.
+    pub(super) async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
+        let forgotten = self.on_disk(move |inner| {
+            *inner.forgotten.write().unwrap_or_else(PoisonError::into_inner) += 1;
+            let names = inner.files.of_blob(&hash)?;
+            names.iter().try_for_each(|name| inner.files.remove(name))?;
+            Ok::<_, std::io::Error>(names)
+        });
+        let names = forgotten.await?.map_err(|error| {
+            tracing::warn!(%error, "renditions on disk cannot be removed");
+            ServiceError::Unavailable("cache of renditions")
+        })?;
+        for name in names {
+            self.0.index.invalidate(&name).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until what was to be kept is written or given up.
+    pub async fn settle(&self) {
+        let _ = self.0.writes.acquire_many(WRITES).await;
+    }
+
+    /// What it holds, and what has come of it.
+    pub fn figures(&self) -> DiskFigures {
+        let Inner { index, figures, max_bytes, .. } = &*self.0;
+        let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        DiskFigures {
+            entries: index.entry_count(),
+            bytes: index.weighted_size(),
+            max_bytes: *max_bytes,
+            hits: of(&figures.hits),
+            misses: of(&figures.misses),
+            damaged: of(&figures.damaged),
+            failed: of(&figures.failed),
+        }
+    }
+
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Gone> {
+        let inner = self.0.clone();
+        self.0.pool.run(move || work(&inner)).await
+    }
+}
+
+impl Inner {
+    fn remove_doomed(&self) {
+        let doomed = std::mem::take(&mut *self.doomed.lock().unwrap_or_else(PoisonError::into_inner));
+        for name in doomed {
+            if let Err(error) = self.files.remove(&name) {
+                self.figures.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, %name, "a rendition that was put out stays on disk until the next start");
+            }
+        }
+    }
+
+    /// Whether it was written: not where there is no room, or it was forgotten meanwhile.
+    fn write(&self, name: &EntryName, rendition: &Rendition, seen: Seen) -> std::io::Result<bool> {
+        let Space { total, free } = self.files.space()?;
+        let reserve = (total / RESERVE_SHARE).min(MAX_RESERVE_BYTES);
+        if free < reserve.saturating_add(blocks(rendition.bytes.len() as u64)) {
+            self.writing.begin();
+            tracing::warn!(free_bytes = free, "too little room on the disk of the renditions: for a minute nothing is kept there");
+            return Ok(false);
+        }
+        let staged = self.files.stage(name, rendition.format, &rendition.bytes)?;
+        let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
+        if *forgotten != seen.0 {
+            return Ok(false);
+        }
+        self.files.land(&staged, name)?;
+        Ok(true)
+    }
+}
+
+/// What a file of so many bytes is counted as.
+fn blocks(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK_BYTES).saturating_add(1).saturating_mul(BLOCK_BYTES)
+}
+
+/// Why not all was counted.
+#[derive(Debug, thiserror::Error)]
+enum ListError {
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,230 @@
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::*;
+
+/// A cache in a directory of its own.
+struct Rig {
+    folder: tempfile::TempDir,
+    clock: Clock,
+    disk: RenditionDisk,
+}
+
+impl Rig {
+    async fn new(max_bytes: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(0);
+        let disk = open(folder.path(), max_bytes, &clock).await.unwrap();
+        Self { folder, clock, disk }
+    }
+
+    /// As after kill -9: nothing is closed; only the lock goes, as it does with a process.
+    async fn reopened(self, max_bytes: u64) -> Self {
+        let Self { folder, clock, disk } = self;
+        disk.settle().await;
+        listed(&disk).await;
+        let gone = Arc::downgrade(&disk.0);
+        drop(disk);
+        while gone.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+        let disk = open(folder.path(), max_bytes, &clock).await.unwrap();
+        Self { folder, clock, disk }
+    }
+
+    async fn put(&self, nth: u32, bytes: usize) {
+        self.disk.keep(name(nth), picture(nth, bytes), self.disk.seen());
+        self.disk.settle().await;
+    }
+
+    async fn has(&self, nth: u32) -> bool {
+        match self.disk.get(name(nth)).await {
+            Some((image, format)) => {
+                assert_eq!(
+                    (Bytes::from(image.clone()), format),
+                    (picture(nth, image.len()).bytes, RenditionFormat::WebP),
+                    "never wrong bytes"
+                );
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        files(self.folder.path())
+    }
+}
+
+async fn open(folder: &Path, max_bytes: u64, clock: &Clock) -> std::io::Result<RenditionDisk> {
+    RenditionDisk::open(folder, max_bytes, BlockingPool::new("renditions", 2), clock.clone()).await
+}
+
+async fn listed(disk: &RenditionDisk) {
+    while !disk.0.listed.load(Ordering::Acquire) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// All entries.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let folders = fs::read_dir(folder.join("v1")).unwrap().map(|folder| folder.unwrap().path());
+    let inside = folders.filter(|path| path.is_dir() && !path.ends_with("staging")).flat_map(|path| fs::read_dir(path).unwrap());
+    inside.map(|file| file.unwrap().path()).collect()
+}
+
+fn name(nth: u32) -> EntryName {
+    EntryName::new(&blob(nth), &blake3::hash(b"recipe"))
+}
+
+fn blob(nth: u32) -> BlobHash {
+    BlobHash::of(&nth.to_be_bytes())
+}
+
+fn picture(nth: u32, bytes: usize) -> Rendition {
+    Rendition { bytes: vec![nth as u8; bytes].into(), format: RenditionFormat::WebP }
+}
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_a_restart_and_what_a_kill_left_is_not() {
+    let rig = Rig::new(MIB).await;
+    assert!(!rig.has(1).await);
+    rig.put(1, 10_000).await;
+    rig.put(2, 0).await;
+    assert!(rig.has(1).await && rig.has(2).await && !rig.has(3).await);
+    let staging = rig.folder.path().join("v1/staging");
+    fs::write(staging.join("17"), b"half of it").unwrap();
+    let torn = rig.files().into_iter().find(|path| path.ends_with(name(2).to_string())).unwrap();
+    fs::write(torn, b"").unwrap();
+    let rig = rig.reopened(MIB).await;
+    assert!(rig.has(1).await, "before all of it was counted, or after");
+    assert!(!rig.has(2).await);
+    listed(&rig.disk).await;
+    assert!(rig.has(1).await);
+    assert_eq!((fs::read_dir(staging).unwrap().count(), rig.files().len()), (0, 1));
+    assert_eq!((rig.disk.figures().damaged, rig.disk.figures().failed), (1, 0));
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_dropped_and_never_served() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 300).await;
+    let [path] = &rig.files()[..] else { panic!("one file") };
+    let whole = fs::read(path).unwrap();
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        fs::write(path, &flipped).unwrap();
+        assert!(!rig.has(1).await, "byte {at}");
+        assert!(!path.exists());
+        rig.put(1, 300).await;
+        assert!(rig.has(1).await);
+    }
+    assert_eq!(rig.disk.figures().damaged, whole.len() as u64);
+}
+
+#[tokio::test]
+async fn it_keeps_its_bound_and_what_is_asked_for_again() {
+    let max_bytes = 64 * (8 << 10);
+    let rig = Rig::new(max_bytes).await;
+    listed(&rig.disk).await;
+    for nth in 0..8 {
+        rig.put(nth, 4_000).await;
+    }
+    // A crawler asks for ten times as much as there is room for, each once, and meanwhile others look at their photos.
+    for nth in 100..740 {
+        for loved in 0..8 {
+            assert!(rig.has(loved).await, "{loved} after {nth}");
+        }
+        assert!(!rig.has(nth).await);
+        rig.put(nth, 4_000).await;
+        let bytes: u64 = rig.files().iter().map(|path| blocks(path.metadata().unwrap().len())).sum();
+        assert!(bytes <= max_bytes, "{bytes} at {nth}");
+    }
+    // And with a smaller one after a restart.
+    let rig = rig.reopened(max_bytes / 4).await;
+    listed(&rig.disk).await;
+    assert!(rig.files().len() <= 16, "{}", rig.files().len());
+    assert!(rig.disk.figures().bytes <= max_bytes / 4);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_leaves_the_disk_and_does_not_come_back() {
+    let rig = Rig::new(MIB).await;
+    let other = EntryName::new(&blob(1), &blake3::hash(b"another recipe"));
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    rig.disk.keep(other, picture(1, 50), rig.disk.seen());
+    rig.disk.settle().await;
+    assert_eq!(rig.files().len(), 3);
+    let begun = rig.disk.seen();
+    rig.disk.forget(blob(1)).await.unwrap();
+    assert_eq!(rig.files().len(), 1);
+    assert!(!rig.has(1).await && rig.has(2).await);
+    // A render that began before.
+    rig.disk.keep(other, picture(1, 50), begun);
+    rig.disk.settle().await;
+    assert_eq!(rig.files().len(), 1);
+    assert!(rig.disk.get(other).await.is_none());
+    rig.disk.forget(blob(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_refused_and_one_with_other_things_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(0);
+    fs::write(folder.path().join("file"), b"").unwrap();
+    assert!(open(&folder.path().join("file"), MIB, &clock).await.is_err());
+    let strange = folder.path().join("v1/abc");
+    fs::create_dir_all(&strange).unwrap();
+    fs::write(strange.join("notes.txt"), b"not ours").unwrap();
+    fs::write(folder.path().join("v1/staging"), b"not a folder").unwrap();
+    assert!(open(folder.path(), MIB, &clock).await.is_err());
+    fs::remove_file(folder.path().join("v1/staging")).unwrap();
+    let disk = open(folder.path(), MIB, &clock).await.unwrap();
+    let second = open(folder.path(), MIB, &clock).await.unwrap_err();
+    assert!(second.to_string().contains("another server"), "{second}");
+    listed(&disk).await;
+    assert_eq!(disk.figures().entries, 0);
+    assert!(strange.join("notes.txt").exists());
+}
+
+#[tokio::test]
+async fn an_emptied_directory_is_used_again_and_a_broken_one_left_alone_for_a_minute() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 100).await;
+    let root = rig.folder.path().join("v1");
+    fs::remove_dir_all(&root).unwrap();
+    assert!(!rig.has(1).await);
+    fs::create_dir(&root).unwrap();
+    rig.put(1, 100).await;
+    assert!(rig.has(1).await, "made anew where it is missing");
+
+    // No folder can be made there, even by root.
+    fs::remove_dir_all(root.join("staging")).unwrap();
+    fs::write(root.join("staging"), b"").unwrap();
+    rig.put(2, 100).await;
+    assert!(!rig.has(2).await && rig.has(1).await, "reading goes on");
+    assert_eq!(rig.disk.figures().failed, 1);
+    fs::remove_file(root.join("staging")).unwrap();
+    rig.put(2, 100).await;
+    assert!(!rig.has(2).await, "not yet");
+    rig.clock.advance(Duration::from_secs(60));
+    rig.put(2, 100).await;
+    assert!(rig.has(2).await);
+
+    // A folder in a file's place cannot be read.
+    let path = rig.files().into_iter().find(|path| path.ends_with(name(1).to_string())).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(!rig.has(1).await && !rig.has(2).await);
+    assert_eq!(rig.disk.figures().failed, 2);
+    rig.clock.advance(Duration::from_secs(60));
+    assert!(rig.has(2).await);
+}

@@ -1,0 +1,83 @@
+//! Renditions that are made already: in memory, on disk, and out of both.
+
+use crate::model::BlobHash;
+
+use super::cache::CacheKey;
+use super::disk::Seen;
+use super::{DiskFigures, Rendition, RenditionDisk, RenditionRequest, Renditions, ServiceError, Services};
+
+impl Renditions {
+    /// The rendition where it lies in memory.
+    pub(super) async fn in_memory(&self, key: &CacheKey) -> Option<Rendition> {
+        let rendition = self.cache.get(key).await?;
+        if let Some(disk) = &self.disk {
+            disk.touch(key.entry()).await;
+        }
+        Some(rendition)
+    }
+
+    /// The rendition where it lies on disk. Not while clients hold all that may be held: then what follows says so.
+    pub(super) async fn on_disk(&self, key: &CacheKey) -> Option<Rendition> {
+        let disk = self.disk.as_ref()?;
+        if !self.cache.has_room().await {
+            return None;
+        }
+        let (image, format) = disk.get(key.entry()).await?;
+        Some(Rendition { bytes: self.cache.count(image), format })
+    }
+
+    /// To be asked before a render begins.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.disk.as_ref().map(RenditionDisk::seen)
+    }
+
+    /// Keeps on disk what was rendered; nobody waits for it.
+    pub(super) fn keep(&self, key: &CacheKey, rendition: &Rendition, seen: Option<Seen>) {
+        if let (Some(disk), Some(seen)) = (&self.disk, seen) {
+            disk.keep(key.entry(), rendition.clone(), seen);
+        }
+    }
+
+    /// Removes all renditions of a blob, from memory and disk; one that renders meanwhile is not kept. For what is erased, once nobody owns
+    /// the blob any more: a render that begins later is kept again.
+    ///
+    /// # Errors
+    /// `Unavailable` where the disk would not remove them: ask again.
+    pub async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
+        self.cache.forget(&hash).await;
+        match &self.disk {
+            Some(disk) => disk.forget(hash).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The cache on disk, where there is one.
+    pub fn disk_figures(&self) -> Option<DiskFigures> {
+        self.disk.as_ref().map(RenditionDisk::figures)
+    }
+}
+
+impl Services {
+    /// The same, with a cache of renditions on disk.
+    #[must_use]
+    pub fn with_rendition_disk(mut self, disk: Option<RenditionDisk>) -> Self {
+        self.renditions.disk = disk;
+        self
+    }
+
+    /// The rendition where it lies in a cache: nothing is rendered for it.
+    pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
+        match self.renditions.in_memory(&request.key).await {
+            Some(rendition) => Some(rendition),
+            None => self.renditions.on_disk(&request.key).await,
+        }
+    }
+
+    /// Removes all renditions of a blob from the caches; see [`Renditions::forget`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn forget_renditions(&self, hash: BlobHash) -> Result<(), ServiceError> {
+        self.renditions.forget(hash).await
+    }
+}
