@@ -22,6 +22,8 @@ use crate::runtime::Random;
 const REMEMBER: Duration = Duration::from_secs(1);
 /// Answers that are remembered; their bytes lie in the cache of renditions as a rule.
 const REMEMBERED: u64 = 16_384;
+/// What browsers say of what they accept is shorter.
+const MAX_ACCEPT_BYTES: usize = 256;
 /// Larger ones cost little beside their bytes.
 const MAX_BYTES: usize = 256 << 10;
 /// What begins the paths of renditions.
@@ -105,7 +107,7 @@ fn key_of(request: &Head<'_>) -> Option<Vec<u8>> {
     let mut accept = request.headers.get_all(header::ACCEPT).iter();
     let (first, more) = (accept.next().map_or(&[][..], HeaderValue::as_bytes), accept.next());
     // A path holds no space.
-    more.is_none().then(|| [request.path.as_bytes(), b" ", first].concat())
+    (more.is_none() && first.len() <= MAX_ACCEPT_BYTES).then(|| [request.path.as_bytes(), b" ", first].concat())
 }
 
 /// The answer to a request for a rendition that was served a moment ago; `None` where it has to be found out.

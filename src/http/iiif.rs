@@ -8,16 +8,16 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::rendered::{self, refused};
-use super::{App, base_url, percent};
+use super::{App, base_url, caching, percent};
 use crate::api::{IiifImageInfo, IiifSize, IiifTiles, Problem};
-use crate::service::{IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
+use crate::service::{Freshness, IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
 
 /// The level that is kept to.
 const PROFILE_LINK: &str = "<http://iiif.io/api/image/3/level2.json>;rel=\"profile\"";
 /// What the information is, with the profile that clients ask for.
 const JSON_LD: &str = "application/ld+json;profile=\"http://iiif.io/api/image/3/context.json\"";
-/// The photo does not change, but what the site makes of it may, with its settings.
-const INFO_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+/// For how many seconds caches may show the information at most: the photo does not change, but what the site makes of it may, with its settings.
+const INFO_SECONDS: u32 = 3_600;
 
 /// Fetches a photo as an IIIF image: its information, or a part of it in some size, turned, in some quality and format.
 #[utoipa::path(get, path = "/iiif/3/{request}", operation_id = "get_iiif", tag = "renditions",
@@ -89,7 +89,9 @@ fn info(image: &IiifImage, id: String, method: &Method, headers: &HeaderMap) -> 
     };
     let sent = response.headers_mut();
     sent.insert(header::VARY, HeaderValue::from_static("accept"));
-    sent.insert(header::CACHE_CONTROL, INFO_CACHING);
+    let freshness = image.freshness();
+    let max_age_seconds = freshness.max_age_seconds.min(INFO_SECONDS);
+    sent.insert(header::CACHE_CONTROL, caching::cache_control(Freshness { max_age_seconds, immutable: false }));
     sent.insert(header::ETAG, tag.to_header());
     sent.insert(header::LINK, HeaderValue::from_static(PROFILE_LINK));
     Ok(response)

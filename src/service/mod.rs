@@ -127,6 +127,8 @@ struct Limits {
     inspect_memory: memory::Memory,
     /// And for those that are held to be rendered: a part of its own, so that neither waits for the other.
     render_memory: memory::Memory,
+    /// And for those that previews of new photos are made from, while nobody waits for them.
+    preview_memory: memory::Memory,
     /// How long a promise of `missing` holds.
     pin_term: Duration,
     /// How long a new token holds whose maker names no time.
@@ -150,6 +152,7 @@ impl Services {
             inspection_wait: upload::INSPECTION_WAIT,
             inspect_memory: memory::Memory::new(memory_bytes / 2),
             render_memory: memory::Memory::new(memory_bytes / 2),
+            preview_memory: memory::Memory::new(memory_bytes / 8),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),

@@ -83,10 +83,9 @@ impl Shared {
 
     fn delete_derived(&self, of: &BlobHash) -> Result<(), BlobError> {
         self.standing.require_sound()?;
-        if self.files.remove(&path::preview(of)).map_err(|error| BlobError::from_io("delete a preview", error))? {
-            let [.., leaf] = path::preview_directories(of);
-            self.sync_directory(&leaf)?;
-        }
-        Ok(())
+        self.files.remove(&path::preview(of)).map_err(|error| BlobError::from_io("delete a preview", error))?;
+        // Also where it was absent: an earlier call may have removed it and then failed to sync. Its directory may never have been made.
+        let [.., leaf] = path::preview_directories(of);
+        self.sync_directory_if_there(&leaf).map(drop)
     }
 }

@@ -41,12 +41,12 @@ pub enum Priority {
 pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let shared = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    if limits.priority == Priority::Low {
-        // The lowest (nice(2)). Where it cannot be had, its work is done all the same.
-        let _ = rustix::process::nice(19);
-    }
     // The first picture of a process finds everything that is read from files, such as the processor's kind, read already.
     warm_up();
+    if limits.priority == Priority::Low {
+        // The lowest (nice(2)), from here on. Where it cannot be had, its work is done all the same.
+        let _ = rustix::process::nice(19);
+    }
     match confine(limits.memory_bytes, limits.output_bytes) {
         Ok(by_landlock) => send(&control, &Ready::Confined { by_landlock })?,
         Err(error) => {

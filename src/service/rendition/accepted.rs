@@ -13,6 +13,9 @@ const REMEMBER: Duration = Duration::from_secs(600);
 /// And of how many that is remembered.
 const REMEMBERED: u64 = 10_000;
 
+/// What nobody waits for takes at most one place in so many of the queue.
+const QUEUE_PART: u64 = 4;
+
 /// The formats that a client takes, for a URL that names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
@@ -48,7 +51,9 @@ impl Services {
         if renditions.in_memory(&key).await.is_some() || renditions.on_disk(&key).await.is_some() {
             return (RenditionRequest { meanwhile: None, ..request }, true);
         }
-        if begin && !renditions.given_up.0.contains_key(&key) && !renditions.cache.is_under_way(&key) {
+        // The rest of the queue is for those who name the format, and wait.
+        let (waiting, limit) = renditions.slow_queue();
+        if begin && waiting * QUEUE_PART < limit && !renditions.given_up.0.contains_key(&key) && !renditions.cache.is_under_way(&key) {
             let services = self.clone();
             // Bounded by the lane: one more than it holds ends at once. Nobody waits for it, so it has no deadline.
             runtime::spawn(async move {

@@ -13,6 +13,7 @@ use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
 
 use super::disk::EntryName;
+use super::preview::MAGIC;
 use super::{Rendition, ServiceError};
 
 /// Bytes that an entry costs beside its image.
@@ -20,7 +21,8 @@ const OVERHEAD: usize = 512;
 /// The cache puts out late what is too much, and lets go of it later still: within two turns of its housekeeping as a rule.
 const HOUSEKEEPINGS: usize = 4;
 
-/// Counts the versions of the pipeline: a rendition of another version has another tag.
+/// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
+/// ([`MAGIC`]) is raised as well, so that none of before is used.
 const ENCODER_VERSION: u32 = 3;
 
 /// What a rendition is a function of, beside the encoder's version.
@@ -47,7 +49,9 @@ impl CacheKey {
         let mut hasher = blake3::Hasher::new_derive_key("halidom 2026-11 rendition entity tag");
         hasher.update(self.hash.as_bytes());
         hasher.update(&ENCODER_VERSION.to_be_bytes());
-        hasher.update(&[self.previews.into()]);
+        if self.previews {
+            hasher.update(MAGIC);
+        }
         hasher.update(self.recipe.to_string().as_bytes());
         hasher.finalize()
     }

@@ -39,6 +39,11 @@ impl IiifImage {
         self.shown
     }
 
+    /// For how long caches may show it.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
     /// The largest that it is promised in, in its own shape; larger ones may be had.
     pub fn max_size(&self) -> (u32, u32) {
         self.bounds.fit(self.shown, self.shown, false)

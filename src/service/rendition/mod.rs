@@ -26,6 +26,7 @@ use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
 
 use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
+use super::memory::Memory;
 use super::{ServiceError, Services};
 pub use accepted::Accepted;
 use accepted::GivenUp;
@@ -311,16 +312,16 @@ impl Services {
         if let Some(rendition) = self.render_from_preview(key, decoders).await? {
             return Ok(rendition);
         }
-        let (original, _memory) = self.original_to_render(key.hash).await?;
+        let (original, _memory) = self.original_to_render(key.hash, &self.limits.render_memory).await?;
         let rendered = decoders.render(original, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }
 
-    /// A photo's bytes, and what holds room for them: to be kept until they are dropped.
-    async fn original_to_render(&self, hash: BlobHash) -> Result<(Bytes, OwnedSemaphorePermit), ServiceError> {
+    /// A photo's bytes, and what holds room for them in this memory: to be kept until they are dropped.
+    async fn original_to_render(&self, hash: BlobHash, memory: &Memory) -> Result<(Bytes, OwnedSemaphorePermit), ServiceError> {
         let blob = self.open_blob(hash).await?;
         let size = blob.size_bytes();
-        let memory = self.limits.render_memory.take(size).await?;
+        let memory = memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         Ok((blob.read_at(0, length).await?, memory))
     }

@@ -19,6 +19,7 @@ use crate::imaging::{Decoders, has_preview, preview_serves};
 use crate::metadata::Read;
 use crate::model::BlobHash;
 use crate::runtime::Shutdown;
+use crate::service::memory::Memory;
 use crate::service::{ServiceError, Services};
 
 /// Photos that wait for their previews at most: more are made when somebody first asks.
@@ -27,7 +28,7 @@ const QUEUE: usize = 4_096;
 const REMEMBERED_BYTES: u64 = 32 << 20;
 const REMEMBER: Duration = Duration::from_secs(60);
 /// What a stored preview begins with: this version's bytes. Another version's is as good as none.
-const MAGIC: &[u8; 16] = b"halidom preview1";
+pub(super) const MAGIC: &[u8; 16] = b"halidom preview1";
 
 /// Who makes previews, and what is remembered of them.
 #[derive(Debug)]
@@ -168,7 +169,13 @@ impl Services {
                 hash = next => hash,
             };
             let Some(hash) = hash else { return };
-            if let Err(error) = self.prepare(hash).await {
+            let prepared = tokio::select! {
+                biased;
+                // What a process is at goes on to its end, and for nothing.
+                () = shutdown.stopping() => return,
+                prepared = self.prepare(hash) => prepared,
+            };
+            if let Err(error) = prepared {
                 self.renditions.previews.failed.fetch_add(1, Ordering::Relaxed);
                 // Whoever asks for one is told why there is none.
                 tracing::debug!(%hash, %error, "a photo could not be prepared for thumbnails");
@@ -176,28 +183,46 @@ impl Services {
         }
     }
 
-    /// What a page of an album asks for first, made before anybody asks.
+    /// What a page of an album asks for first, made before anybody asks: by processes of low priority, in memory of its own, and not by way of what
+    /// others wait for, since it may take long on a busy machine.
     async fn prepare(&self, hash: BlobHash) -> Result<(), ServiceError> {
         let Some(shown) = self.size_shown(hash).await? else { return Ok(()) };
-        let previews = &self.renditions.previews;
-        let decoders = &self.pools.previews;
-        if has_preview(shown) && !previews.lately.contains_key(&hash) && previews.stored(&hash, shown).await.is_none() {
-            // Not by way of what others wait for: this may take long, on a busy machine.
-            let preview = self.make_preview(hash, shown, decoders).await?;
-            self.keep_preview(hash, &preview).await;
-            previews.lately.insert(hash, Arc::new(preview)).await;
-        }
+        let (previews, decoders, memory) = (&self.renditions.previews, &self.pools.previews, &self.limits.preview_memory);
+        let preview = if has_preview(shown) { Some(self.prepared_preview(hash, shown).await?) } else { None };
         let recipe = thumbnail_recipe(THUMBNAIL).settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
         let key = self.renditions.key(hash, recipe);
         let is_there = self.renditions.in_memory(&key).await.is_some() || self.renditions.on_disk(&key).await.is_some();
-        if !is_there && self.renditions.cache.has_room().await {
-            let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());
-            let rendition = self.render_on(&key, decoders).await?;
-            self.renditions.keep(&key, &rendition, seen);
-            self.renditions.cache.insert(key, rendition, forgettings).await;
+        if is_there || !self.renditions.cache.has_room().await {
+            return Ok(());
         }
+        let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());
+        let recipe = imaging_recipe(&key.recipe);
+        let rendered = match preview.filter(|preview| !preview.picture.is_empty() && preview_serves(shown, &recipe)) {
+            Some(preview) => decoders.render_preview(preview.picture.clone(), shown, recipe).await??,
+            None => {
+                let (original, _memory) = self.original_to_render(hash, memory).await?;
+                decoders.render(original, recipe).await??
+            }
+        };
+        let rendition = Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format };
+        self.renditions.keep(&key, &rendition, seen);
+        self.renditions.cache.insert(key, rendition, forgettings).await;
         previews.prepared.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    async fn prepared_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Result<Arc<Preview>, ServiceError> {
+        let previews = &self.renditions.previews;
+        if let Some(preview) = previews.lately.get(&hash).await {
+            return Ok(preview);
+        }
+        if let Some(preview) = previews.stored(&hash, shown).await {
+            return Ok(Arc::new(preview));
+        }
+        let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
+        self.keep_preview(hash, &preview).await;
+        previews.lately.insert(hash, preview.clone()).await;
+        Ok(preview)
     }
 
     /// Renders from the preview, where this recipe is to be made from it; else `None`.
@@ -207,13 +232,18 @@ impl Services {
         if !previews.enabled {
             return Ok(None);
         }
-        let Some(shown) = self.size_shown(key.hash).await?.filter(|shown| preview_serves(*shown, &recipe)) else { return Ok(None) };
         let hash = key.hash;
+        // No photo of these bytes is there any more.
+        let shown = self.size_shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
+        if !preview_serves(shown, &recipe) {
+            return Ok(None);
+        }
         let found = previews.lately.try_get_with(hash, async {
             if let Some(preview) = previews.stored(&hash, shown).await {
                 return Ok(Arc::new(preview));
             }
-            let preview = self.make_preview(hash, shown, decoders).await?;
+            // Whoever asks for another size meanwhile waits for it, too: so not where formats that take long are made.
+            let preview = self.make_preview(hash, shown, &self.pools.imaging, &self.limits.render_memory).await?;
             self.keep_preview(hash, &preview).await;
             Ok(Arc::new(preview))
         });
@@ -225,8 +255,14 @@ impl Services {
         Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
     }
 
-    async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders) -> Result<Preview, ServiceError> {
-        let (original, _memory) = self.original_to_render(hash).await?;
+    async fn make_preview(
+        &self,
+        hash: BlobHash,
+        shown: (u32, u32),
+        decoders: &Decoders,
+        memory: &Memory,
+    ) -> Result<Preview, ServiceError> {
+        let (original, _memory) = self.original_to_render(hash, memory).await?;
         let made = decoders.preview(original).await??;
         self.renditions.previews.made.fetch_add(1, Ordering::Relaxed);
         Ok(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() })
@@ -237,7 +273,7 @@ impl Services {
         let kept = async {
             self.renditions.previews.store.put_derived(&hash, preview.to_record()).await?;
             // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
-            if self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await? {
+            if self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await.unwrap_or(true) {
                 self.forget_preview(hash).await?;
             }
             Ok::<_, ServiceError>(())
