@@ -75,6 +75,7 @@ async fn run(site: &Site, ledger: &mut Ledger, data: &Path, ballast: &Path) -> R
     }
     say(&format!("disk_full: {} photos fitted, {refused} were refused", ledger.count()));
     prove(site, ledger, data).await.map_err(|problem| format!("while the disk is full: {problem}"))?;
+    rendered(site, ledger).await.map_err(|problem| format!("while the disk is full: {problem}"))?;
 
     fs::remove_file(ballast).map_err(|error| format!("the ballast: {error}"))?;
     let before = ledger.count();
@@ -96,6 +97,20 @@ async fn prove(site: &Site, ledger: &Ledger, data: &Path) -> Result<(), String> 
     }
     problems.extend(nothing_staged(data).err());
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+/// Thumbnails are made and served, though they cannot be kept on the full disk.
+async fn rendered(site: &Site, ledger: &Ledger) -> Result<(), String> {
+    let [album, _] = ledger.photos.albums();
+    let photos = site.photos(album).await.map_err(|failure| format!("{failure:?}"))?;
+    let http = reqwest::Client::builder().tls_certs_only([]).build().map_err(|error| error.to_string())?;
+    for photo in photos.iter().take(20) {
+        let answer = http.get(format!("{}{}", site.base(), photo.urls.thumbnail)).send().await.map_err(|error| error.to_string())?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("a thumbnail is answered {}", answer.status()));
+        }
+    }
+    if photos.is_empty() { Err("no photo to look at".into()) } else { Ok(()) }
 }
 
 async fn send(site: &Site, ledger: &mut Ledger) -> Result<(), Failure> {

@@ -240,17 +240,23 @@ impl RenditionDisk {
     }
 
     async fn write(&self, name: EntryName, rendition: Rendition, seen: Seen) {
-        let index = &self.0.index;
-        index.insert(name, blocks((rendition.bytes.len() + HEADER_BYTES) as u64)).await;
+        let (index, bytes) = (&self.0.index, blocks((rendition.bytes.len() + HEADER_BYTES) as u64));
+        index.insert(name, bytes).await;
         // Now it says which is worth more: this one, or some of those that it would take the place of.
         index.run_pending_tasks().await;
         let stays = index.contains_key(&name);
         let written = self.on_disk(move |inner| {
             inner.remove_doomed();
-            if stays { inner.write(&name, &rendition, seen) } else { Ok(true) }
+            if stays { inner.write(&name, &rendition, seen) } else { Ok(false) }
         });
         match written.await {
-            Ok(Ok(true)) => return,
+            Ok(Ok(true)) => {
+                // Who looked for it before it was there has struck it off: a file that is not in the index would never go.
+                if !index.contains_key(&name) {
+                    index.insert(name, bytes).await;
+                }
+                return;
+            }
             Ok(Ok(false)) | Err(_) => {}
             Ok(Err(error)) => {
                 self.0.figures.failed.fetch_add(1, Ordering::Relaxed);

@@ -175,6 +175,36 @@ async fn what_is_forgotten_leaves_the_disk_and_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn what_somebody_looked_for_before_it_was_written_is_counted() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    let pool = rig.disk.0.pool.clone();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    // Both threads are busy.
+    let mut busy: Vec<_> = (0..2)
+        .map(|_| {
+            let held = held.clone();
+            Box::pin(pool.run(move || held.lock().unwrap().recv().is_ok()))
+        })
+        .collect();
+    for work in &mut busy {
+        assert!(futures_util::poll!(work).is_pending());
+    }
+    let seen = rig.disk.seen();
+    let mut writing = Box::pin(rig.disk.write(name(1), picture(1, 100), seen));
+    assert!(futures_util::poll!(&mut writing).is_pending());
+    let mut looking = Box::pin(rig.disk.get(name(1)));
+    rig.disk.0.index.invalidate(&name(1)).await;
+    assert!(futures_util::poll!(&mut looking).is_ready(), "it is not there yet");
+    drop(release);
+    writing.await;
+    assert!(rig.has(1).await);
+    rig.disk.0.index.run_pending_tasks().await;
+    assert_eq!((rig.disk.figures().entries, rig.files().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_used_is_refused_and_one_with_other_things_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::manual(0);
