@@ -142,7 +142,7 @@ impl Renditions {
         let Ok(place) = self.queue.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
-        let turns = if key.recipe.format.is_slow() { &self.slow_turns } else { &self.turns };
+        let turns = if key.recipe.is_slow() { &self.slow_turns } else { &self.turns };
         let turn = turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
         if !self.cache.has_room().await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
@@ -247,7 +247,7 @@ impl Services {
         let _memory = self.limits.render_memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
         let bytes = blob.read_at(0, length).await?;
-        let decoders = if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging };
+        let decoders = if key.recipe.is_slow() { &self.pools.slow } else { &self.pools.imaging };
         let rendered = decoders.render(bytes, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }
@@ -345,6 +345,7 @@ fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
         blur: recipe.blur,
         background: recipe.background,
         quality: recipe.quality,
+        animated: recipe.animated,
         ..imaging::Recipe::fit(recipe.width, recipe.height, format)
     }
 }
