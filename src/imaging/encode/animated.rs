@@ -135,7 +135,7 @@ fn difference(before: &Pixels, after: &Pixels) -> Option<(u32, u32, u32, u32)> {
     let mut rows = before.data.chunks_exact(row_bytes).zip(after.data.chunks_exact(row_bytes)).map(|(old, new)| {
         let mut changed = old.chunks_exact(channels).zip(new.chunks_exact(channels)).enumerate().filter(|(_, (old, new))| old != new);
         let first = changed.next()?.0;
-        Some((first, changed.last().map_or(first, |(last, _)| last)))
+        Some((first, changed.next_back().map_or(first, |(last, _)| last)))
     });
     let (mut top, mut bottom, mut left, mut right) = (None, 0, usize::MAX, 0);
     for (y, (first, last)) in (0..after.height).zip(&mut rows).filter_map(|(y, row)| Some((y, row?))) {
@@ -161,7 +161,7 @@ mod tests {
     use crate::imaging::pixels::Layout;
 
     fn grey(rows: [&[u8; 5]; 3]) -> Pixels {
-        Pixels { width: 5, height: 3, layout: Layout::Grey, data: rows.concat() }
+        Pixels { width: 5, height: 3, layout: Layout::Grey, data: rows.into_iter().flatten().copied().collect() }
     }
 
     #[test]

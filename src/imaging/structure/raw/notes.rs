@@ -46,7 +46,7 @@ impl Notes {
     /// Of an EXIF block in TIFF form; empty where it is none.
     pub(super) fn of_block(block: &[u8]) -> Self {
         let first = |reader: Reader<'_>| Some(Self::of_file(reader, reader.directory(reader.first_directory()?)?));
-        Reader::new(block).and_then(|reader| first(reader)).unwrap_or_default()
+        Reader::new(block).and_then(first).unwrap_or_default()
     }
 
     /// Of a file, by its first directory and those that it names.
