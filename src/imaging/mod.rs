@@ -8,6 +8,7 @@
 //! - [`placeholder`] decodes, for the photos that [`inspect`] left without one.
 //! - [`render`] makes a smaller picture.
 
+mod animation;
 mod colour;
 mod decode;
 mod decoders;

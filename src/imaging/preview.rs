@@ -21,8 +21,12 @@ pub fn has_preview(shown: (u32, u32)) -> bool {
     shown.0.max(shown.1) >= 2 * SIDE
 }
 
-/// Whether the preview of a photo of this size, as shown, is large enough to make this picture from: twice the picture on each side.
+/// Whether the preview of a photo of this size, as shown, is large enough to make this picture from: twice the picture on each side. Not what
+/// moves: the preview shows its first frame.
 pub fn preview_serves(shown: (u32, u32), recipe: &Recipe) -> bool {
+    if recipe.animated {
+        return false;
+    }
     let needed = oversize(&Framing::of(shown, recipe, recipe.format.max_side()));
     let preview = fit(shown, (SIDE, SIDE), false);
     has_preview(shown) && needed.0 <= preview.0 + TOLERANCE && needed.1 <= preview.1 + TOLERANCE
@@ -58,6 +62,7 @@ mod tests {
         let part = |width| Recipe { region: Some(Region { x: 0, y: 0, width: 600, height: 400 }), ..fit(width) };
         assert!(preview_serves(camera, &part(64)));
         assert!(!preview_serves(camera, &part(320)));
+        assert!(!preview_serves(camera, &Recipe { animated: true, ..fit(320) }));
         // A panorama's preview is low.
         assert!(preview_serves((20_000, 1_000), &fit(640)));
         assert!(!preview_serves((20_000, 1_000), &Recipe::fit(0, 100, OutputFormat::Jpeg)));

@@ -125,6 +125,8 @@ pub struct Recipe {
     pub quality: u8,
     /// What to write.
     pub format: OutputFormat,
+    /// Whether an animation (GIF, WebP, PNG) stays one, in WebP. Without it, and in other formats, its first frame is shown.
+    pub animated: bool,
 }
 
 impl Recipe {
@@ -143,6 +145,7 @@ impl Recipe {
             background: None,
             quality: 80,
             format,
+            animated: false,
         }
     }
 }

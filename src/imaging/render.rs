@@ -1,5 +1,6 @@
 //! Pictures of a photo.
 
+use super::animation::{animated, is_moving};
 use super::colour::{is_other_than_srgb, to_srgb};
 use super::decode::{Decoded, decode, decode_planes};
 use super::effects::{blurred, toned, turned};
@@ -61,7 +62,7 @@ pub struct Renderer {
 
 impl Renderer {
     /// Makes a picture as the recipe says (and at most as large as its format can hold). Of an animation or a file of several pages, the
-    /// first. The same bytes and recipe give the same picture, but on another build maybe other bytes.
+    /// first, but for an animation that shall stay one. The same bytes and recipe give the same picture, but on another build maybe other bytes.
     ///
     /// Takes from milliseconds to about a second, for AVIF several, and up to [`Limits::max_decoded_bytes`] of memory; at full size up to
     /// twice that.
@@ -119,6 +120,9 @@ impl Renderer {
             return Err(ImagingError::TooLarge { extent: Extent::Pixels, found: target_pixels, limit: MAX_AVIF_PIXELS });
         }
 
+        if is_moving(&outline, recipe) {
+            return shielded(outline.format, || animated(bytes, &outline, recipe, &framing, orientation, limits)).map(Some);
+        }
         let at_least = orientation.shown(oversize(&framing));
         let at_least = (at_least.0.min(stored.0), at_least.1.min(stored.1));
         let planes = decode_planes(bytes, &outline, at_least, &mut self.scratch)?;
@@ -153,34 +157,48 @@ pub(super) fn oversize(framing: &Framing) -> (u32, u32) {
 }
 
 /// A decoded photo, maybe smaller than it is, the way up that it is stored.
-enum Source<'a> {
+pub(super) enum Source<'a> {
     Planes(Planar<'a>),
     Pixels(Pixels),
 }
 
 /// All that a picture is made from.
-struct Picture<'a> {
-    source: Source<'a>,
-    icc: Option<Vec<u8>>,
-    orientation: Orientation,
+pub(super) struct Picture<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) icc: Option<Vec<u8>>,
+    pub(super) orientation: Orientation,
     /// The photo's own size, as shown.
-    shown: (u32, u32),
+    pub(super) shown: (u32, u32),
 }
 
 impl Picture<'_> {
     fn made(self, recipe: &Recipe, framing: &Framing) -> Result<Rendered, ImagingError> {
-        let middle = if recipe.gravity == Gravity::Smart && framing.has_slack() { self.focus(framing)? } else { (0.5, 0.5) };
-        let window = self.scaled(framing.window(recipe.gravity, middle));
-        let (quality, background) = (recipe.quality.clamp(1, 100), recipe.background.unwrap_or([255; 3]));
+        let middle = self.middle(recipe, framing)?;
+        let quality = recipe.quality.clamp(1, 100);
         let rendered = |bytes, (width, height)| Ok(Rendered { bytes, format: recipe.format, width, height });
-        let small = match self.source {
-            Source::Planes(planes) if Self::is_plain(&planes, recipe, self.icc.as_deref()) => {
-                let mut small = planes.resized(window, framing.target, self.orientation, Sharing::Fours)?;
-                if recipe.tone == Tone::Grey {
-                    small = small.without_colour();
-                }
-                return rendered(encode_planes(small, quality)?, framing.target);
+        if let Source::Planes(planes) = &self.source
+            && Self::is_plain(planes, recipe, self.icc.as_deref())
+        {
+            let window = self.scaled(framing.window(recipe.gravity, middle));
+            let mut small = planes.resized(window, framing.target, self.orientation, Sharing::Fours)?;
+            if recipe.tone == Tone::Grey {
+                small = small.without_colour();
             }
+            return rendered(encode_planes(small, quality)?, framing.target);
+        }
+        let small = self.finished(recipe, framing, middle)?;
+        rendered(encode(&small, recipe.format, quality)?, (small.width, small.height))
+    }
+
+    /// What a picture that is cut shows the middle of, as parts of the area's width and height.
+    pub(super) fn middle(&self, recipe: &Recipe, framing: &Framing) -> Result<(f64, f64), ImagingError> {
+        if recipe.gravity == Gravity::Smart && framing.has_slack() { self.focus(framing) } else { Ok((0.5, 0.5)) }
+    }
+
+    /// The pixels as the recipe wants them, ready to be encoded.
+    pub(super) fn finished(self, recipe: &Recipe, framing: &Framing, middle: (f64, f64)) -> Result<Pixels, ImagingError> {
+        let window = self.scaled(framing.window(recipe.gravity, middle));
+        let small = match self.source {
             Source::Planes(planes) => {
                 let small = planes.resized(window, framing.target, self.orientation, Sharing::None)?;
                 to_srgb(small.into_pixels(), self.icc.as_deref())
@@ -193,8 +211,7 @@ impl Picture<'_> {
         };
         let small = blurred(toned(small, recipe.tone), recipe.blur)?;
         let flat = recipe.background.is_some() || !recipe.format.has_alpha();
-        let small = turned(if flat { small.flattened(background) } else { small }, recipe.turn);
-        rendered(encode(&small, recipe.format, quality)?, (small.width, small.height))
+        Ok(turned(if flat { small.flattened(recipe.background.unwrap_or([255; 3])) } else { small }, recipe.turn))
     }
 
     /// Whether the planes can be written as they are.

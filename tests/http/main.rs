@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
 
+mod animated;
 mod answer;
 mod bad_input;
 mod corpus;

@@ -1,9 +1,11 @@
 //! Pixels from files.
 
+mod frames;
 pub(super) mod heif;
 mod jpeg;
 mod raster;
 
+pub(super) use self::frames::Film;
 use super::error::ImagingError;
 use super::limits::Limits;
 use super::pixels::Pixels;

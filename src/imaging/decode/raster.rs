@@ -33,12 +33,7 @@ fn with_decoder(bytes: &[u8], format: Format, limits: &Limits, pass: Pass) -> Re
     let wrong = |error: ImageError| refusal(format, limits, error);
     let input = Cursor::new(bytes);
     match format {
-        Format::Png => {
-            // Here the limit is for metadata alone: chunks as large as the file holds them, and a profile unpacked.
-            let mut for_metadata = image::Limits::no_limits();
-            for_metadata.max_alloc = Some((bytes.len() + limits.max_metadata_bytes) as u64);
-            read(PngDecoder::with_limits(input, for_metadata).map_err(wrong)?, format, limits, pass)
-        }
+        Format::Png => read(PngDecoder::with_limits(input, limits_of_png(bytes, limits)).map_err(wrong)?, format, limits, pass),
         Format::Gif => read(GifDecoder::new(input).map_err(wrong)?, format, limits, pass),
         Format::WebP => read(WebPDecoder::new(input).map_err(wrong)?, format, limits, pass),
         Format::Tiff => read(TiffDecoder::new(input).map_err(wrong)?, format, limits, pass),
@@ -49,11 +44,7 @@ fn with_decoder(bytes: &[u8], format: Format, limits: &Limits, pass: Pass) -> Re
 
 fn read(mut decoder: impl ImageDecoder, format: Format, limits: &Limits, pass: Pass) -> Result<Option<Decoded>, ImagingError> {
     let wrong = |error: ImageError| refusal(format, limits, error);
-    let mut allowed = image::Limits::no_limits();
-    allowed.max_image_width = Some(limits.max_side);
-    allowed.max_image_height = Some(limits.max_side);
-    allowed.max_alloc = Some(limits.max_decoded_bytes);
-    decoder.set_limits(allowed).map_err(wrong)?;
+    decoder.set_limits(limits_of_decoder(limits)).map_err(wrong)?;
     let (width, height) = decoder.dimensions();
     limits.check_dimensions(width, height)?;
     limits.check(Extent::DecodedBytes, decoder.total_bytes())?;
@@ -70,6 +61,22 @@ fn read(mut decoder: impl ImageDecoder, format: Format, limits: &Limits, pass: P
     decoder.read_image(&mut data).map_err(wrong)?;
     let (layout, data) = narrowed(data, colour).ok_or_else(|| ImagingError::unsupported(format, format!("{colour:?} pixels")))?;
     Ok(Some(Decoded { pixels: Pixels { width, height, layout, data }, icc, warning: None }))
+}
+
+/// What a decoder may take.
+pub(super) fn limits_of_decoder(limits: &Limits) -> image::Limits {
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_image_width = Some(limits.max_side);
+    allowed.max_image_height = Some(limits.max_side);
+    allowed.max_alloc = Some(limits.max_decoded_bytes);
+    allowed
+}
+
+/// What PNG's may take when it begins. There the limit is for metadata alone: chunks as large as the file holds them, and a profile unpacked.
+pub(super) fn limits_of_png(bytes: &[u8], limits: &Limits) -> image::Limits {
+    let mut for_metadata = image::Limits::no_limits();
+    for_metadata.max_alloc = Some((bytes.len() + limits.max_metadata_bytes) as u64);
+    for_metadata
 }
 
 /// To eight bits a sample, in place.
@@ -103,7 +110,7 @@ fn narrowed(mut data: Vec<u8>, colour: ColorType) -> Option<(Layout, Vec<u8>)> {
     Some((layout, data))
 }
 
-fn refusal(format: Format, limits: &Limits, error: ImageError) -> ImagingError {
+pub(super) fn refusal(format: Format, limits: &Limits, error: ImageError) -> ImagingError {
     match error {
         ImageError::Unsupported(what) => ImagingError::unsupported(format, what.to_string()),
         ImageError::Limits(_) => {

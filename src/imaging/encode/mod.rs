@@ -1,5 +1,6 @@
 //! Files from pixels.
 
+mod animated;
 mod avif;
 mod jpeg;
 mod png;
@@ -11,6 +12,7 @@ use super::error::ImagingError;
 use super::pixels::Pixels;
 use crate::model::format::Format;
 
+pub(super) use self::animated::Animation;
 pub(super) use self::jpeg::encode_planes;
 
 /// What a picture can be written as.

@@ -50,6 +50,37 @@ fn frame(bytes: &[u8], at: usize, outline: &mut Outline<'_>, limits: &Limits) ->
     Ok(())
 }
 
+/// How often a GIF is shown, 0 for without end: what its extension says (an application's, of Netscape's invention), and once more.
+pub(in crate::imaging) fn loops(bytes: &[u8]) -> u32 {
+    let mut plays = 1;
+    for at in blocks(bytes).filter(|at| bytes.get(*at..at + 3) == Some(&[0x21, 0xFF, 11])) {
+        let says_loops = matches!(bytes.get(at + 3..at + 16), Some(b"NETSCAPE2.0\x03\x01" | b"ANIMEXTS1.0\x03\x01"));
+        if let Some(repeats) = le_u16(bytes, at + 16).filter(|_| says_loops) {
+            plays = if repeats == 0 { 0 } else { u32::from(repeats) + 1 };
+        }
+    }
+    plays
+}
+
+/// Pixels of all frames together, each as large as it says.
+pub(in crate::imaging) fn frame_pixels(bytes: &[u8]) -> u64 {
+    let frames = blocks(bytes).filter(|at| bytes.get(*at) == Some(&0x2C));
+    let pixels = |at: usize| Some(u64::from(le_u16(bytes, at + 5)?) * u64::from(le_u16(bytes, at + 7)?));
+    frames.filter_map(pixels).sum()
+}
+
+/// Where extensions and frames begin, of a file whose outline was taken.
+fn blocks(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let first = bytes.get(10).map(|flags| 13 + colour_table_bytes(*flags));
+    let next = |at: &usize| match *bytes.get(*at)? {
+        0x21 => sub_blocks(bytes, *at + 2),
+        0x2C => sub_blocks(bytes, *at + 10 + colour_table_bytes(*bytes.get(*at + 9)?) + 1),
+        0x00 => Some(*at + 1),
+        _ => None,
+    };
+    std::iter::successors(first, next)
+}
+
 /// The size of the colour table that these flags announce.
 fn colour_table_bytes(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }

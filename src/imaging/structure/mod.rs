@@ -11,6 +11,7 @@ mod webp;
 
 use std::borrow::Cow;
 
+pub(super) use self::gif::{frame_pixels as gif_frame_pixels, loops as gif_loops};
 pub(super) use self::jpeg::{bare as bare_jpeg, head as jpeg_head, says_cut_off, without_notes as jpeg_without_notes};
 use super::decode::heif;
 use super::error::{Extent, ImagingError};

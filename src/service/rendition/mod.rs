@@ -25,8 +25,8 @@ use crate::imaging::{self, Decoders};
 use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
 
-use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
 use super::memory::Memory;
+use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
 use super::{ServiceError, Services};
 pub use accepted::Accepted;
 use accepted::GivenUp;
@@ -161,7 +161,7 @@ impl Renditions {
 
     /// Waits for the turn of a render. Who gives up here leaves nothing behind.
     async fn turn(&self, key: &CacheKey) -> Result<Turn, ServiceError> {
-        let lane = if key.recipe.format.is_slow() { &self.slow } else { &self.fast };
+        let lane = if key.recipe.is_slow() { &self.slow } else { &self.fast };
         let turn = lane.turn(key.hash).await?;
         if !self.cache.has_room().await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
@@ -305,7 +305,7 @@ impl Services {
     }
 
     async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
-        self.render_on(key, if key.recipe.format.is_slow() { &self.pools.slow } else { &self.pools.imaging }).await
+        self.render_on(key, if key.recipe.is_slow() { &self.pools.slow } else { &self.pools.imaging }).await
     }
 
     async fn render_on(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
@@ -344,6 +344,7 @@ fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
         blur: recipe.blur,
         background: recipe.background,
         quality: recipe.quality,
+        animated: recipe.animated,
         ..imaging::Recipe::fit(recipe.width, recipe.height, format)
     }
 }

@@ -255,13 +255,7 @@ impl Services {
         Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
     }
 
-    async fn make_preview(
-        &self,
-        hash: BlobHash,
-        shown: (u32, u32),
-        decoders: &Decoders,
-        memory: &Memory,
-    ) -> Result<Preview, ServiceError> {
+    async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
         let (original, _memory) = self.original_to_render(hash, memory).await?;
         let made = decoders.preview(original).await??;
         self.renditions.previews.made.fetch_add(1, Ordering::Relaxed);

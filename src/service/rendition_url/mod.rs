@@ -134,7 +134,7 @@ impl RenditionUrl {
 
     /// The signed part of the path, in one spelling. [`RenditionUrl::parse`] is the inverse where the tenant has no presets.
     pub fn to_signed_part(self) -> String {
-        let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format, .. } = self.recipe;
+        let RecipeRequest { width, height, resize, gravity, enlarge, background, blur, quality, format, animated, .. } = self.recipe;
         let mut path = String::new();
         if width > 0 || height > 0 || enlarge || resize != Resize::Fit {
             path.push_str(&format!("/rs:{}:{width}:{height}{}", recipe::name_of(resize), if enlarge { ":1" } else { "" }));
@@ -147,6 +147,9 @@ impl RenditionUrl {
         }
         if blur > 0 {
             path.push_str(&format!("/bl:{}.{:02}", blur / 100, blur % 100));
+        }
+        if animated {
+            path.push_str("/da:0");
         }
         if let Some(quality) = quality {
             path.push_str(&format!("/q:{quality}"));

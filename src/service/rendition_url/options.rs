@@ -24,6 +24,7 @@ pub(super) struct Options {
     blur: u32,
     quality: u8,
     dpr: u64,
+    animated: bool,
     format: Option<RenditionFormat>,
     expires: u64,
 }
@@ -40,6 +41,7 @@ impl Options {
         blur: 0,
         quality: 0,
         dpr: DPR_ONE,
+        animated: false,
         format: None,
         expires: 0,
     };
@@ -68,6 +70,8 @@ impl Options {
                 self.quality = arguments.number("a quality from 1 to 100, or 0 for the default", 100)?.unwrap_or(self.quality)
             }
             "dpr" => self.dpr = dpr(&mut arguments)?,
+            // Unlike imgproxy, which keeps an animation unless this says 1: most pages want one picture, and say so where they do not.
+            "disable_animation" | "da" => self.animated = arguments.flag()? == Some(false),
             "format" | "f" | "ext" => {
                 let extension = arguments.next().unwrap_or_default();
                 self.format = Some(format(name, extension)?);
@@ -138,6 +142,7 @@ impl Options {
             blur: self.blur,
             quality: (self.quality > 0).then_some(self.quality),
             format: self.format,
+            animated: self.animated,
             ..RecipeRequest::default()
         }
     }

@@ -55,8 +55,7 @@ impl RenditionFormat {
         !matches!(self, Self::Png)
     }
 
-    /// Whether nobody should wait for it, nor anything else behind it.
-    pub const fn is_slow(self) -> bool {
+    const fn is_slow(self) -> bool {
         matches!(self, Self::Avif)
     }
 }
@@ -88,6 +87,8 @@ pub struct RecipeRequest {
     pub quality: Option<u8>,
     /// `None`: what the client likes best.
     pub format: Option<RenditionFormat>,
+    /// Whether an animation stays one, where the format can.
+    pub animated: bool,
 }
 
 /// A width or height past what the site makes.
@@ -127,6 +128,15 @@ pub struct RecipeKey {
     pub quality: u8,
     /// The format.
     pub format: RenditionFormat,
+    /// Whether an animation stays one.
+    pub animated: bool,
+}
+
+impl RecipeKey {
+    /// Whether nobody should wait for it, nor anything else behind it.
+    pub const fn is_slow(&self) -> bool {
+        self.format.is_slow() || self.animated
+    }
 }
 
 impl Default for RecipeRequest {
@@ -145,6 +155,7 @@ impl Default for RecipeRequest {
             blur: 0,
             quality: None,
             format: None,
+            animated: false,
         }
     }
 }
@@ -178,6 +189,7 @@ impl RecipeRequest {
             enlarge: self.enlarge && asked > 0,
             quality: if format.is_lossy() { self.quality.unwrap_or(default_quality) } else { 0 },
             format,
+            animated: self.animated && format == RenditionFormat::WebP,
         })
     }
 }
@@ -210,7 +222,7 @@ pub(super) fn spelt(gravity: Gravity) -> String {
 }
 
 impl fmt::Display for RecipeKey {
-    /// `640x0q80.webp`; `640x480eq80.jpg` where it may enlarge; `640x480-fill-g=sm-bg=ffffff-bl=250q80.jpg` with all that a signed URL can say;
+    /// `640x0q80.webp`; `640x480eq80.jpg` where it may enlarge; `640x480-fill-g=sm-bg=ffffff-bl=250-anq80.webp` with all that a signed URL can say;
     /// `64x48-force-r=10,20,640,480-t=!1-greyq80.jpg` with what IIIF says beside: one spelling a recipe.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}{}", self.width, self.height, if self.enlarge { "e" } else { "" })?;
@@ -236,6 +248,9 @@ impl fmt::Display for RecipeKey {
             Tone::Colour => {}
             Tone::Grey => f.write_str("-grey")?,
             Tone::Bitonal => f.write_str("-bitonal")?,
+        }
+        if self.animated {
+            write!(f, "-an")?;
         }
         write!(f, "q{}.{}", self.quality, self.format.extension())
     }

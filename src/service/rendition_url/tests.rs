@@ -212,6 +212,9 @@ fn recipes_that_give_the_same_bytes_share_a_key() {
     assert_eq!(key("/el:1"), key(""));
     assert_eq!(key("/f:png/q:10"), key("/f:png/q:90"));
     assert_eq!(key("/w:5/h:7/el:1/f:webp/q:1"), "5x7eq1.webp");
+    assert_eq!(key("/w:5/da:0/f:webp"), "5x0-anq80.webp");
+    assert_eq!(key("/w:5/da:0"), key("/w:5"), "nothing moves in a JPEG");
+    assert_eq!(key("/w:5/da:0/da:1/f:webp"), key("/w:5/f:webp"));
     let different = ["/w:640", "/w:641", "/h:640", "/w:640/el:1", "/w:640/q:81", "/w:640/f:webp", "/w:640/f:png", ""];
     let keys: std::collections::BTreeSet<_> = different.iter().map(|options| key(options)).collect();
     assert_eq!(keys.len(), different.len());
@@ -249,8 +252,8 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
     ];
     let effects = (prop::option::of(any::<[u8; 3]>()), 0..=10_000_u32);
     let ends = (prop::option::of(1..=100_u8), format, prop::option::of(1..u64::MAX));
-    (any::<[u8; 32]>(), any::<(u32, u32, bool)>(), resize, gravity, effects, ends).prop_map(
-        |(hash, (width, height, enlarge), resize, gravity, (background, blur), (quality, format, expires))| RenditionUrl {
+    (any::<[u8; 32]>(), any::<(u32, u32, bool, bool)>(), resize, gravity, effects, ends).prop_map(
+        |(hash, (width, height, enlarge, animated), resize, gravity, (background, blur), (quality, format, expires))| RenditionUrl {
             hash: BlobHash::from_bytes(hash),
             recipe: RecipeRequest {
                 width,
@@ -262,6 +265,7 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
                 blur,
                 quality,
                 format,
+                animated,
                 ..RecipeRequest::default()
             },
             expires,
@@ -272,7 +276,7 @@ fn any_url() -> impl Strategy<Value = RenditionUrl> {
 
 proptest! {
     #[test]
-    fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|g|bg|bl|x)(:([a-z0-9.:-]{0,6}|fill|fp|noea)){0,5}){0,4}") {
+    fn any_path_is_survived(path in "\\PC{0,80}", options in "(/(rs|w|h|s|q|dpr|f|exp|el|cb|g|bg|bl|da|x)(:([a-z0-9.:-]{0,6}|fill|fp|noea)){0,5}){0,4}") {
         let key = SigningKey::new(*b"key", *b"salt");
         let _ = open(&path, [((), &key)]);
         let _ = open(&format!("/i/x{path}"), [((), &key)]);
