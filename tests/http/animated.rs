@@ -27,10 +27,15 @@ async fn an_animation_moves_for_whom_asks_for_it() {
         ("/w:1/da:1/f:webp", "*/*", "image/webp", false),
         ("/w:1/da:0/f:webp", "*/*", "image/webp", true),
         ("/w:1/disable_animation:false", "image/webp", "image/webp", true),
+        ("/w:1/da:0", "image/avif,image/webp", "image/webp", true),
         ("/w:1/da:0", "image/jpeg", "image/jpeg", false),
         ("/w:1/da:0/f:png", "*/*", "image/png", false),
     ] {
         assert_eq!(moves(options, accept).await, (kind.to_owned(), expected), "{options}, {accept}");
     }
+    // Nor will it stand still in a better format later.
+    let url_of = |options: &str| url(&key, &format!("{options}/plain/{hash}"));
+    let got = site.nobody().get_with(&url_of("/w:1/da:0"), &[("accept", "image/avif,image/webp")]).await;
+    assert_eq!(got.field("cache-control"), "public, max-age=31536000, immutable");
     site.nobody().get(&url(&key, &format!("/da:2/plain/{hash}"))).await.refused(400, "invalid");
 }

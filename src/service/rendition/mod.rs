@@ -213,7 +213,8 @@ impl Services {
         }
         let settle = |format| url.recipe.settle(format, self.renditions.quality, self.renditions.max_side);
         let (recipe, meanwhile) = match accepted.meanwhile {
-            Some(meanwhile) if url.recipe.format.is_none() && self.renditions.avif_by_accept => {
+            // What is to move would stand still in AVIF.
+            Some(meanwhile) if url.recipe.format.is_none() && self.renditions.avif_by_accept && !url.recipe.animated => {
                 (settle(accepted.best)?, Some(settle(meanwhile)?))
             }
             Some(meanwhile) => (settle(meanwhile)?, None),
