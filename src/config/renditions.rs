@@ -27,7 +27,7 @@ pub struct RenditionsConfig {
     pub deadline: Duration,
     /// Width or height of a rendition.
     pub max_side: u32,
-    /// Whether small renditions of large photos are made from a preview, which is kept beside the photo (100 to 400 kB) and made in the background
+    /// Whether small renditions of large photos are made from a preview, which is kept beside the photo (up to some 400 kB) and made in the background
     /// after the upload, or when it is first needed.
     pub previews: bool,
     /// Whether a client that says that it takes AVIF gets it where the URL names no format: the next best until it is made.
