@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::percent;
+
 /// The place of a site's blobs. Holds no secret: a URL with credentials in it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlobsUrl {
@@ -88,7 +90,7 @@ fn directory(scheme: &str, rest: &str) -> Result<PathBuf, String> {
     if rest.contains(['?', '#']) {
         return Err(format!("{scheme}:// takes no query or fragment (write ? as %3F and # as %23)"));
     }
-    let path = decode(rest).ok_or_else(|| format!("{rest:?} has a % that two hex digits of UTF-8 text do not follow"))?;
+    let path = percent::decoded(rest).ok_or_else(|| format!("{rest:?} has a % that two hex digits of UTF-8 text do not follow"))?;
     if path.contains('\0') {
         return Err("a path holds no zero byte".to_owned());
     }
@@ -130,23 +132,7 @@ fn s3(rest: &str) -> Result<S3Location, String> {
     Ok(location)
 }
 
-/// Percent-decodes; `None` for a broken escape or what is not UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            // Two hex digits are at most 255.
-            bytes.push((digit()? * 16 + digit()?) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// The inverse of [`decode`], for what a URL would misread.
+/// The inverse of [`percent::decoded`], for what a URL would misread.
 fn encode(path: &Path) -> String {
     let mut out = String::new();
     for c in path.to_string_lossy().chars() {

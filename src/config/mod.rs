@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod log;
 mod metadata;
+pub mod percent;
 mod public_url;
 mod renditions;
 mod server;

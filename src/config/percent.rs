@@ -1,7 +1,7 @@
-//! Percent-decoding of a part of a path (RFC 3986, section 2.1).
+//! Percent-decoding of a part of a URL (RFC 3986, section 2.1): of those in settings, and of those that are asked for.
 
 /// What the text says; `None` where a percent sign does not begin an octet, or the octets are no UTF-8.
-pub(super) fn decoded(text: &str) -> Option<String> {
+pub fn decoded(text: &str) -> Option<String> {
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());

@@ -8,8 +8,9 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::rendered::{self, refused};
-use super::{App, base_url, caching, percent};
+use super::{App, base_url, caching};
 use crate::api::{IiifImageInfo, IiifSize, IiifTiles, Problem};
+use crate::config::percent;
 use crate::service::{Freshness, IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
 
 /// The level that is kept to.

@@ -25,7 +25,6 @@ mod me;
 mod measure;
 mod openapi;
 mod original;
-mod percent;
 mod photos;
 pub mod range;
 mod read_on;
