@@ -18,7 +18,7 @@ use super::recipe::{Gravity, Recipe, Tone, Turn};
 use super::resize::{resize, resized};
 use super::shield::shielded;
 use super::smart;
-use super::structure::outline;
+use super::structure::{Outline, outline};
 
 /// How much larger than the picture a decoder must deliver the photo: scaling while decoding costs sharpness below that.
 const OVERSIZE: f64 = 2.0;
@@ -70,15 +70,7 @@ impl Renderer {
     /// # Errors
     /// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
     pub fn render(&mut self, bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered, ImagingError> {
-        self.draw(bytes, None, recipe, limits, false)?.ok_or_else(|| ImagingError::Encoding("a picture that was not made".into()))
-    }
-
-    /// Makes a photo's preview, a JPEG; `None` for a photo that is transparent anywhere, or could be: a JPEG would not be.
-    ///
-    /// # Errors
-    /// As [`Renderer::render`].
-    pub fn preview(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Rendered>, ImagingError> {
-        self.draw(bytes, None, &preview_recipe(), limits, true)
+        self.draw(&Plan::of(bytes, None, recipe, limits)?)
     }
 
     /// As [`Renderer::render`] of the photo that this is a preview of, and that is `shown` pixels large the right way up; where
@@ -93,55 +85,91 @@ impl Renderer {
         recipe: &Recipe,
         limits: &Limits,
     ) -> Result<Rendered, ImagingError> {
-        let drawn = self.draw(preview, Some(shown), recipe, limits, false)?;
-        drawn.ok_or_else(|| ImagingError::Encoding("a picture that was not made".into()))
+        self.draw(&Plan::of(preview, Some(shown), recipe, limits)?)
     }
 
-    /// `shown` is the size of the photo, as shown, where `bytes` are another picture of it. `None` where it must be opaque and may not be.
-    fn draw(
-        &mut self,
-        bytes: &[u8],
-        shown: Option<(u32, u32)>,
-        recipe: &Recipe,
-        limits: &Limits,
-        opaque: bool,
-    ) -> Result<Option<Rendered>, ImagingError> {
+    /// Makes a photo's preview, a JPEG; `None` for a photo that is transparent anywhere, or could be: a JPEG would not be.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn preview(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Rendered>, ImagingError> {
+        let recipe = preview_recipe();
+        let plan = Plan::of(bytes, None, &recipe, limits)?;
+        let picture = plan.decoded(&mut self.scratch)?;
+        let made = (!picture.may_be_transparent()).then(|| plan.made(picture));
+        self.trim();
+        made.transpose()
+    }
+
+    fn draw(&mut self, plan: &Plan<'_>) -> Result<Rendered, ImagingError> {
+        if let Some(moving) = plan.moving() {
+            return moving;
+        }
+        let made = plan.made(plan.decoded(&mut self.scratch)?);
+        self.trim();
+        made
+    }
+
+    fn trim(&mut self) {
+        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
+            self.scratch = vec![];
+        }
+    }
+}
+
+/// What a picture is made of and how, checked against the limits before anything is decoded.
+struct Plan<'a> {
+    bytes: &'a [u8],
+    outline: Outline<'a>,
+    orientation: Orientation,
+    /// The photo's own size, as shown.
+    shown: (u32, u32),
+    framing: Framing,
+    recipe: &'a Recipe,
+    limits: &'a Limits,
+}
+
+impl<'a> Plan<'a> {
+    /// `shown` is the size of the photo, as shown, where `bytes` are another picture of it.
+    fn of(bytes: &'a [u8], shown: Option<(u32, u32)>, recipe: &'a Recipe, limits: &'a Limits) -> Result<Self, ImagingError> {
         let outline = outline(bytes, limits)?;
         let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
-        let stored = (outline.width, outline.height);
-        let shown = shown.unwrap_or(orientation.shown(stored));
+        let shown = shown.unwrap_or(orientation.shown((outline.width, outline.height)));
         let framing = Framing::of(shown, recipe, recipe.format.max_side());
         let target_pixels = u64::from(framing.target.0) * u64::from(framing.target.1);
         limits.check(Extent::Pixels, target_pixels)?;
         // The picture, and a copy of it while it is turned or converted.
         limits.check(Extent::DecodedBytes, target_pixels * 8)?;
-
         if recipe.format == OutputFormat::Avif && target_pixels > MAX_AVIF_PIXELS {
             return Err(ImagingError::TooLarge { extent: Extent::Pixels, found: target_pixels, limit: MAX_AVIF_PIXELS });
         }
+        Ok(Self { bytes, outline, orientation, shown, framing, recipe, limits })
+    }
 
-        if is_moving(&outline, recipe) {
-            return shielded(outline.format, || animated(bytes, &outline, recipe, &framing, orientation, limits)).map(Some);
-        }
-        let at_least = orientation.shown(oversize(&framing));
-        let at_least = (at_least.0.min(stored.0), at_least.1.min(stored.1));
-        let planes = decode_planes(bytes, &outline, at_least, &mut self.scratch)?;
-        let (source, icc) = match planes {
+    /// The picture where it is one that moves.
+    fn moving(&self) -> Option<Result<Rendered, ImagingError>> {
+        let Self { bytes, outline, orientation, framing, recipe, limits, .. } = self;
+        let animate = || animated(bytes, outline, recipe, framing, *orientation, limits);
+        is_moving(outline, recipe).then(|| shielded(outline.format, animate))
+    }
+
+    /// The photo, as large as the picture needs it.
+    fn decoded<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<Picture<'s>, ImagingError> {
+        let Self { bytes, outline, orientation, shown, limits, .. } = self;
+        let at_least = orientation.shown(oversize(&self.framing));
+        let at_least = (at_least.0.min(outline.width), at_least.1.min(outline.height));
+        let (source, icc) = match decode_planes(bytes, outline, at_least, scratch)? {
             Some(planes) => (Source::Planes(planes), outline.icc.clone()),
             None => {
-                let Decoded { pixels, icc, .. } = decode(bytes, &outline, at_least, limits)?;
-                if opaque && pixels.layout.has_alpha() {
-                    return Ok(None);
-                }
+                let Decoded { pixels, icc, .. } = decode(bytes, outline, at_least, limits)?;
                 (Source::Pixels(pixels), icc)
             }
         };
-        let picture = Picture { source, icc, orientation, shown };
-        let made = shielded(outline.format, || picture.made(recipe, &framing));
-        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
-            self.scratch = vec![];
-        }
-        made.map(Some)
+        Ok(Picture { source, icc, orientation: *orientation, shown: *shown })
+    }
+
+    fn made(&self, picture: Picture<'_>) -> Result<Rendered, ImagingError> {
+        shielded(self.outline.format, || picture.made(self.recipe, &self.framing))
     }
 }
 
@@ -172,6 +200,10 @@ pub(super) struct Picture<'a> {
 }
 
 impl Picture<'_> {
+    fn may_be_transparent(&self) -> bool {
+        matches!(&self.source, Source::Pixels(pixels) if pixels.layout.has_alpha())
+    }
+
     fn made(self, recipe: &Recipe, framing: &Framing) -> Result<Rendered, ImagingError> {
         let middle = self.middle(recipe, framing)?;
         let quality = recipe.quality.clamp(1, 100);
