@@ -12,7 +12,6 @@ use crate::service::{ServiceError, Services};
 const REMEMBER: Duration = Duration::from_secs(600);
 /// And of how many that is remembered.
 const REMEMBERED: u64 = 10_000;
-
 /// What nobody waits for takes at most one place in so many of the queue.
 const QUEUE_PART: u64 = 4;
 
@@ -48,7 +47,7 @@ impl Services {
     pub async fn ready_rendition(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
         let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return (request, true) };
         let renditions = &self.renditions;
-        if renditions.in_memory(&key).await.is_some() || renditions.on_disk(&key).await.is_some() {
+        if renditions.is_made(&key) {
             return (RenditionRequest { meanwhile: None, ..request }, true);
         }
         // The rest of the queue is for those who name the format, and wait.

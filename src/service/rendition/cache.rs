@@ -133,6 +133,11 @@ impl Cache {
         self.flights.state().by_key.contains_key(key)
     }
 
+    /// Whether it lies here; nobody asks for it by that.
+    pub(super) fn contains(&self, key: &CacheKey) -> bool {
+        self.kept.contains_key(key)
+    }
+
     pub(super) async fn get(&self, key: &CacheKey) -> Option<Rendition> {
         self.kept.get(key).await
     }

@@ -191,8 +191,7 @@ impl Services {
         let preview = if has_preview(shown) { Some(self.prepared_preview(hash, shown).await?) } else { None };
         let recipe = thumbnail_recipe(THUMBNAIL).settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
         let key = self.renditions.key(hash, recipe);
-        let is_there = self.renditions.in_memory(&key).await.is_some() || self.renditions.on_disk(&key).await.is_some();
-        if is_there || !self.renditions.cache.has_room().await {
+        if self.renditions.is_made(&key) || !self.renditions.cache.has_room().await {
             return Ok(());
         }
         let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());

@@ -26,6 +26,11 @@ impl Renditions {
         Some(Rendition { bytes: self.cache.count(image), format })
     }
 
+    /// Whether it is made already and can be had from memory or disk, as far as is known without reading.
+    pub(super) fn is_made(&self, key: &CacheKey) -> bool {
+        self.cache.contains(key) || self.disk.as_ref().is_some_and(|disk| disk.knows(&key.entry()))
+    }
+
     /// To be asked before a render begins.
     pub(super) fn seen(&self) -> Option<Seen> {
         self.disk.as_ref().map(RenditionDisk::seen)

@@ -213,6 +213,11 @@ impl RenditionDisk {
         None
     }
 
+    /// Whether it lies there, as far as is known without reading: before all was counted, some of it is not.
+    pub(super) fn knows(&self, name: &EntryName) -> bool {
+        self.0.index.contains_key(name) && !self.0.reading.holds()
+    }
+
     /// Says that a rendition was served from memory: here it shall outlive what nobody asks for.
     pub(super) async fn touch(&self, name: EntryName) {
         self.0.index.get(&name).await;
