@@ -1,7 +1,7 @@
 //! For pages of any origin (<https://fetch.spec.whatwg.org/#http-cors-protocol>): what may be read without a token is no secret of a cookie.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -22,8 +22,13 @@ pub(super) async fn open_to_all(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     let sent = response.headers_mut();
-    sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    open(sent);
     sent.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-    sent.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
     response
+}
+
+/// Lets pages of every origin show and read an answer.
+pub(super) fn open(sent: &mut HeaderMap) {
+    sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    sent.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
 }

@@ -29,15 +29,8 @@ const MAX_BYTES: usize = 256 << 10;
 /// What begins the paths of renditions.
 const PREFIX: &str = "/i/";
 /// A request with one of these may want something else.
-const OTHERWISE: [HeaderName; 7] = [
-    header::RANGE,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-    header::EXPECT,
-    request_id::HEADER,
-];
+const OTHERWISE: [HeaderName; 6] =
+    [header::RANGE, header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE, header::EXPECT];
 
 /// The answers of the last moment.
 #[derive(Debug)]
@@ -126,7 +119,10 @@ pub(super) fn answer<B: HttpBody>(app: &App, request: &Request<B>) -> Option<Res
     app.observer.rendition(RenditionOutcome::Hot);
     let mut response = Response::new(Body::from(hot.bytes.clone()));
     *response.headers_mut() = hot.headers.clone();
-    request_id::name(&mut response, &format!("{:016x}", app.hot.next_id.fetch_add(1, Ordering::Relaxed)));
+    match request_id::own(request.headers()) {
+        Some(id) => request_id::name(&mut response, id),
+        None => request_id::name(&mut response, &format!("{:016x}", app.hot.next_id.fetch_add(1, Ordering::Relaxed))),
+    }
     let elapsed = app.runtime.clock.monotonic().saturating_sub(now);
     let (status, sent_bytes) = (Some(StatusCode::OK), hot.bytes.len() as u64);
     app.observer.ended(&ObservedRequest { route: RENDITION, method: &Method::GET, status, elapsed, received_bytes: 0, sent_bytes });

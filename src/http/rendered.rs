@@ -32,7 +32,7 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<(Response, Option<Bytes>), ApiError> {
     let begun = app.runtime.clock.monotonic();
-    let best = tag_of(request)?;
+    let asked = request;
     let (request, is_best) = app.services.ready_rendition(*request, *method == Method::GET).await;
     let freshness = request.freshness();
     let caching = caching::cache_control(if is_best {
@@ -41,14 +41,14 @@ pub(super) async fn answer(
         Freshness { max_age_seconds: freshness.max_age_seconds.min(MEANWHILE_SECONDS), immutable: false }
     });
     let tag = tag_of(&request)?;
-    if !is_best
-        && headers.contains_key(header::IF_NONE_MATCH)
-        && conditional::evaluate(method, headers, Some(&best)) == Verdict::NotModified
-    {
-        // It has the best already, though here it lies no more.
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        describe(response.headers_mut(), &best, caching::cache_control(freshness));
-        return Ok((response, None));
+    if !is_best && headers.contains_key(header::IF_NONE_MATCH) {
+        let best = tag_of(asked)?;
+        if conditional::evaluate(method, headers, Some(&best)) == Verdict::NotModified {
+            // It has the best already, though here it lies no more.
+            let mut response = StatusCode::NOT_MODIFIED.into_response();
+            describe(response.headers_mut(), &best, caching::cache_control(freshness));
+            return Ok((response, None));
+        }
     }
     match conditional::evaluate(method, headers, Some(&tag)) {
         Verdict::Proceed => {}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::App;
 use super::accept::{self, Offer};
+use super::cors;
 use super::error::ApiError;
 use super::hot::{Good, Head};
 use super::rendered::{self, refused};
@@ -27,8 +28,7 @@ pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, m
     // Whatever it is: another `Accept` may get something else, and a page of another origin may read why it got none.
     sent.insert(header::VARY, HeaderValue::from_static("accept"));
     // Thumbnails are painted by pages of other origins: the tenants' own sites.
-    sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    sent.insert(header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    cors::open(sent);
     if let Some(bytes) = cached {
         // What the layers put on every answer, but for the request's own id.
         let mut fields = sent.clone();

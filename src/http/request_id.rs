@@ -1,7 +1,7 @@
 //! Every request has an id: in the log, in every problem, in the `X-Request-Id` header. A client's own is kept where it is sound.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::App;
 
 /// The header.
-pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ones from clients are replaced.
 const MAX_LENGTH: usize = 64;
 
@@ -24,12 +24,16 @@ pub fn current() -> Option<String> {
 
 /// Gives the request its id and a log span.
 pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
-    let sent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sound(id));
-    let id = sent.map_or_else(|| fresh(&app), str::to_owned);
+    let id = own(request.headers()).map_or_else(|| fresh(&app), str::to_owned);
     let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
     let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
     name(&mut response, &id);
     response
+}
+
+/// The id that the client, or a proxy before it, has given the request, where it is sound.
+pub fn own(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HEADER)?.to_str().ok().filter(|id| is_sound(id))
 }
 
 /// Puts the id on an answer.
