@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::App;
+use super::Front;
 use super::error::ApiError;
 use crate::model::Owner;
 use crate::service::ServiceError;
@@ -115,13 +115,13 @@ impl Drop for Held {
 }
 
 /// Counts what answers take, and refuses those for which there is no room.
-pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn layer(State(front): State<Front>, mut request: Request, next: Next) -> Response {
     let (asker, is_read) = (Asker::default(), matches!(*request.method(), Method::GET | Method::HEAD));
     request.extensions_mut().insert(asker.clone());
     let response = next.run(request).await;
     let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let (Some(owner), Some(bytes @ 1..)) = (asker.0.get(), bytes) else { return response };
-    match app.limits.answer_memory.hold(*owner, bytes) {
+    match front.limits.answer_memory.hold(*owner, bytes) {
         Some(held) => response.map(|body| Body::new(HeldBody { body, held: Arc::new(held) })),
         None if is_read => ApiError::Service(ServiceError::Busy("too many large answers at once")).into_response(),
         // It was done: nobody must take it for not begun.

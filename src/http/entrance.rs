@@ -9,23 +9,23 @@ use axum::response::Response;
 use bytes::Bytes;
 use tower::ServiceExt as _;
 
-use super::{App, hot};
+use super::{Front, hot};
 
 /// All that a listener serves. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Entrance {
     router: Router,
-    app: Option<App>,
+    front: Option<Front>,
 }
 
 impl Entrance {
-    pub(super) fn new(router: Router, app: App) -> Self {
-        Self { router, app: Some(app) }
+    pub(super) fn new(router: Router, front: Front) -> Self {
+        Self { router, front: Some(front) }
     }
 
     /// What can be answered without asking anybody.
     pub fn at_once<B: HttpBody>(&self, request: &Request<B>) -> Option<Response> {
-        hot::answer(self.app.as_ref()?, request)
+        hot::answer(self.front.as_ref()?, request)
     }
 
     /// Answers.
@@ -42,6 +42,6 @@ impl Entrance {
 impl From<Router> for Entrance {
     /// Routes alone.
     fn from(router: Router) -> Self {
-        Self { router, app: None }
+        Self { router, front: None }
     }
 }

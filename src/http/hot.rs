@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::routes::RENDITION;
-use super::{App, ObservedRequest, RenditionOutcome, request_id};
+use super::{Front, ObservedRequest, RenditionOutcome, request_id};
 use crate::runtime::Random;
 
 /// How long an answer is given again: so much later at most it shows that its photo has gone, or its key.
@@ -58,8 +58,8 @@ pub(super) struct Good {
 
 impl Good {
     /// Of an answer that is found from here on.
-    pub(super) fn from_now(app: &App) -> Self {
-        Self { until: app.runtime.clock.monotonic() + REMEMBER, epoch: app.services.rendition_epoch() }
+    pub(super) fn from_now(front: &Front) -> Self {
+        Self { until: front.runtime.clock.monotonic() + REMEMBER, epoch: front.renditions.epoch() }
     }
 }
 
@@ -104,28 +104,28 @@ fn key_of(request: &Head<'_>) -> Option<Vec<u8>> {
 }
 
 /// The answer to a request for a rendition that was served a moment ago; `None` where it has to be found out.
-pub(super) fn answer<B: HttpBody>(app: &App, request: &Request<B>) -> Option<Response> {
+pub(super) fn answer<B: HttpBody>(front: &Front, request: &Request<B>) -> Option<Response> {
     let uri = request.uri();
     if !uri.path().starts_with(PREFIX) || !request.body().is_end_stream() {
         return None;
     }
     let head = Head { method: request.method(), path: uri.path(), query: uri.query(), headers: request.headers() };
-    let hot = app.hot.get(&head)?;
-    let now = app.runtime.clock.monotonic();
-    if hot.good.until <= now || hot.good.epoch != app.services.rendition_epoch() {
+    let hot = front.hot.get(&head)?;
+    let now = front.runtime.clock.monotonic();
+    if hot.good.until <= now || hot.good.epoch != front.renditions.epoch() {
         return None;
     }
-    app.observer.begins(RENDITION, &Method::GET);
-    app.observer.rendition(RenditionOutcome::Hot);
+    front.observer.begins(RENDITION, &Method::GET);
+    front.observer.rendition(RenditionOutcome::Hot);
     let mut response = Response::new(Body::from(hot.bytes.clone()));
     *response.headers_mut() = hot.headers.clone();
     match request_id::own(request.headers()) {
         Some(id) => request_id::name(&mut response, id),
-        None => request_id::name(&mut response, &format!("{:016x}", app.hot.next_id.fetch_add(1, Ordering::Relaxed))),
+        None => request_id::name(&mut response, &format!("{:016x}", front.hot.next_id.fetch_add(1, Ordering::Relaxed))),
     }
-    let elapsed = app.runtime.clock.monotonic().saturating_sub(now);
+    let elapsed = front.runtime.clock.monotonic().saturating_sub(now);
     let (status, sent_bytes) = (Some(StatusCode::OK), hot.bytes.len() as u64);
-    app.observer.ended(&ObservedRequest { route: RENDITION, method: &Method::GET, status, elapsed, received_bytes: 0, sent_bytes });
+    front.observer.ended(&ObservedRequest { route: RENDITION, method: &Method::GET, status, elapsed, received_bytes: 0, sent_bytes });
     tracing::debug!(path = uri.path(), sent_bytes, "answered again");
     Some(response)
 }

@@ -8,7 +8,7 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::rendered::{self, refused};
-use super::{App, base_url, caching};
+use super::{Front, base_url, caching};
 use crate::api::{IiifImageInfo, IiifSize, IiifTiles, Problem};
 use crate::config::percent;
 use crate::service::{Freshness, IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
@@ -28,7 +28,7 @@ const INFO_SECONDS: u32 = 3_600;
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json"), (status = 504, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
-    State(app): State<App>,
+    State(front): State<Front>,
     OriginalUri(uri): OriginalUri,
     method: Method,
     headers: HeaderMap,
@@ -40,23 +40,23 @@ pub(super) async fn get(
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts[..] {
         [identifier] => {
-            let image = app.services.resolve_iiif(identifier).await?;
+            let image = front.renditions.resolve_iiif(identifier).await?;
             // Section 2: the base URI leads to the information.
-            let location = format!("{}/info.json", base_uri(&app, &image, &uri, &headers)?);
+            let location = format!("{}/info.json", base_uri(&front, &image, &uri, &headers)?);
             Ok((StatusCode::SEE_OTHER, [(header::LOCATION, field(location)?)]).into_response())
         }
         [identifier, "info.json"] => {
-            let image = app.services.resolve_iiif(identifier).await?;
-            let base = base_uri(&app, &image, &uri, &headers)?;
+            let image = front.renditions.resolve_iiif(identifier).await?;
+            let base = base_uri(&front, &image, &uri, &headers)?;
             info(&image, base, &method, &headers)
         }
         [identifier, region, size, rotation, file] => {
-            let image = app.services.resolve_iiif(identifier).await.map_err(|error| refused(&app, error))?;
+            let image = front.renditions.resolve_iiif(identifier).await.map_err(|error| refused(&front, error))?;
             let request = ImageRequest::parse([region, size, rotation, file]).map_err(ServiceError::from);
-            let settled = request.and_then(|request| app.services.iiif_rendition(&image, &request));
-            let (request, canonical) = settled.map_err(|error| refused(&app, error))?;
-            let canonical = format!("<{}/{canonical}>;rel=\"canonical\"", base_uri(&app, &image, &uri, &headers)?);
-            let (mut response, _) = rendered::answer(&app, &request, &method, &headers).await?;
+            let settled = request.and_then(|request| front.renditions.iiif_rendition(&image, &request));
+            let (request, canonical) = settled.map_err(|error| refused(&front, error))?;
+            let canonical = format!("<{}/{canonical}>;rel=\"canonical\"", base_uri(&front, &image, &uri, &headers)?);
+            let (mut response, _) = rendered::answer(&front, &request, &method, &headers).await?;
             response.headers_mut().insert(header::LINK, field(format!("{canonical}, {PROFILE_LINK}"))?);
             Ok(response)
         }
@@ -65,8 +65,8 @@ pub(super) async fn get(
 }
 
 /// The image's own URI, which those of all requests begin with.
-fn base_uri(app: &App, image: &IiifImage, uri: &Uri, headers: &HeaderMap) -> Result<String, ApiError> {
-    let base = base_url::of(app.public_url.as_deref(), uri, headers)?;
+fn base_uri(front: &Front, image: &IiifImage, uri: &Uri, headers: &HeaderMap) -> Result<String, ApiError> {
+    let base = base_url::of(front.public_url.as_deref(), uri, headers)?;
     Ok(format!("{base}{IIIF_PREFIX}{}", image.identifier()))
 }
 

@@ -17,28 +17,28 @@ use http_body::{Frame, SizeHint};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::{App, answers, measure, read_on, request_id};
+use super::{Front, answers, measure, read_on, request_id};
 use crate::runtime;
 use crate::service::ServiceError;
 
 /// Wraps all routes, from the inside out.
-pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
+pub(super) fn wrap<S: Clone + Send + Sync + 'static>(routes: Router<S>, front: Front) -> Router<S> {
     routes
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::Service(ServiceError::Internal("a handler panicked".into())).into_response()
         }))
-        .layer(from_fn_with_state(app.clone(), answers::layer))
+        .layer(from_fn_with_state(front.clone(), answers::layer))
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(app.clone(), bounded_head))
-        .layer(from_fn_with_state(app.clone(), measure::layer))
+        .layer(from_fn_with_state(front.clone(), bounded_head))
+        .layer(from_fn_with_state(front.clone(), measure::layer))
         .layer(from_fn(read_on::layer))
-        .layer(from_fn_with_state(app, request_id::layer))
+        .layer(from_fn_with_state(front, request_id::layer))
 }
 
 /// Gives up on a call that takes longer than the server's limit. Where its body is still awaited then, that is the client's doing, and
 /// nothing was begun.
-pub(super) async fn deadline(State(app): State<App>, request: Request, next: Next) -> Response {
-    answered_within(app.limits.request_timeout, request, |request| next.run(request)).await
+pub(super) async fn deadline(State(front): State<Front>, request: Request, next: Next) -> Response {
+    answered_within(front.limits.request_timeout, request, |request| next.run(request)).await
 }
 
 async fn answered_within<F: Future<Output = Response>>(limit: Duration, request: Request, answer: impl FnOnce(Request) -> F) -> Response {
@@ -77,12 +77,12 @@ impl HttpBody for AwaitedBody {
 }
 
 /// Refuses a head that is larger than the limit; what hyper reads into holds more, because bodies pass through it as well.
-async fn bounded_head(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn bounded_head(State(front): State<Front>, request: Request, next: Next) -> Response {
     // "GET /path HTTP/1.1\r\n", then "name: value\r\n" each, then an empty line.
     let uri = request.uri();
     let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |path| path.as_str().len()) + 12;
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if line + fields + 2 > app.limits.max_header_bytes {
+    if line + fields + 2 > front.limits.max_header_bytes {
         return ApiError::HeadTooLarge.into_response();
     }
     next.run(request).await

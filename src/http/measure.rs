@@ -14,16 +14,16 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{App, ErrorCode, ObservedRequest};
+use super::{ErrorCode, Front, ObservedRequest};
 
 /// The route of what no route matches.
 const UNMATCHED: &str = "unmatched";
 
 /// Begins to measure; what it returns ends it with its last byte.
-pub(super) async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn layer(State(front): State<Front>, request: Request, next: Next) -> Response {
     let received = Arc::<AtomicU64>::default();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut measure = Measure::begin(app, route, request.method().clone(), received.clone());
+    let mut measure = Measure::begin(front, route, request.method().clone(), received.clone());
     let response = next.run(request.map(|body| Body::new(CountedBody { body, received }))).await;
     measure.status = Some(response.status());
     measure.code = response.extensions().get::<ErrorCode>().map_or("", |code| code.0);
@@ -37,7 +37,7 @@ pub(super) async fn layer(State(app): State<App>, request: Request, next: Next) 
 
 /// A request under way. It ends when this is dropped.
 struct Measure {
-    app: App,
+    front: Front,
     route: Option<MatchedPath>,
     method: Method,
     begun: Duration,
@@ -53,16 +53,16 @@ struct Measure {
 }
 
 impl Measure {
-    fn begin(app: App, route: Option<MatchedPath>, method: Method, received: Arc<AtomicU64>) -> Self {
-        app.observer.begins(route.as_ref().map_or(UNMATCHED, MatchedPath::as_str), &method);
-        let begun = app.runtime.clock.monotonic();
+    fn begin(front: Front, route: Option<MatchedPath>, method: Method, received: Arc<AtomicU64>) -> Self {
+        front.observer.begins(route.as_ref().map_or(UNMATCHED, MatchedPath::as_str), &method);
+        let begun = front.runtime.clock.monotonic();
         let span = tracing::Span::current();
         let (status, to_head, length) = (None, None, None);
-        Self { app, route, method, begun, span, received, sent_bytes: 0, status, code: "", to_head, length, is_whole: false }
+        Self { front, route, method, begun, span, received, sent_bytes: 0, status, code: "", to_head, length, is_whole: false }
     }
 
     fn elapsed(&self) -> Duration {
-        self.app.runtime.clock.monotonic().saturating_sub(self.begun)
+        self.front.runtime.clock.monotonic().saturating_sub(self.begun)
     }
 }
 
@@ -71,7 +71,7 @@ impl Drop for Measure {
         let elapsed = self.elapsed();
         let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
         let received_bytes = self.received.load(Ordering::Relaxed);
-        self.app.observer.ended(&ObservedRequest {
+        self.front.observer.ended(&ObservedRequest {
             route,
             method: &self.method,
             status: self.status,

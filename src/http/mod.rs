@@ -44,8 +44,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
+
 use crate::runtime::{Runtime, Shutdown};
-use crate::service::Services;
+use crate::service::{RenditionService, Services};
 
 pub use answers::AnswerMemory;
 pub use client_end::ClientEnd;
@@ -54,7 +56,7 @@ pub use error::ErrorCode;
 pub use hot::HotRenditions;
 pub use json_body::JsonMemory;
 pub use openapi::document as openapi_document;
-pub use routes::{admin_entrance, entrance};
+pub use routes::{admin_entrance, edge_entrance, entrance};
 pub use sendfile::{Outgoing, SendfileStream};
 
 /// What happened, told to whoever measures. `http` knows no metrics.
@@ -144,6 +146,21 @@ pub struct AppParts {
     pub services: Arc<Services>,
     /// Runs the check: wired by the server, since `http` knows no stores.
     pub maintenance: Arc<dyn Maintenance>,
+    /// What an edge has as well.
+    pub front: Front,
+}
+
+/// What shows renditions and answers requests at all, at a site and at an edge. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Front(Arc<FrontParts>);
+
+/// The parts of a [`Front`].
+#[derive(Debug)]
+pub struct FrontParts {
+    /// Renditions.
+    pub renditions: Arc<RenditionService>,
+    /// Says whether requests can be served.
+    pub health: Arc<dyn Health>,
     /// Clock and randomness.
     pub runtime: Runtime,
     /// Says when to stop.
@@ -190,6 +207,34 @@ pub trait Maintenance: Send + Sync + fmt::Debug {
     async fn check(&self, request: crate::api::CheckRequest) -> Result<crate::api::CheckReport, crate::service::ServiceError>;
 }
 
+/// Whether this server can do its work.
+#[async_trait::async_trait]
+pub trait Health: Send + Sync + fmt::Debug {
+    /// Nothing where it can; else what hinders.
+    async fn ready(self: Arc<Self>) -> Result<(), crate::service::ServiceError>;
+}
+
+impl Front {
+    /// Wires the parts together.
+    pub fn new(parts: FrontParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Front {
+    type Target = FrontParts;
+
+    fn deref(&self) -> &FrontParts {
+        &self.0
+    }
+}
+
+impl FromRef<App> for Front {
+    fn from_ref(app: &App) -> Self {
+        app.front.clone()
+    }
+}
+
 impl App {
     /// Wires the handlers' parts together.
     pub fn new(parts: AppParts) -> Self {
@@ -202,5 +247,13 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &AppParts {
         &self.0
+    }
+}
+
+impl std::ops::Deref for AppParts {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.front
     }
 }

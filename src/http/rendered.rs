@@ -11,29 +11,29 @@ use futures_util::stream;
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
-use super::{App, RenditionOutcome, caching, server_timing};
+use super::{Front, RenditionOutcome, caching, server_timing};
 use crate::service::{Freshness, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
 /// For how many seconds what stands in for a better one may be shown.
 const MEANWHILE_SECONDS: u32 = 30;
 
 /// Counts a refusal.
-pub(super) fn refused(app: &App, error: impl Into<ApiError>) -> ApiError {
+pub(super) fn refused(front: &Front, error: impl Into<ApiError>) -> ApiError {
     let error = error.into();
-    app.observer.rendition(RenditionOutcome::Refused(error.code()));
+    front.observer.rendition(RenditionOutcome::Refused(error.code()));
     error
 }
 
 /// Answers GET and HEAD; with the whole answer's bytes where they came from the cache and others may be answered alike.
 pub(super) async fn answer(
-    app: &App,
+    front: &Front,
     request: &RenditionRequest,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<(Response, Option<Bytes>), ApiError> {
-    let begun = app.runtime.clock.monotonic();
+    let begun = front.runtime.clock.monotonic();
     let asked = request;
-    let (request, is_best) = app.services.ready_rendition(*request, *method == Method::GET).await;
+    let (request, is_best) = front.renditions.ready(*request, *method == Method::GET).await;
     let freshness = request.freshness();
     let caching = caching::cache_control(if is_best {
         freshness
@@ -60,10 +60,10 @@ pub(super) async fn answer(
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
     if *method == Method::HEAD {
-        return Ok((head(&request, app.services.cached_rendition(&request).await, &tag, caching), None));
+        return Ok((head(&request, front.renditions.cached(&request).await, &tag, caching), None));
     }
-    let served = app.services.rendition(&request).await.map_err(|error| refused(app, error))?;
-    app.observer.rendition(match served.from {
+    let served = front.renditions.rendition(&request).await.map_err(|error| refused(front, error))?;
+    front.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
         ServedFrom::Disk => RenditionOutcome::Disk,
         ServedFrom::Joined => RenditionOutcome::Joined,
@@ -81,14 +81,14 @@ pub(super) async fn answer(
     };
     let length = bytes.len();
     // What a URL that expires says to caches is another thing each second, and what `Server-Timing` says is each request's own.
-    let is_alike = is_best && request.expires().is_none() && !app.server_timing;
+    let is_alike = is_best && request.expires().is_none() && !front.server_timing;
     let cached = (matches!(served.from, ServedFrom::Cache) && status == StatusCode::OK && is_alike).then(|| bytes.clone());
     let mut response = (status, bytes).into_response();
     let sent = response.headers_mut();
     describe(sent, &tag, caching);
     describe_bytes(sent, request.format());
-    if app.server_timing {
-        server_timing::describe(sent, &served, app.runtime.clock.monotonic().saturating_sub(begun));
+    if front.server_timing {
+        server_timing::describe(sent, &served, front.runtime.clock.monotonic().saturating_sub(begun));
     }
     sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(content_range) = content_range {

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::App;
+use super::Front;
 use super::accept::{self, Offer};
 use super::cors;
 use super::error::ApiError;
@@ -20,9 +20,9 @@ use crate::service::{Accepted, RenditionFormat};
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, method: Method, headers: HeaderMap) -> Response {
-    let good = Good::from_now(&app);
-    let answered = answer(&app, &uri, &method, &headers).await;
+pub(super) async fn get(State(front): State<Front>, OriginalUri(uri): OriginalUri, method: Method, headers: HeaderMap) -> Response {
+    let good = Good::from_now(&front);
+    let answered = answer(&front, &uri, &method, &headers).await;
     let (mut response, cached) = answered.unwrap_or_else(|error| (error.into_response(), None));
     let sent = response.headers_mut();
     // Whatever it is: another `Accept` may get something else, and a page of another origin may read why it got none.
@@ -34,20 +34,20 @@ pub(super) async fn get(State(app): State<App>, OriginalUri(uri): OriginalUri, m
         let mut fields = sent.clone();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let head = Head { method: &method, path: uri.path(), query: uri.query(), headers: &headers };
-        app.hot.keep(&head, good, fields, bytes).await;
+        front.hot.keep(&head, good, fields, bytes).await;
     }
     response
 }
 
-async fn answer(app: &App, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Bytes>), ApiError> {
+async fn answer(front: &Front, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Bytes>), ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
     // A query is not signed: with it one rendition would have any number of URLs, each of them an entry in every cache on the way.
     if uri.query().is_some() {
-        return Err(refused(app, ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
+        return Err(refused(front, ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
     }
-    let resolved = app.services.resolve_rendition(uri.path(), accepted(headers)).await;
-    let request = resolved.map_err(|error| refused(app, error))?;
-    rendered::answer(app, &request, method, headers).await
+    let resolved = front.renditions.resolve(uri.path(), accepted(headers)).await;
+    let request = resolved.map_err(|error| refused(front, error))?;
+    rendered::answer(front, &request, method, headers).await
 }
 
 /// The formats for a URL that names none, by `Accept`: AVIF, then WebP for those who name them, else JPEG.

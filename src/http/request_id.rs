@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
-use super::App;
+use super::Front;
 
 /// The header.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,8 +23,8 @@ pub fn current() -> Option<String> {
 }
 
 /// Gives the request its id and a log span.
-pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = own(request.headers()).map_or_else(|| fresh(&app), str::to_owned);
+pub async fn layer(State(front): State<Front>, request: Request, next: Next) -> Response {
+    let id = own(request.headers()).map_or_else(|| fresh(&front), str::to_owned);
     let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
     let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
     name(&mut response, &id);
@@ -47,6 +47,6 @@ fn is_sound(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-fn fresh(app: &App) -> String {
-    app.runtime.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect()
+fn fresh(front: &Front) -> String {
+    front.runtime.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,13 +1,14 @@
 //! Every route stands here.
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::{get, post};
 
 use crate::model::{AlbumId, PhotoId};
 
 use super::{
-    App, Entrance, admin, albums, cors, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions, sending, similar,
-    upload, urls,
+    App, Entrance, Front, admin, albums, cors, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions, sending,
+    similar, upload, urls,
 };
 
 /// The route of a rendition, for what is answered without it.
@@ -15,12 +16,12 @@ pub(super) const RENDITION: &str = "/i/{*rendition}";
 
 /// What the public listener serves.
 pub fn entrance(app: App) -> Entrance {
-    Entrance::new(router(app.clone()), app)
+    Entrance::new(router(app.clone()), app.front.clone())
 }
 
 fn router(app: App) -> Router {
     // Bodies of photos, streamed and bounded by the service, and what may take long: no overall timeout; a body that stands still is given up.
-    let deadline = || axum::middleware::from_fn_with_state(app.clone(), layers::deadline);
+    let deadline = || axum::middleware::from_fn_with_state(app.front.clone(), layers::deadline);
     let uploads = Router::new()
         .route("/v1/albums/{album}/photos", get(photos::list).layer(deadline()).post(upload::create))
         .route("/v1/albums/{album}/photos/{photo}", axum::routing::put(upload::put))
@@ -46,11 +47,22 @@ fn router(app: App) -> Router {
         .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
         .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))
         .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
-        .route("/i/{*rendition}", get(renditions::get))
         .route("/openapi.json", get(openapi::show))
         .layer(deadline());
 
-    // Also what is refused is for pages of any origin, so nothing here is left to the fallbacks below.
+    let routes = uploads.merge(calls).merge(shown(&app.front)).fallback(no_route).method_not_allowed_fallback(no_method);
+    layers::wrap(routes, app.front.clone()).with_state(app)
+}
+
+/// What a site and an edge serve alike.
+fn shown<S: Clone + Send + Sync + 'static>(front: &Front) -> Router<S>
+where
+    Front: FromRef<S>,
+{
+    let deadline = || axum::middleware::from_fn_with_state(front.clone(), layers::deadline);
+    let renditions = Router::new().route("/i/{*rendition}", get(renditions::get)).layer(deadline());
+
+    // Also what is refused is for pages of any origin, so nothing here is left to fallbacks.
     let images = Router::new()
         .route("/iiif/3/{*request}", get(iiif::get))
         .method_not_allowed_fallback(no_method)
@@ -58,20 +70,24 @@ fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn(cors::open_to_all));
 
     let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+    renditions.merge(images).merge(health)
+}
 
-    let routes = uploads.merge(calls).merge(images).merge(health).fallback(no_route).method_not_allowed_fallback(no_method);
-    layers::wrap(routes, app.clone()).with_state(app)
+/// What an edge serves.
+pub fn edge_entrance(front: Front) -> Entrance {
+    let routes = shown(&front).fallback(no_route).method_not_allowed_fallback(no_method);
+    Entrance::new(layers::wrap(routes, front.clone()).with_state(front.clone()), front)
 }
 
 /// What the admin listener serves.
-pub fn admin_entrance(app: App) -> Entrance {
+pub fn admin_entrance(front: Front) -> Entrance {
     let routes = Router::new()
         .route("/metrics", get(health::metrics))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method);
-    Entrance::from(routes.with_state(app))
+    Entrance::from(routes.with_state(front))
 }
 
 /// Where a photo's original is fetched.

@@ -41,8 +41,9 @@ pub(super) fn start(
             }
         }
     });
-    let previews: Vec<_> =
-        (0..previews_at_once.max(1)).map(|_| runtime::spawn_joined(services.clone().make_previews(shutdown.clone()))).collect();
+    let previews: Vec<_> = (0..previews_at_once.max(1))
+        .map(|_| runtime::spawn_joined(services.renditions().clone().make_previews(shutdown.clone())))
+        .collect();
     let uses = every(USES_EVERY, shutdown, move || {
         let services = services.clone();
         async move {

@@ -23,10 +23,10 @@ use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::Config;
-use crate::http::{self, AnswerMemory, App, AppParts, HotRenditions, HttpLimits, JsonMemory};
+use crate::http::{self, AnswerMemory, App, AppParts, Front, FrontParts, Health, HotRenditions, HttpLimits, JsonMemory, Observer};
 use crate::metadata::MetadataError;
-use crate::runtime::{self, Runtime, ShutdownTrigger, Signals, shutdown_channel};
-use crate::service::ServiceError;
+use crate::runtime::{self, Runtime, Shutdown, ShutdownTrigger, Signals, shutdown_channel};
+use crate::service::{RenditionService, ServiceError};
 
 pub use logging::init as init_logging;
 pub use offline::check_offline;
@@ -189,27 +189,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
-    let app = App::new(AppParts {
-        services: site.services.clone(),
-        maintenance: Arc::new(site.maintenance(shutdown.clone())),
-        runtime: runtime.clone(),
-        shutdown,
-        observer,
-        public_url: config.server.public_url.url().map(str::to_owned),
-        server_timing: config.renditions.server_timing,
-        limits: HttpLimits {
-            max_json_bytes: config.limits.max_json_bytes.as_usize(),
-            json_memory: JsonMemory::new(config.limits.json_memory_bytes.as_usize()),
-            answer_memory: AnswerMemory::new(config.limits.json_memory_bytes.as_usize()),
-            max_header_bytes: config.server.max_header_bytes.as_usize(),
-            request_timeout: config.server.request_timeout,
-            stall_timeout: config.server.stall_timeout,
-            min_upload_bytes_per_second: config.limits.min_upload_bytes_per_second.as_u64(),
-            default_page: config.limits.default_page as usize,
-            max_page: config.limits.max_page as usize,
-        },
-        hot: HotRenditions::new(&runtime.random),
-    });
+    let front = front(config, &runtime, shutdown.clone(), site.services.renditions().clone(), site.services.clone(), observer);
+    let app =
+        App::new(AppParts { services: site.services.clone(), maintenance: Arc::new(site.maintenance(shutdown)), front: front.clone() });
     let public = public.listen()?;
     let admin = admin.map(serve::Reserved::listen).transpose()?;
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
@@ -220,8 +202,8 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
     let admin_limits = limits.for_admin();
-    let served = serve::Server::new(public, http::entrance(app.clone()), limits, closing);
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(app), admin_limits, ending));
+    let served = serve::Server::new(public, http::entrance(app), limits, closing);
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(front), admin_limits, ending));
 
     let serving = runtime::spawn_joined(served.run());
     let admin_serving = runtime::spawn_joined(async move {
@@ -242,6 +224,38 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         background.await;
     };
     Ok(Running { http, admin: admin_address, site, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+}
+
+/// What answers requests at all, as the settings say.
+fn front(
+    config: &Config,
+    runtime: &Runtime,
+    shutdown: Shutdown,
+    renditions: Arc<RenditionService>,
+    health: Arc<dyn Health>,
+    observer: Arc<dyn Observer>,
+) -> Front {
+    Front::new(FrontParts {
+        renditions,
+        health,
+        runtime: runtime.clone(),
+        shutdown,
+        observer,
+        public_url: config.server.public_url.url().map(str::to_owned),
+        server_timing: config.renditions.server_timing,
+        limits: HttpLimits {
+            max_json_bytes: config.limits.max_json_bytes.as_usize(),
+            json_memory: JsonMemory::new(config.limits.json_memory_bytes.as_usize()),
+            answer_memory: AnswerMemory::new(config.limits.json_memory_bytes.as_usize()),
+            max_header_bytes: config.server.max_header_bytes.as_usize(),
+            request_timeout: config.server.request_timeout,
+            stall_timeout: config.server.stall_timeout,
+            min_upload_bytes_per_second: config.limits.min_upload_bytes_per_second.as_u64(),
+            default_page: config.limits.default_page as usize,
+            max_page: config.limits.max_page as usize,
+        },
+        hot: HotRenditions::new(&runtime.random),
+    })
 }
 
 /// The one line on stdout, for scripts that wait for the server.

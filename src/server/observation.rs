@@ -136,14 +136,14 @@ impl Observation {
             sync_failures: self.disk.sync_failures(),
             hold_bytes: self.disk.hold_bytes(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
-            rendition_cache_bytes: Some(load.cached_rendition_bytes),
+            rendition_cache_bytes: Some(load.renditions.cached_bytes),
             previews: [
-                ("prepared", load.previews.prepared),
-                ("made", load.previews.made),
-                ("failed", load.previews.failed),
-                ("passed_over", load.previews.passed_over),
+                ("prepared", load.renditions.previews.prepared),
+                ("made", load.renditions.previews.made),
+                ("failed", load.renditions.previews.failed),
+                ("passed_over", load.renditions.previews.passed_over),
             ],
-            rendition_disk: load.renditions_on_disk.map(rendition_disk),
+            rendition_disk: load.renditions.on_disk.map(rendition_disk),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
         }
@@ -189,20 +189,20 @@ impl Observation {
             // Those that render are among them: the imaging pool says how many.
             QueueReading {
                 queue: "renders",
-                waiting: Some(load.renders_waiting),
-                waiting_limit: Some(load.renders_limit),
+                waiting: Some(load.renditions.renders_waiting),
+                waiting_limit: Some(load.renditions.renders_limit),
                 ..QueueReading::default()
             },
             QueueReading {
                 queue: "slow_renders",
-                waiting: Some(load.slow_renders_waiting),
-                waiting_limit: Some(load.slow_renders_limit),
+                waiting: Some(load.renditions.slow_renders_waiting),
+                waiting_limit: Some(load.renditions.slow_renders_limit),
                 ..QueueReading::default()
             },
             QueueReading {
                 queue: "previews",
-                waiting: Some(load.previews.waiting),
-                waiting_limit: Some(load.previews.limit),
+                waiting: Some(load.renditions.previews.waiting),
+                waiting_limit: Some(load.renditions.previews.limit),
                 ..QueueReading::default()
             },
         ];

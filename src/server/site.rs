@@ -19,7 +19,7 @@ use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
-use crate::service::{Pools, RenditionDisk, ServiceError, Services};
+use crate::service::{Derived, Pools, RenditionDisk, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
 pub(super) const METADATA_DIR: &str = "metadata";
@@ -85,11 +85,10 @@ impl Site {
             ("inspecting", inspecting.clone()),
         ];
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
-        let derived = Arc::new(disk.clone());
         let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
         let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
-        let services = Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config);
-        let services = Arc::new(services.with_rendition_disk(rendition_disk.clone()));
+        let derived = Derived { previews: Arc::new(disk.clone()), cache: rendition_disk.clone() };
+        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
         let pools = vec![
@@ -127,7 +126,7 @@ impl Site {
 
     /// How many previews are made at once.
     pub(super) fn previews_at_once(&self) -> usize {
-        self.services.previews_at_once()
+        self.services.renditions().previews_at_once()
     }
 
     /// What feeds the metrics.

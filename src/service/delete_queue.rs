@@ -105,8 +105,8 @@ impl Services {
         // A preview that is made from here on looks for the blob once it is kept, and finds none. One removed for nothing is made again.
         let is_gone = self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await;
         if is_gone.unwrap_or(true) {
-            self.forget_preview(hash).await?;
-            self.forget_renditions(hash).await?;
+            self.renditions.forget_preview(hash).await?;
+            self.renditions.forget(hash).await?;
         }
         Ok(self.blobs.delete(key).await?)
     }

@@ -21,6 +21,7 @@ mod shares;
 mod signing_keys;
 mod similar;
 mod stats;
+mod stores;
 mod tenant_renditions;
 mod tenants;
 #[cfg(test)]
@@ -41,6 +42,8 @@ use crate::metadata::{Metadata, Snapshot};
 use crate::model::Owner;
 use crate::runtime::{BlockingPool, Runtime};
 
+use stores::Stores;
+
 pub use crate::metadata::{Page, SimilarPhoto};
 pub use albums::AlbumRow;
 pub use auth::Secret;
@@ -53,8 +56,8 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionDisk, RenditionRequest, Renditions,
-    Served, ServedFrom, UrlOptions,
+    Accepted, Catalogue, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionDisk, RenditionLoad,
+    RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
@@ -75,11 +78,13 @@ const SCANS_OF_ONE: usize = 64;
 pub struct Services {
     metadata: Metadata,
     blobs: Blobs,
+    /// The same two, for what only reads.
+    stores: Stores,
     runtime: Runtime,
     pools: Pools,
     limits: Limits,
     names: names::Names,
-    renditions: Renditions,
+    renditions: Arc<RenditionService>,
     token_uses: auth::TokenUses,
     readiness: readiness::Readiness,
     delete_cursor: delete_queue::DeleteCursor,
@@ -100,6 +105,15 @@ pub struct Pools {
     pub previews: Decoders,
     /// What uploads are looked at on. Apart from renditions, which must not hold them up.
     pub inspecting: Decoders,
+}
+
+/// Where what is made from photos is kept.
+#[derive(Debug)]
+pub struct Derived {
+    /// Previews, beside the blobs.
+    pub previews: Arc<dyn DerivedStore>,
+    /// Renditions, on a disk of this server's alone; `None`: in memory only.
+    pub cache: Option<RenditionDisk>,
 }
 
 /// What the service bounds.
@@ -125,10 +139,6 @@ struct Limits {
     inspection_wait: Duration,
     /// For the originals that are held whole to be inspected.
     inspect_memory: memory::Memory,
-    /// And for those that are held to be rendered: a part of its own, so that neither waits for the other.
-    render_memory: memory::Memory,
-    /// And for those that previews of new photos are made from, while nobody waits for them.
-    preview_memory: memory::Memory,
     /// How long a promise of `missing` holds.
     pin_term: Duration,
     /// How long a new token holds whose maker names no time.
@@ -137,7 +147,7 @@ struct Limits {
 
 impl Services {
     /// Assembles the service. Nothing runs yet.
-    pub fn new(metadata: Metadata, blobs: Blobs, previews: Arc<dyn DerivedStore>, runtime: Runtime, pools: Pools, config: &Config) -> Self {
+    pub fn new(metadata: Metadata, blobs: Blobs, derived: Derived, runtime: Runtime, pools: Pools, config: &Config) -> Self {
         let limits = &config.limits;
         let names = names::Names { max_name_bytes: limits.max_name_bytes as usize, max_text_bytes: limits.max_caption_bytes as usize };
         let memory_bytes = limits.decode_memory_bytes.as_u64();
@@ -151,16 +161,24 @@ impl Services {
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
             inspection_wait: upload::INSPECTION_WAIT,
             inspect_memory: memory::Memory::new(memory_bytes / 2),
-            render_memory: memory::Memory::new(memory_bytes / 2),
-            preview_memory: memory::Memory::new(memory_bytes / 8),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),
         };
-        let renditions = Renditions::new(&config.renditions, previews, pools.imaging.load().limit, pools.slow.load().limit);
+        let Pools { lookup, metadata: scans, imaging, slow, previews: preview_pool, .. } = pools.clone();
+        let stores = Stores { metadata: metadata.clone(), blobs: blobs.clone(), lookup, scans };
+        let catalogue = Arc::new(stores.clone());
+        let rendition_pools = RenditionPools { imaging, slow, previews: preview_pool };
+        let renditions = RenditionService::new(catalogue, derived.previews, derived.cache, runtime.clone(), rendition_pools, config);
+        let renditions = Arc::new(renditions);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
-        Self { metadata, blobs, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
+        Self { metadata, blobs, stores, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
+    }
+
+    /// Renditions.
+    pub fn renditions(&self) -> &Arc<RenditionService> {
+        &self.renditions
     }
 
     /// The store of metadata, for the parts that stand beside the service (maintenance, metrics).
@@ -190,8 +208,7 @@ impl Services {
         &self,
         read: impl FnOnce(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let metadata = self.metadata.clone();
-        self.pools.metadata.run(move || read(&metadata.read())).await?
+        self.stores.read(read).await
     }
 
     /// Looks up a few rows: on this thread where all of them lie in memory; else, once more, on one that may wait for the disk.
@@ -199,10 +216,6 @@ impl Services {
         &self,
         look: impl Fn(&Snapshot) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        if let Some(found) = self.metadata.look_in_memory(&look) {
-            return found;
-        }
-        let metadata = self.metadata.clone();
-        self.pools.lookup.run(move || look(&metadata.read())).await?
+        self.stores.look_up(look).await
     }
 }

@@ -140,7 +140,14 @@ pub(super) mod tests {
             previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let services = Services::new(metadata.clone(), blobs, Arc::new(store.clone()), runtime.clone(), pools, &config);
+        let services = Services::new(
+            metadata.clone(),
+            blobs,
+            crate::service::Derived { previews: Arc::new(store.clone()), cache: None },
+            runtime.clone(),
+            pools,
+            &config,
+        );
         (store, metadata, runtime, Arc::new(services))
     }
 

@@ -144,7 +144,7 @@ impl Services {
                     let hash = arrival.digests.hash;
                     let kept = services.keep(staged, arrival).await;
                     if kept.as_ref().is_ok_and(|uploaded| uploaded.created) {
-                        services.prepare_renditions(hash);
+                        services.renditions.prepare_later(hash);
                     }
                     drop((keeping, permit, share));
                     kept

@@ -18,7 +18,7 @@ use halidom::model::row::{Delta, Row};
 use halidom::model::{AlbumId, BlobKey, BlobNonce, Hlc, Origin, PhotoId, RowKey, Seq, Stamp, TenantId};
 use halidom::runtime::{BlockingPool, Runtime};
 use halidom::service::{
-    Caller, ExpectedDigests, NewTokenRequest, PhotoEdit, PhotoName, Pools, Scope, Secret, Services, UploadRequest, Uploaded,
+    Caller, Derived, ExpectedDigests, NewTokenRequest, PhotoEdit, PhotoName, Pools, Scope, Secret, Services, UploadRequest, Uploaded,
 };
 
 use crate::copy::fixtures;
@@ -53,7 +53,14 @@ fn life(engine: &RocksEngine, store: &DiskStore, runtime: &Runtime) -> Site {
         inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 2), (&config.limits).into()),
     };
     config.blobs.pin_term = Duration::from_secs(7 * 24 * 3600);
-    let services = Services::new(metadata.clone(), Arc::new(verified), Arc::new(store.clone()), runtime.clone(), pools, &config);
+    let services = Services::new(
+        metadata.clone(),
+        Arc::new(verified),
+        Derived { previews: Arc::new(store.clone()), cache: None },
+        runtime.clone(),
+        pools,
+        &config,
+    );
     Site { services: Arc::new(services), metadata, store: store.clone(), runtime: runtime.clone() }
 }
 

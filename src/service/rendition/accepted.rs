@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::CacheKey;
-use super::{RenditionFormat, RenditionRequest};
+use super::{RenditionFormat, RenditionRequest, RenditionService};
 use crate::runtime;
-use crate::service::{ServiceError, Services};
+use crate::service::ServiceError;
 
 /// How long something that could not be made is not begun again.
 const REMEMBER: Duration = Duration::from_secs(600);
@@ -41,10 +41,10 @@ impl Default for GivenUp {
     }
 }
 
-impl Services {
+impl RenditionService {
     /// What can be had of a rendition without waiting long, and whether that is the best that there will be: the same in the next best format
     /// until the best is made. `begin`: has that made, where nobody does yet, in its own time.
-    pub async fn ready_rendition(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
+    pub async fn ready(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
         let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return (request, true) };
         let renditions = &self.renditions;
         if renditions.is_made(&key) {

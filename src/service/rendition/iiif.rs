@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shown::{ROWS, shown_size};
-use super::{Freshness, PhotoUrlSigner, RenditionRequest, keys};
+use super::{Freshness, PhotoUrlSigner, RenditionRequest, RenditionService, keys};
 use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
 use crate::service::iiif::{Bounds, Identifier, ImageRequest};
@@ -72,7 +71,7 @@ impl IiifImage {
     }
 }
 
-impl Services {
+impl RenditionService {
     /// Reads an image's identifier, checks its signature against every live key, and that its tenant has the blob.
     ///
     /// # Errors
@@ -91,10 +90,7 @@ impl Services {
         let freshness = Freshness::of(tenant.max_age_seconds, identifier.expires, now);
         let (hash, tenant) = (identifier.hash, tenant.id);
         let expires = identifier.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
-        let shown = self
-            .look_up(move |at| Ok(shown_size(at, at.list_refs_of_tenant(tenant, &hash, ROWS)?, &hash)?))
-            .await?
-            .ok_or(ServiceError::NotFound("image"))?;
+        let shown = self.catalogue.shown_to(tenant, hash).await?.ok_or(ServiceError::NotFound("image"))?;
         Ok(IiifImage { identifier: text.to_owned(), hash, shown, bounds: self.iiif_bounds(), freshness, expires })
     }
 
@@ -104,12 +100,20 @@ impl Services {
     /// `Invalid` for what the image cannot be made into.
     pub fn iiif_rendition(&self, image: &IiifImage, request: &ImageRequest) -> Result<(RenditionRequest, String), ServiceError> {
         let settled = request.settle(image.shown, image.bounds)?;
-        let recipe = settled.recipe.settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
+        let recipe = self.settle(&settled.recipe, RenditionFormat::Jpeg)?;
         let key = self.renditions.key(image.hash, recipe);
         let IiifImage { freshness, expires, .. } = *image;
         Ok((RenditionRequest { key, meanwhile: None, freshness, expires }, settled.canonical))
     }
 
+    fn iiif_bounds(&self) -> Bounds {
+        let limits = &self.limits.config;
+        let max_pixels = limits.max_pixels.min(limits.max_decoded_bytes.as_u64() / BYTES_A_PIXEL).max(1);
+        Bounds { max_side: self.renditions.max_side.min(MAX_SIDE), max_pixels }
+    }
+}
+
+impl Services {
     /// The base URI of an image without scheme and host, signed. Signs only for blobs that the caller owns.
     ///
     /// # Errors
@@ -121,12 +125,6 @@ impl Services {
             return Err(ServiceError::NotFound("image"));
         }
         Ok(Identifier { hash, expires }.to_path(&self.signer(owner.tenant).await?.key))
-    }
-
-    fn iiif_bounds(&self) -> Bounds {
-        let limits = &self.limits.config;
-        let max_pixels = limits.max_pixels.min(limits.max_decoded_bytes.as_u64() / BYTES_A_PIXEL).max(1);
-        Bounds { max_side: self.renditions.max_side.min(MAX_SIDE), max_pixels }
     }
 }
 

@@ -4,15 +4,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::metadata::{MetadataError, Read};
 use crate::model::TenantId;
-use crate::model::tenant::TenantView;
 use crate::service::rendition_url::{Presets, SigningKey};
+
+use super::TenantUrls;
 
 /// How long a key that was taken away may still be good for, and one that was made elsewhere not yet; likewise settings.
 const REMEMBER: Duration = Duration::from_secs(1);
-/// Tenants read at once.
-const PAGE: usize = 1_000;
 
 /// All tenants that have keys.
 pub(super) type Keys = Arc<[LiveTenant]>;
@@ -72,24 +70,13 @@ impl TenantKeys {
     }
 }
 
-fn live(tenant: TenantView) -> LiveTenant {
-    LiveTenant {
+/// The keys of these tenants.
+pub(super) fn live(tenants: Vec<TenantUrls>) -> Keys {
+    let live = tenants.into_iter().map(|tenant| LiveTenant {
         id: tenant.id,
-        presets: Presets::of(&tenant.renditions),
-        max_age_seconds: tenant.renditions.max_age_seconds,
+        presets: Presets::of(&tenant.settings),
+        max_age_seconds: tenant.settings.max_age_seconds,
         keys: tenant.signing_keys.into_iter().map(|key| SigningKey::new(key.key, key.salt)).collect(),
-    }
-}
-
-/// All keys that there are.
-pub(super) fn read(metadata: &impl Read) -> Result<Keys, MetadataError> {
-    let (mut keys, mut after) = (Vec::new(), None);
-    loop {
-        let page = metadata.list_tenants(after, PAGE)?;
-        keys.extend(page.items.into_iter().map(live));
-        after = page.next;
-        if after.is_none() {
-            return Ok(Keys::from(keys));
-        }
-    }
+    });
+    live.collect()
 }

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod cache;
+mod catalogue;
 mod disk;
 mod freshness;
 mod iiif;
@@ -20,17 +21,18 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::blobs::DerivedStore;
-use crate::config::RenditionsConfig;
+use crate::config::{Config, LimitsConfig, RenditionsConfig};
 use crate::imaging::{self, Decoders};
-use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
+use crate::runtime::Runtime;
 
+use super::ServiceError;
 use super::memory::Memory;
-use super::rendition_url::{RecipeKey, RenditionFormat, RenditionUrl};
-use super::{ServiceError, Services};
+use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SideTooLarge};
 pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
+pub use catalogue::{Catalogue, TenantUrls};
 pub use disk::{DiskFigures, RenditionDisk};
 pub use freshness::Freshness;
 pub use iiif::IiifImage;
@@ -76,9 +78,40 @@ pub enum ServedFrom {
     Rendered(Duration),
 }
 
+/// Everything that renditions need: whom to ask, who makes them, the cache. One a server, shared.
+#[derive(Debug)]
+pub struct RenditionService {
+    catalogue: Arc<dyn Catalogue>,
+    runtime: Runtime,
+    pools: RenditionPools,
+    pub(super) limits: RenditionLimits,
+    pub(super) renditions: Renditions,
+}
+
+/// Who makes renditions, one pool a kind of work.
+#[derive(Debug, Clone)]
+pub struct RenditionPools {
+    /// Those that somebody waits for.
+    pub imaging: Decoders,
+    /// Those in formats that take many times as long.
+    pub slow: Decoders,
+    /// Previews of new photos: nobody waits for them, and everything else comes first.
+    pub previews: Decoders,
+}
+
+/// What renditions are bounded by.
+#[derive(Debug, Clone)]
+pub(super) struct RenditionLimits {
+    config: LimitsConfig,
+    /// For the originals that are held whole to be rendered.
+    pub(super) render_memory: Memory,
+    /// And for those that previews of new photos are made from, while nobody waits for them.
+    preview_memory: Memory,
+}
+
 /// The cache and the queue before it.
 #[derive(Debug)]
-pub struct Renditions {
+pub(super) struct Renditions {
     cache: Cache,
     /// Where there is none, nothing outlives the process.
     disk: Option<RenditionDisk>,
@@ -95,6 +128,25 @@ pub struct Renditions {
     max_side: u32,
     quality: u8,
     deadline: Duration,
+}
+
+/// How busy renditions are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RenditionLoad {
+    /// Renditions that render or wait to.
+    pub renders_waiting: u64,
+    /// More are refused.
+    pub renders_limit: u64,
+    /// The same of those in formats that take long.
+    pub slow_renders_waiting: u64,
+    /// More are refused, or not begun.
+    pub slow_renders_limit: u64,
+    /// Previews of new photos.
+    pub previews: PreviewFigures,
+    /// Memory of cached renditions.
+    pub cached_bytes: u64,
+    /// The cache of renditions on disk, where there is one.
+    pub on_disk: Option<DiskFigures>,
 }
 
 /// A rendition that a client may see: its signature was checked, and its tenant has the blob.
@@ -116,11 +168,17 @@ enum Made {
 }
 
 impl Renditions {
-    /// An empty cache, before a pool that renders so many at once, and one that renders so many slow ones.
-    pub fn new(config: &RenditionsConfig, previews: Arc<dyn DerivedStore>, at_once: usize, slow_at_once: usize) -> Self {
+    /// What lies on this disk and nothing else, before a pool that renders so many at once, and one that renders so many slow ones.
+    fn new(
+        config: &RenditionsConfig,
+        previews: Arc<dyn DerivedStore>,
+        disk: Option<RenditionDisk>,
+        at_once: usize,
+        slow_at_once: usize,
+    ) -> Self {
         Self {
             cache: Cache::new(config.cache_bytes.as_u64(), config.cache_bytes.as_u64().max(TAKEN_AT_LEAST)),
-            disk: None,
+            disk,
             keys: TenantKeys::default(),
             epoch: AtomicU64::default(),
             fast: Lane::new(config.queue_limit, at_once),
@@ -135,28 +193,17 @@ impl Renditions {
     }
 
     /// Renditions that render or wait to, and how many may.
-    pub fn queue(&self) -> (u64, u64) {
+    fn queue(&self) -> (u64, u64) {
         self.fast.load()
     }
 
     /// The same for those in formats that take long.
-    pub fn slow_queue(&self) -> (u64, u64) {
+    fn slow_queue(&self) -> (u64, u64) {
         self.slow.load()
     }
 
     fn key(&self, hash: BlobHash, recipe: RecipeKey) -> CacheKey {
         CacheKey { hash, recipe, previews: self.previews.are_used() }
-    }
-
-    /// How making previews goes.
-    pub fn previews(&self) -> PreviewFigures {
-        self.previews.figures()
-    }
-
-    /// To be called once a tenant has a new key or other settings: they hold from then on.
-    pub(super) async fn keys_changed(&self) {
-        self.keys.forget().await;
-        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Waits for the turn of a render. Who gives up here leaves nothing behind.
@@ -167,11 +214,6 @@ impl Renditions {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
         }
         Ok(turn)
-    }
-
-    /// How many renditions lie in memory, and their bytes.
-    pub fn cached(&self) -> (u64, u64) {
-        self.cache.size()
     }
 }
 
@@ -197,14 +239,73 @@ impl RenditionRequest {
     }
 }
 
-impl Services {
+impl RenditionService {
+    /// Assembles it; `previews` is where previews are kept, `disk` the cache that outlives the process. Nothing runs yet.
+    pub fn new(
+        catalogue: Arc<dyn Catalogue>,
+        previews: Arc<dyn DerivedStore>,
+        disk: Option<RenditionDisk>,
+        runtime: Runtime,
+        pools: RenditionPools,
+        config: &Config,
+    ) -> Self {
+        let memory_bytes = config.limits.decode_memory_bytes.as_u64();
+        let limits = RenditionLimits {
+            render_memory: Memory::new(memory_bytes / 2),
+            preview_memory: Memory::new(memory_bytes / 8),
+            config: config.limits.clone(),
+        };
+        let (at_once, slow_at_once) = (pools.imaging.load().limit, pools.slow.load().limit);
+        let renditions = Renditions::new(&config.renditions, previews, disk, at_once, slow_at_once);
+        Self { catalogue, runtime, pools, limits, renditions }
+    }
+
+    /// To be called once a tenant has a new key or other settings: they hold from then on.
+    pub async fn keys_changed(&self) {
+        self.renditions.keys.forget().await;
+        self.epoch_passed();
+    }
+
+    /// To be called once something changed that answers of before depend on.
+    pub fn epoch_passed(&self) {
+        self.renditions.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How busy it is.
+    pub fn load(&self) -> RenditionLoad {
+        let (waiting, limit) = self.renditions.queue();
+        let (slow_waiting, slow_limit) = self.renditions.slow_queue();
+        RenditionLoad {
+            renders_waiting: waiting,
+            renders_limit: limit,
+            slow_renders_waiting: slow_waiting,
+            slow_renders_limit: slow_limit,
+            previews: self.renditions.previews.figures(),
+            cached_bytes: self.renditions.cache.size().1,
+            on_disk: self.renditions.disk.as_ref().map(RenditionDisk::figures),
+        }
+    }
+
+    /// The longest side of a rendition, in pixels.
+    pub(super) fn max_side(&self) -> u32 {
+        self.renditions.max_side
+    }
+
+    /// A recipe with what this server says where it says nothing.
+    ///
+    /// # Errors
+    /// For sides that are not made here.
+    pub(super) fn settle(&self, recipe: &RecipeRequest, format: RenditionFormat) -> Result<RecipeKey, SideTooLarge> {
+        recipe.settle(format, self.renditions.quality, self.renditions.max_side)
+    }
+
     /// Reads a rendition's path, checks its signature against every live key, and that its tenant has the blob. `accepted` are the
     /// formats where the URL names none.
     ///
     /// # Errors
     /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
     /// the tenant has, whether another tenant has it or not.
-    pub async fn resolve_rendition(self: &Arc<Self>, path: &str, accepted: Accepted) -> Result<RenditionRequest, ServiceError> {
+    pub async fn resolve(self: &Arc<Self>, path: &str, accepted: Accepted) -> Result<RenditionRequest, ServiceError> {
         let keys = self.live_keys().await?;
         let (tenant, url) = RenditionUrl::open(path, keys::candidates(&keys), |tenant| &tenant.presets)?;
         let now = WallMs(self.runtime.clock.unix_ms());
@@ -222,7 +323,7 @@ impl Services {
         };
         let freshness = Freshness { immutable: !url.by_preset, ..Freshness::of(tenant.max_age_seconds, url.expires, now) };
         let (hash, tenant) = (url.hash, tenant.id);
-        if !self.look_up(move |at| Ok(at.tenant_owns(tenant, &hash)?)).await? {
+        if !self.catalogue.tenant_owns(tenant, hash).await? {
             return Err(ServiceError::NotFound("image"));
         }
         let key = |recipe| self.renditions.key(hash, recipe);
@@ -231,7 +332,7 @@ impl Services {
     }
 
     /// Changes with everything on this site that an answer depends on, but for the photos themselves.
-    pub fn rendition_epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u64 {
         self.renditions.epoch.load(Ordering::Acquire)
     }
 
@@ -246,7 +347,7 @@ impl Services {
         let reading = crate::runtime::spawn_joined(async move {
             let read = async {
                 let began = services.runtime.clock.monotonic();
-                Ok((began, services.read(|at| Ok(keys::read(at)?)).await?))
+                Ok((began, keys::live(services.catalogue.tenants().await?)))
             };
             services.renditions.keys.recent_or_read(asked, read).await
         });
@@ -320,7 +421,7 @@ impl Services {
 
     /// A photo's bytes, and what holds room for them in this memory: to be kept until they are dropped.
     async fn original_to_render(&self, hash: BlobHash, memory: &Memory) -> Result<(Bytes, OwnedSemaphorePermit), ServiceError> {
-        let blob = self.open_blob(hash).await?;
+        let blob = self.catalogue.open(hash).await?;
         let size = blob.size_bytes();
         let memory = memory.take(size).await?;
         let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;

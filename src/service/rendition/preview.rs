@@ -10,17 +10,15 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cache::CacheKey;
-use super::shown::{ROWS, shown_size};
 use super::sign::{THUMBNAIL, thumbnail_recipe};
-use super::{Rendition, RenditionFormat, imaging_recipe};
+use super::{Rendition, RenditionFormat, RenditionService, imaging_recipe};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
 use crate::imaging::{Decoders, has_preview, preview_serves};
-use crate::metadata::Read;
 use crate::model::BlobHash;
 use crate::runtime::Shutdown;
+use crate::service::ServiceError;
 use crate::service::memory::Memory;
-use crate::service::{ServiceError, Services};
 
 /// Photos that wait for their previews at most: more are made when somebody first asks.
 const QUEUE: usize = 4_096;
@@ -145,16 +143,16 @@ impl Previews {
     }
 }
 
-impl Services {
+impl RenditionService {
     /// Has the preview of a new photo made, and its thumbnail, when there is time for it.
-    pub(in crate::service) fn prepare_renditions(&self, hash: BlobHash) {
+    pub(in crate::service) fn prepare_later(&self, hash: BlobHash) {
         let previews = &self.renditions.previews;
         if previews.enabled && previews.waiting.try_send(hash).is_err() {
             previews.passed_over.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How many calls of [`Services::make_previews`] there is work for at once.
+    /// How many calls of [`RenditionService::make_previews`] there is work for at once.
     pub fn previews_at_once(&self) -> usize {
         self.pools.previews.load().limit
     }
@@ -186,10 +184,10 @@ impl Services {
     /// What a page of an album asks for first, made before anybody asks: by processes of low priority, in memory of its own, and not by way of what
     /// others wait for, since it may take long on a busy machine.
     async fn prepare(&self, hash: BlobHash) -> Result<(), ServiceError> {
-        let Some(shown) = self.size_shown(hash).await? else { return Ok(()) };
+        let Some(shown) = self.catalogue.shown(hash).await? else { return Ok(()) };
         let (previews, decoders, memory) = (&self.renditions.previews, &self.pools.previews, &self.limits.preview_memory);
         let preview = if has_preview(shown) { Some(self.prepared_preview(hash, shown).await?) } else { None };
-        let recipe = thumbnail_recipe(THUMBNAIL).settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
+        let recipe = self.settle(&thumbnail_recipe(THUMBNAIL), RenditionFormat::Jpeg)?;
         let key = self.renditions.key(hash, recipe);
         if self.renditions.is_made(&key) || !self.renditions.cache.has_room().await {
             return Ok(());
@@ -233,7 +231,7 @@ impl Services {
         }
         let hash = key.hash;
         // No photo of these bytes is there any more.
-        let shown = self.size_shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
+        let shown = self.catalogue.shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
         if !preview_serves(shown, &recipe) {
             return Ok(None);
         }
@@ -266,7 +264,7 @@ impl Services {
         let kept = async {
             self.renditions.previews.store.put_derived(&hash, preview.to_record()).await?;
             // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
-            if self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await.unwrap_or(true) {
+            if !self.catalogue.is_present(hash).await.unwrap_or(false) {
                 self.forget_preview(hash).await?;
             }
             Ok::<_, ServiceError>(())
@@ -284,15 +282,6 @@ impl Services {
     pub(in crate::service) async fn forget_preview(&self, hash: BlobHash) -> Result<(), BlobError> {
         self.renditions.previews.lately.invalidate(&hash).await;
         self.renditions.previews.store.delete_derived(&hash).await
-    }
-
-    /// How large a photo of these bytes is, as shown; `None` where no photo tells.
-    async fn size_shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
-        self.look_up(move |at| {
-            let rows = at.list_refs(&hash, ROWS)?.into_iter().map(|(owner, row, _)| (owner, row)).collect();
-            Ok(shown_size(at, rows, &hash)?)
-        })
-        .await
     }
 }
 

@@ -68,7 +68,7 @@ impl Services {
         let signer = self.signer(caller.owner.tenant).await?;
         // Only what will be served is signed.
         let understood = RenditionUrl::parse(&signed, &signer.presets)?;
-        understood.recipe.settle(RenditionFormat::Jpeg, self.renditions.quality, self.renditions.max_side)?;
+        self.renditions.settle(&understood.recipe, RenditionFormat::Jpeg)?;
         Ok(signed_path(&signer.key, &signed))
     }
 
@@ -78,7 +78,7 @@ impl Services {
     /// Where the tenant has no signing key.
     pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
         let Signer { key, presets } = self.signer(caller.owner.tenant).await?;
-        Ok(PhotoUrlSigner { key, by_name: presets.name_own_sizes(), max_side: self.renditions.max_side })
+        Ok(PhotoUrlSigner { key, by_name: presets.name_own_sizes(), max_side: self.renditions.max_side() })
     }
 
     pub(super) async fn signer(&self, tenant: TenantId) -> Result<Signer, ServiceError> {

@@ -4,7 +4,7 @@ use crate::model::BlobHash;
 
 use super::cache::CacheKey;
 use super::disk::Seen;
-use super::{DiskFigures, Rendition, RenditionDisk, RenditionRequest, Renditions, ServiceError, Services};
+use super::{Rendition, RenditionDisk, RenditionRequest, RenditionService, Renditions, ServiceError};
 
 impl Renditions {
     /// The rendition where it lies in memory.
@@ -48,41 +48,29 @@ impl Renditions {
     ///
     /// # Errors
     /// `Unavailable` where the disk would not remove them: ask again.
-    pub async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
+    async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
         self.cache.forget(&hash).await;
         match &self.disk {
             Some(disk) => disk.forget(hash).await,
             None => Ok(()),
         }
     }
-
-    /// The cache on disk, where there is one.
-    pub fn disk_figures(&self) -> Option<DiskFigures> {
-        self.disk.as_ref().map(RenditionDisk::figures)
-    }
 }
 
-impl Services {
-    /// The same, with a cache of renditions on disk.
-    #[must_use]
-    pub fn with_rendition_disk(mut self, disk: Option<RenditionDisk>) -> Self {
-        self.renditions.disk = disk;
-        self
-    }
-
+impl RenditionService {
     /// The rendition where it lies in a cache: nothing is rendered for it.
-    pub async fn cached_rendition(&self, request: &RenditionRequest) -> Option<Rendition> {
+    pub async fn cached(&self, request: &RenditionRequest) -> Option<Rendition> {
         match self.renditions.in_memory(&request.key).await {
             Some(rendition) => Some(rendition),
             None => self.renditions.on_disk(&request.key).await,
         }
     }
 
-    /// Removes all renditions of a blob from the caches; see [`Renditions::forget`].
+    /// Removes all renditions of a blob from memory and disk; for what is erased, once nobody owns the blob any more.
     ///
     /// # Errors
-    /// As there.
-    pub async fn forget_renditions(&self, hash: BlobHash) -> Result<(), ServiceError> {
+    /// `Unavailable` where the disk would not remove them: ask again.
+    pub async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
         self.renditions.forget(hash).await
     }
 }

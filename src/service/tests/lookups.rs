@@ -90,7 +90,7 @@ async fn rows_that_do_not_are_looked_up_off_the_async_threads() {
         Box::pin(async { drop(services.album(caller, ann.1).await.unwrap()) }),
         Box::pin(async { drop(services.photo_urls(caller).await) }),
         Box::pin(async { drop(services.sign_rendition(caller, sent.hash, &options).await) }),
-        Box::pin(async { drop(services.resolve_rendition(&path, Accepted::one(RenditionFormat::Jpeg)).await) }),
+        Box::pin(async { drop(services.renditions.resolve(&path, Accepted::one(RenditionFormat::Jpeg)).await) }),
         Box::pin(async { drop(site.send(&ann, PhotoName::Fresh, &other).await.unwrap()) }),
     ];
     for call in &mut asked {

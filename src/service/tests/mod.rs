@@ -60,7 +60,14 @@ impl Site {
             previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let services = Arc::new(Services::new(metadata.clone(), blobs, Arc::new(store.clone()), runtime.clone(), pools, &config));
+        let services = Arc::new(Services::new(
+            metadata.clone(),
+            blobs,
+            Derived { previews: Arc::new(store.clone()), cache: None },
+            runtime.clone(),
+            pools,
+            &config,
+        ));
         Self { store, calls, engine, metadata, runtime, services }
     }
 

@@ -11,12 +11,12 @@ impl Site {
     async fn asks(&self, caller: &Caller, bytes: &[u8], width: u32) -> RenditionRequest {
         let options = UrlOptions { width, ..UrlOptions::default() };
         let path = self.services.sign_rendition(caller, BlobHash::of(bytes), &options).await.unwrap();
-        self.services.resolve_rendition(&path, Accepted::one(RenditionFormat::Jpeg)).await.unwrap()
+        self.services.renditions.resolve(&path, Accepted::one(RenditionFormat::Jpeg)).await.unwrap()
     }
 
     /// Renditions that render or wait to.
     fn waiting(&self) -> u64 {
-        self.services.load().renders_waiting
+        self.services.load().renditions.renders_waiting
     }
 }
 
@@ -34,10 +34,10 @@ async fn renditions_that_nobody_waits_for_are_not_rendered() {
     let bytes = photo(1);
     site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
     site.calls();
-    let turns = site.services.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let turns = site.services.renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     for round in 0..10 {
         let request = site.asks(&ann.0, &bytes, 100 + round).await;
-        let mut asked = Box::pin(site.services.rendition(&request));
+        let mut asked = Box::pin(site.services.renditions.rendition(&request));
         assert!(poll!(&mut asked).is_pending());
         assert_eq!(site.waiting(), 1);
         drop(asked);
@@ -46,7 +46,7 @@ async fn renditions_that_nobody_waits_for_are_not_rendered() {
     drop(turns);
     assert!(site.calls().is_empty(), "no original was read");
     let request = site.asks(&ann.0, &bytes, 100).await;
-    assert!(matches!(site.services.rendition(&request).await.unwrap().from, ServedFrom::Rendered(_)));
+    assert!(matches!(site.services.renditions.rendition(&request).await.unwrap().from, ServedFrom::Rendered(_)));
     assert_eq!(site.waiting(), 0);
 }
 
@@ -58,20 +58,20 @@ async fn one_photo_does_not_fill_the_queue() {
     for bytes in [&one, &other] {
         site.send(&ann, PhotoName::Fresh, bytes).await.unwrap();
     }
-    let turns = site.services.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let turns = site.services.renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     let mut requests = vec![];
     for number in 0..SHARE {
         requests.push(site.asks(&ann.0, &one, 100 + number).await);
     }
     requests.push(site.asks(&ann.0, &other, 100).await);
-    let mut asked: Vec<_> = requests.iter().map(|request| Box::pin(site.services.rendition(request))).collect();
+    let mut asked: Vec<_> = requests.iter().map(|request| Box::pin(site.services.renditions.rendition(request))).collect();
     for rendition in &mut asked {
         assert!(poll!(rendition).is_pending());
     }
     let past = site.asks(&ann.0, &one, 200).await;
-    assert!(matches!(site.services.rendition(&past).await, Err(ServiceError::Busy(_))));
+    assert!(matches!(site.services.renditions.rendition(&past).await, Err(ServiceError::Busy(_))));
     // Who asks for the same as another takes no place.
-    let mut joined = Box::pin(site.services.rendition(&requests[0]));
+    let mut joined = Box::pin(site.services.renditions.rendition(&requests[0]));
     assert!(poll!(&mut joined).is_pending());
     assert_eq!(site.waiting(), u64::from(SHARE) + 1);
     drop(turns);
@@ -79,7 +79,7 @@ async fn one_photo_does_not_fill_the_queue() {
         rendition.await.unwrap();
     }
     assert!(matches!(joined.await.unwrap().from, ServedFrom::Joined));
-    site.services.rendition(&past).await.unwrap();
+    site.services.renditions.rendition(&past).await.unwrap();
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn renditions_do_not_hold_up_uploads() {
     let mut working = Box::pin(imaging.pool().run(move || held.recv().is_ok()));
     let mut behind = Box::pin(imaging.pool().run(|| ()));
     assert!(poll!(&mut working).is_pending() && poll!(&mut behind).is_pending());
-    let memory = site.services.limits.render_memory.take(u64::MAX).await.unwrap();
+    let memory = site.services.renditions.limits.render_memory.take(u64::MAX).await.unwrap();
     let sent = runtime::timeout(PATIENCE, site.send(&ann, PhotoName::Fresh, &photo(1))).await.expect("it does not wait");
     assert!(sent.unwrap().created);
     drop(memory);

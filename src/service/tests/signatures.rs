@@ -26,7 +26,7 @@ fn key(number: u8) -> Key {
 
 /// Whether the signature is taken: then there is no such image.
 async fn opens(site: &Site, key: &Key) -> bool {
-    match site.services.resolve_rendition(&path(key), Accepted::one(RenditionFormat::Jpeg)).await {
+    match site.services.renditions.resolve(&path(key), Accepted::one(RenditionFormat::Jpeg)).await {
         Err(ServiceError::NotFound("image")) => true,
         Err(ServiceError::BadSignature(_)) => false,
         other => panic!("{other:?}"),
