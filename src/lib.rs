@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod edge;
 pub mod http;
 pub mod imaging;
 pub mod maintenance;

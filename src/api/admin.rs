@@ -15,6 +15,8 @@ pub enum Scope {
     User,
     /// Reading them only.
     Read,
+    /// What an edge asks of its site: every tenant's signing keys, and every photo.
+    Edge,
 }
 
 /// A banner.

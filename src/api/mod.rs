@@ -5,6 +5,7 @@
 mod admin;
 mod album;
 mod check;
+mod edge;
 mod iiif;
 mod me;
 mod page;
@@ -21,6 +22,7 @@ pub use admin::{
 };
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};
+pub use edge::{EdgeBasis, EdgeBlob, EdgeEvent, EdgeFeed, EdgeSigningKey, EdgeTenant, EdgeTenants, Unowned, UnownedRequest};
 pub use iiif::{IiifImageInfo, IiifSize, IiifTiles};
 pub use me::Me;
 pub use page::Page;

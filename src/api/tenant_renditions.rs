@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::TenantId;
+use crate::model::tenant::RenditionSettings;
 
 /// A banner, with what it says of its rendition URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,6 +30,20 @@ pub struct TenantRenditions {
     pub presets_only: bool,
     /// For how long caches may show a rendition without asking, in seconds: 0 to 31,536,000.
     pub max_age_seconds: u32,
+}
+
+impl From<RenditionSettings> for TenantRenditions {
+    fn from(settings: RenditionSettings) -> Self {
+        let RenditionSettings { presets, presets_only, max_age_seconds } = settings;
+        Self { presets, presets_only, max_age_seconds }
+    }
+}
+
+impl From<TenantRenditions> for RenditionSettings {
+    fn from(said: TenantRenditions) -> Self {
+        let TenantRenditions { presets, presets_only, max_age_seconds } = said;
+        Self { presets, presets_only, max_age_seconds }
+    }
 }
 
 /// Edits a tenant; what is absent stays.

@@ -23,7 +23,7 @@ pub(crate) use derived::contract as derived_contract;
 
 pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
-pub use disk::{DiskPools, DiskSettings, DiskStore, make_directory_durably};
+pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};

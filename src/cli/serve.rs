@@ -34,6 +34,15 @@ pub struct ServeOptions {
     /// Where photos are kept, `file:///dir` for instance [default: under the data directory]
     #[arg(long, value_name = "URL")]
     pub blobs: Option<String>,
+    /// What the server is: `site`, or `edge`, which shows renditions of a site and has no metadata [default: site]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// The site that an edge asks; several in the order in which they are asked
+    #[arg(long, value_name = "URL")]
+    pub site: Vec<String>,
+    /// The file with the token that the sites gave an edge (scope `edge`)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -48,6 +57,9 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
         admin_listen: options.admin_listen,
         peer_listen: options.peer_listen,
         blobs: options.blobs,
+        role: options.role,
+        sites: (!options.site.is_empty()).then(|| options.site.join(",")),
+        token_file: options.token_file,
         environment: environment.clone(),
     })?;
     server::init_logging(&settings.log, &environment)?;

@@ -116,5 +116,6 @@ fn scope_name(scope: Scope) -> &'static str {
         Scope::Tenant => "tenant",
         Scope::User => "user",
         Scope::Read => "read",
+        Scope::Edge => "edge",
     }
 }

@@ -10,6 +10,7 @@ mod admin;
 mod albums;
 mod call;
 mod download;
+mod edges;
 mod error;
 mod page;
 mod photos;

@@ -89,11 +89,12 @@ impl Layers {
 
     /// Lays the flags over what there is.
     pub(super) fn flags(&mut self, options: &LoadOptions) {
-        if let Some(data) = &options.data {
-            let source = Source::Flag("--data");
-            match data.to_str() {
-                Some(data) => self.set_text("storage", "data", data, source),
-                None => self.unknown("storage.data".to_owned(), &source, "the path is not UTF-8".to_owned()),
+        let paths = [("storage", "data", &options.data, "--data"), ("edge", "token_file", &options.token_file, "--token-file")];
+        for (section, key, path, flag) in paths {
+            let (Some(path), source) = (path, Source::Flag(flag)) else { continue };
+            match path.to_str() {
+                Some(path) => self.set_text(section, key, path, source),
+                None => self.unknown(format!("{section}.{key}"), &source, "the path is not UTF-8".to_owned()),
             }
         }
         let flags = [
@@ -101,6 +102,8 @@ impl Layers {
             ("server", "admin_listen", &options.admin_listen, "--admin-listen"),
             ("server", "peer_listen", &options.peer_listen, "--peer-listen"),
             ("storage", "blobs", &options.blobs, "--blobs"),
+            ("server", "role", &options.role, "--role"),
+            ("edge", "sites", &options.sites, "--site"),
         ];
         for (section, key, value, flag) in flags {
             if let Some(value) = value {

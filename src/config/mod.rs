@@ -7,6 +7,7 @@
 mod auth;
 mod blobs;
 mod blobs_url;
+mod edge;
 mod environment;
 mod error;
 mod layers;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use auth::AuthConfig;
 pub use blobs::BlobsConfig;
 pub use blobs_url::{BlobsUrl, S3Location};
+pub use edge::{EdgeConfig, SiteUrls};
 pub use environment::{Environment, environment, home_directory};
 pub use error::{ConfigError, Finding, Source};
 pub use limits::LimitsConfig;
@@ -36,7 +38,7 @@ pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
 pub use public_url::PublicUrl;
 pub use renditions::RenditionsConfig;
-pub use server::ServerConfig;
+pub use server::{Role, ServerConfig};
 pub use storage::StorageConfig;
 pub use units::{ByteSize, Expiry, Listen};
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub blobs: BlobsConfig,
     /// Renditions.
     pub renditions: RenditionsConfig,
+    /// Edges.
+    pub edge: EdgeConfig,
     /// Tokens.
     pub auth: AuthConfig,
     /// Logs.
@@ -77,6 +81,12 @@ pub struct LoadOptions {
     pub peer_listen: Option<String>,
     /// `--blobs`
     pub blobs: Option<String>,
+    /// `--role`
+    pub role: Option<String>,
+    /// `--site`, with commas between them.
+    pub sites: Option<String>,
+    /// `--token-file`
+    pub token_file: Option<PathBuf>,
     /// The environment: [`environment`], or a test's own.
     pub environment: Environment,
 }
@@ -105,6 +115,7 @@ impl Config {
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
+            edge: EdgeConfig::for_testing(),
             auth: AuthConfig::for_testing(),
             log: LogConfig::for_testing(),
         }
@@ -118,6 +129,7 @@ impl Config {
         self.metadata.check(findings);
         self.blobs.check(findings);
         self.renditions.check(findings);
+        self.edge.check(findings, self.server.role);
         self.auth.check(findings);
         self.log.check(findings);
     }

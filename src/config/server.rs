@@ -9,10 +9,23 @@ use super::error::Findings;
 use super::units::deserialize_address;
 use super::{ByteSize, Listen, PublicUrl};
 
+/// What a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It has metadata and blobs.
+    #[default]
+    Site,
+    /// It shows renditions of a site.
+    Edge,
+}
+
 /// `[server]`: where the service listens, and how long it waits for whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
+    /// What this server is: `site`, or `edge` of one, which shows renditions and has no metadata.
+    pub role: Role,
     /// Where clients come in.
     #[serde(deserialize_with = "deserialize_address")]
     pub listen: SocketAddr,
@@ -49,6 +62,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            role: Role::Site,
             listen: (Ipv4Addr::LOCALHOST, 8420).into(),
             admin_listen: Listen::At((Ipv4Addr::LOCALHOST, 8421).into()),
             peer_listen: Listen::Off,

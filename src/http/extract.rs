@@ -55,6 +55,8 @@ pub(super) struct ForTokens;
 pub(super) struct ForTenant;
 /// What rules over the site.
 pub(super) struct ForAdmin;
+/// What edges ask.
+pub(super) struct ForEdge;
 
 impl Reach for ForRead {
     const ANY_OF: &'static [Scope] = &[Scope::Read];
@@ -74,6 +76,10 @@ impl Reach for ForTenant {
 
 impl Reach for ForAdmin {
     const ANY_OF: &'static [Scope] = &[Scope::Admin];
+}
+
+impl Reach for ForEdge {
+    const ANY_OF: &'static [Scope] = &[Scope::Edge];
 }
 
 impl<R: Reach> FromRequestParts<App> for AuthFor<R> {

@@ -12,6 +12,7 @@ pub mod content_disposition;
 mod cors;
 mod cursor;
 pub mod digest_header;
+mod edges;
 mod entrance;
 mod error;
 mod extract;

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, albums, health, iiif, me, original, photos, renditions, sending, similar, upload, urls};
+use super::{admin, albums, edges, health, iiif, me, original, photos, renditions, sending, similar, upload, urls};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,7 +20,7 @@ use super::{admin, albums, health, iiif, me, original, photos, renditions, sendi
         admin::tenants::list,
         admin::keys::list, admin::keys::create, admin::keys::edit, admin::keys::remove,
         admin::users::create, admin::users::show, admin::users::edit, admin::users::list, admin::tokens::create, admin::tokens::list,
-        admin::tokens::revoke, health::live, health::ready, show,
+        admin::tokens::revoke, edges::tenants, edges::blob, edges::bytes, edges::preview, edges::unowned, edges::feed, health::live, health::ready, show,
     )
 )]
 struct Document;

@@ -1,7 +1,10 @@
 //! `GET` and `HEAD` of an original: the bytes as they were sent, checked against their hash before the first leaves.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,6 +21,17 @@ use crate::api::Problem;
 use crate::model::photo::PhotoView;
 use crate::model::{Format, PhotoId};
 use crate::service::{BlobReader, ServiceError};
+
+/// How bytes may go out past this process, where the connection can.
+pub(super) struct Outgoings(pub(super) Option<Outgoing>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Outgoings {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Outgoing::of(&parts.extensions, parts.version)))
+    }
+}
 
 /// Bytes that are read and sent at once where they are copied.
 const PIECE_BYTES: usize = 128 << 10;
@@ -95,7 +109,7 @@ fn media_type(format: &str) -> &'static str {
 }
 
 /// The bytes from `start` up to `end`, in pieces. An error breaks the connection off, so that a short body is never taken for whole.
-fn pieces(
+pub(super) fn pieces(
     blob: BlobReader,
     start: u64,
     end: u64,

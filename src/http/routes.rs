@@ -7,8 +7,8 @@ use axum::routing::{get, post};
 use crate::model::{AlbumId, PhotoId};
 
 use super::{
-    App, Entrance, Front, admin, albums, cors, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions, sending,
-    similar, upload, urls,
+    App, Entrance, Front, admin, albums, cors, edges, error::ApiError, health, iiif, layers, me, openapi, original, photos, renditions,
+    sending, similar, upload, urls,
 };
 
 /// The route of a rendition, for what is answered without it.
@@ -26,6 +26,8 @@ fn router(app: App) -> Router {
         .route("/v1/albums/{album}/photos", get(photos::list).layer(deadline()).post(upload::create))
         .route("/v1/albums/{album}/photos/{photo}", axum::routing::put(upload::put))
         .route("/v1/photos/{photo}/original", get(original::get))
+        .route("/v1/edge/blobs/{hash}/bytes", get(edges::bytes))
+        .route("/v1/edge/blobs/{hash}/preview", get(edges::preview))
         .route("/v1/admin/check", post(admin::check::run));
 
     let calls = Router::new()
@@ -47,6 +49,10 @@ fn router(app: App) -> Router {
         .route("/v1/admin/users/{user}", get(admin::users::show).patch(admin::users::edit))
         .route("/v1/admin/tokens", get(admin::tokens::list).post(admin::tokens::create))
         .route("/v1/admin/tokens/{token}", axum::routing::delete(admin::tokens::revoke))
+        .route("/v1/edge/tenants", get(edges::tenants))
+        .route("/v1/edge/blobs/{hash}", get(edges::blob))
+        .route("/v1/edge/unowned", post(edges::unowned))
+        .route("/v1/edge/feed", get(edges::feed))
         .route("/openapi.json", get(openapi::show))
         .layer(deadline());
 

@@ -81,6 +81,7 @@ pub(super) fn scope(scope: Scope) -> api::Scope {
         Scope::Tenant => api::Scope::Tenant,
         Scope::User => api::Scope::User,
         Scope::Read => api::Scope::Read,
+        Scope::Edge => api::Scope::Edge,
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn read_scopes(scopes: &[api::Scope]) -> Scopes {
         api::Scope::Tenant => Scope::Tenant,
         api::Scope::User => Scope::User,
         api::Scope::Read => Scope::Read,
+        api::Scope::Edge => Scope::Edge,
     };
     scopes.iter().map(read).collect()
 }

@@ -5,6 +5,7 @@
 //! (`read`). Which column holds what stands in `column`, and nothing else formats a key.
 
 mod blob_life;
+mod changes;
 pub mod check;
 pub mod column;
 mod derived;
@@ -32,6 +33,7 @@ mod transaction;
 mod writer;
 
 pub use blob_life::{NewBlob, PlaceError, Placed, RequireError};
+pub use changes::{ChangeObserver, Changes};
 pub use error::{MetadataError, WriteError};
 pub use flight::InFlight;
 pub use format::FORMAT;

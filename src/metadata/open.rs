@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::changes::ChangeObserver;
 use super::column::{Format, Site};
 use super::engine::Engine;
 use super::flight::InFlight;
@@ -161,6 +162,11 @@ impl Metadata {
     pub fn observe(&self, observer: Arc<dyn WriteObserver>) {
         // Who comes second is not told: there is one server a store.
         let _ = self.0.figures.observer.set(observer);
+    }
+
+    /// Has `observer` told of what others may remember and is so no more, from now on. The first one stays.
+    pub fn observe_changes(&self, observer: Arc<dyn ChangeObserver>) {
+        let _ = self.0.figures.changes.set(observer);
     }
 
     /// Whether nothing is written any more, for the store was closed or its writer has panicked.

@@ -24,7 +24,7 @@ use crate::model::tenant::{self, TenantView};
 use crate::model::token::{self, TokenView};
 use crate::model::user::{self, UserView};
 use crate::model::vector::{Head, VersionVector};
-use crate::model::{AlbumId, BlobHash, BlobKey, Kind, Origin, Owner, PhotoId, RowKey, Seq, TenantId, TokenId, UserId, WallMs};
+use crate::model::{AlbumId, BlobHash, BlobKey, HashPrefix, Kind, Origin, Owner, PhotoId, RowKey, Seq, TenantId, TokenId, UserId, WallMs};
 
 fn figure(figure: i64) -> u64 {
     // Below zero only where the store is damaged; `check` says so.
@@ -220,6 +220,11 @@ pub trait Read {
     /// Whether anyone has a live reference to a blob.
     fn is_referenced(&self, hash: &BlobHash) -> Result<bool, MetadataError> {
         Ok(table::first::<Refs>(self.source(), &Bounds::prefix(&hash.to_key()))?.is_some())
+    }
+
+    /// Whether anyone has a live reference to a blob whose hash begins so.
+    fn is_any_referenced(&self, prefix: HashPrefix) -> Result<bool, MetadataError> {
+        Ok(table::first::<Refs>(self.source(), &Bounds::prefix(prefix.as_bytes()))?.is_some())
     }
 
     /// Who has live references to a blob: owner, row and the commit in which each began.

@@ -25,6 +25,7 @@ impl Transaction<'_> {
         } else {
             self.overlay.put::<Rows>(key, present);
         }
+        self.changes.tenants |= key.kind == Kind::TENANT;
         let set_key = self.moment.set_key;
         let (before, after) = (derive(set_key, key, former), derive(set_key, key, present));
 
@@ -85,6 +86,7 @@ impl Transaction<'_> {
             return Err(MetadataError::damaged(format!("the reference of photo {photo} to {hash} is missing")));
         };
         self.overlay.delete::<Refs>(key);
+        self.changes.ended.push((owner.tenant, hash));
         let died = self.commit();
         // No snapshot can lie within a reference that ends in the commit in which it began.
         if !erase && born < died {

@@ -1,6 +1,7 @@
 //! One request to the writer: reads its own changes, and becomes one commit or none.
 
 use super::MetadataError;
+use super::changes::Changes;
 use super::column::{Audit, Blobs, Candidates, Entries, Erased, Journal, Rows, Stubs, Vector};
 use super::engine::{Bounds, Source};
 use super::flight::Flight;
@@ -44,6 +45,8 @@ pub(super) struct Effects {
     pub(super) heads: Option<Heads>,
     /// Copies that were named or doomed: no longer in flight once the batch is durable.
     pub(super) landed: Vec<BlobKey>,
+    /// To be told once the batch is durable.
+    pub(super) changes: Changes,
 }
 
 /// A request to the writer while it is evaluated. What it changes is seen by its own reads, and by later requests; it becomes durable
@@ -65,6 +68,8 @@ pub struct Transaction<'a> {
     pub(super) landed: Vec<BlobKey>,
     /// Blobs named in this request.
     pub(super) named: Vec<BlobHash>,
+    /// What others may remember and is so no more.
+    pub(super) changes: Changes,
     /// A birth of this commit stands as a stub.
     stubbed: bool,
     audits: u16,
@@ -90,6 +95,7 @@ impl<'a> Transaction<'a> {
             new_refs: vec![],
             landed: vec![],
             named: vec![],
+            changes: Changes::default(),
             stubbed: false,
             audits: 0,
             failure: None,
@@ -258,9 +264,9 @@ impl<'a> Transaction<'a> {
             None => None,
         };
         // Nothing to write; a given-up copy that a row names after all lands without.
-        let Some(journal) = journal else { return Ok(Effects { heads: None, landed: self.landed }) };
+        let Some(journal) = journal else { return Ok(Effects { heads: None, landed: self.landed, changes: self.changes }) };
         self.overlay.put::<Journal>(&heads.commit, &journal);
-        Ok(Effects { heads: Some(heads), landed: self.landed })
+        Ok(Effects { heads: Some(heads), landed: self.landed, changes: self.changes })
     }
 
     fn own_entry(&mut self) -> (Entry, Vec<u8>) {

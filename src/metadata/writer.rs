@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::MetadataError;
+use super::changes::{ChangeObserver, Changes};
 use super::column::{Column, Format, HeadsOf, Site};
 use super::engine::{Batch, Engine};
 use super::format::{FORMAT, FormatVersion};
@@ -28,6 +29,7 @@ pub(super) struct Figures {
     pub(super) panicked: AtomicU64,
     pub(super) failed_groups: AtomicU64,
     pub(super) observer: OnceLock<Arc<dyn WriteObserver>>,
+    pub(super) changes: OnceLock<Arc<dyn ChangeObserver>>,
 }
 
 /// Who is told of what the writer does: for metrics. Called on the writer's thread, so it must be quick.
@@ -169,11 +171,16 @@ impl Writer {
         let start = overlay.mark();
         let mut heads = self.heads;
         let mut landed = self.doom_abandoned(&mut overlay, &mut heads);
+        let mut changes = Changes::default();
         let mut evaluated = Vec::with_capacity(taken.requests.len());
         for request in taken.requests {
-            evaluated.push(self.evaluate(request, &mut overlay, &mut heads, &mut landed, start));
+            evaluated.push(self.evaluate(request, &mut overlay, &mut heads, (&mut landed, &mut changes), start));
         }
         let written = if overlay.changed_since(start) { self.write(overlay, heads, evaluated.len()) } else { Ok(()) };
+        // Also where it failed: it may turn up, and what is forgotten for nothing is asked for again.
+        if let Some(observer) = self.figures.changes.get().filter(|_| !changes.is_empty()) {
+            observer.changed(changes);
+        }
         if written.is_ok() {
             self.queue.flight.leave(&landed);
             // What is still in flight could not be doomed: it comes again.
@@ -192,7 +199,7 @@ impl Writer {
         mut request: Box<dyn Request>,
         overlay: &mut Overlay,
         heads: &mut Heads,
-        landed: &mut Vec<BlobKey>,
+        (landed, changes): (&mut Vec<BlobKey>, &mut Changes),
         start: super::overlay::Mark,
     ) -> Evaluated {
         let mark = overlay.mark();
@@ -227,10 +234,11 @@ impl Writer {
             });
         });
         let outcome = match outcome {
-            Ok(Some(Effects { heads: after, landed: more })) => {
+            Ok(Some(Effects { heads: after, landed: more, changes: told })) => {
                 Figures::add(&self.figures.accepted, 1);
                 *heads = after.unwrap_or(*heads);
                 landed.extend(more);
+                changes.add(told);
                 Ok(())
             }
             Ok(None) => {

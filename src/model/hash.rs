@@ -110,7 +110,21 @@ hex_name!(
     "64 lowercase hex digits"
 );
 
+hex_name!(
+    /// The first half of a blob's hash: what files of caches are called by. 128 bits name one blob as well as 256, where nobody gains by two.
+    HashPrefix,
+    16,
+    "32 lowercase hex digits"
+);
+
 impl BlobHash {
+    /// The first half.
+    pub fn prefix(&self) -> HashPrefix {
+        let mut prefix = [0; HashPrefix::LENGTH];
+        prefix.copy_from_slice(&self.0[..HashPrefix::LENGTH]);
+        HashPrefix(prefix)
+    }
+
     /// Hashes bytes that are already in memory. Streams use `blake3::Hasher` and [`BlobHash::from`].
     pub fn of(bytes: &[u8]) -> Self {
         blake3::hash(bytes).into()

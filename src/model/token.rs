@@ -24,11 +24,13 @@ pub enum Scope {
     User,
     /// Reading a user's own things.
     Read,
+    /// What an edge asks: every tenant's keys, and every photo.
+    Edge,
 }
 
 impl Scope {
     /// Every scope that there is.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Tenant, Self::User, Self::Read];
+    pub const ALL: [Self; 5] = [Self::Admin, Self::Tenant, Self::User, Self::Read, Self::Edge];
 
     /// The word that people and programs use for it.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Scope {
             Self::Tenant => "tenant",
             Self::User => "user",
             Self::Read => "read",
+            Self::Edge => "edge",
         }
     }
 
@@ -47,6 +50,7 @@ impl Scope {
             Self::Tenant => 2,
             Self::User => 4,
             Self::Read => 8,
+            Self::Edge => 16,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin_token;
 mod background;
 mod connection;
+mod edge;
 mod logging;
 mod maintenance;
 mod metrics;
@@ -22,12 +23,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::http::{self, AnswerMemory, App, AppParts, Front, FrontParts, Health, HotRenditions, HttpLimits, JsonMemory, Observer};
 use crate::metadata::MetadataError;
 use crate::runtime::{self, Runtime, Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::{RenditionService, ServiceError};
 
+use edge::EdgeParts;
 pub use logging::init as init_logging;
 pub use offline::check_offline;
 use site::Site;
@@ -137,13 +139,19 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     Ok(())
 }
 
-/// A site that serves. Dropped without [`Running::stop`], it begins to stop all the same, and nobody waits for the end.
+/// What is open behind the listeners.
+enum Open {
+    Site(Box<Site>),
+    Edge(Box<EdgeParts>),
+}
+
+/// A server that serves. Dropped without [`Running::stop`], it begins to stop all the same, and nobody waits for the end.
 pub struct Running {
     /// Where clients come in.
     pub http: SocketAddr,
     /// Where `/metrics` stands; `None`: nowhere.
     pub admin: Option<SocketAddr>,
-    site: Site,
+    open: Open,
     trigger: ShutdownTrigger,
     close: ShutdownTrigger,
     grace: Duration,
@@ -165,7 +173,10 @@ impl Running {
         self.begin_stop();
         self.close.stop();
         self.ended.await;
-        self.site.close(self.beside, self.grace).await;
+        match self.open {
+            Open::Site(site) => site.close(self.beside, self.grace).await,
+            Open::Edge(edge) => edge.close(self.beside, self.grace).await,
+        }
     }
 }
 
@@ -175,7 +186,7 @@ impl fmt::Debug for Running {
     }
 }
 
-/// Opens the site of these settings and its listeners, and serves.
+/// Opens the site or the edge of these settings and its listeners, and serves.
 ///
 /// # Errors
 /// See [`ServerError`].
@@ -186,6 +197,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     // Before anything is made or opened: an address that another has taken is mostly a mistake in the settings.
     let public = serve::reserve(config.server.listen)?;
     let admin = config.server.admin_listen.address().map(serve::reserve).transpose()?;
+    if config.server.role == Role::Edge {
+        return start_edge(config, &runtime, public, admin).await;
+    }
     let (trigger, shutdown) = shutdown_channel();
     let site = Site::open(config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
@@ -223,7 +237,46 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         let _ = admin_serving.await;
         background.await;
     };
-    Ok(Running { http, admin: admin_address, site, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+    let open = Open::Site(Box::new(site));
+    Ok(Running { http, admin: admin_address, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+}
+
+async fn start_edge(
+    config: &Config,
+    runtime: &Runtime,
+    public: serve::Reserved,
+    admin: Option<serve::Reserved>,
+) -> Result<Running, ServerError> {
+    let (trigger, shutdown) = shutdown_channel();
+    let edge = EdgeParts::open(config, runtime).await?;
+    let observer = Arc::new(edge.observation(shutdown.clone()));
+    let front = front(config, runtime, shutdown, edge.renditions.clone(), Arc::new(edge.edge.clone()), observer);
+    let public = public.listen()?;
+    let admin = admin.map(serve::Reserved::listen).transpose()?;
+    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
+    let (close, closing) = shutdown_channel();
+    let (end, ending) = shutdown_channel();
+    let following = runtime::spawn_joined(edge.edge.clone().follow(edge.renditions.clone(), ending.clone()));
+    let limits = serve::Limits::new(&config.server, runtime.clock.clone());
+    let admin_limits = limits.for_admin();
+    let serving = runtime::spawn_joined(serve::Server::new(public, http::edge_entrance(front.clone()), limits, closing).run());
+    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(front), admin_limits, ending));
+    let admin_serving = runtime::spawn_joined(async move {
+        if let Some(server) = admin_served {
+            server.run().await;
+        }
+    });
+    let ended = async move {
+        // A task that panicked has nothing left to drain.
+        let _ = serving.await;
+        end.stop();
+    };
+    let beside = async move {
+        let _ = admin_serving.await;
+        let _ = following.await;
+    };
+    let (open, grace) = (Open::Edge(Box::new(edge)), config.server.shutdown_grace);
+    Ok(Running { http, admin: admin_address, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
 }
 
 /// What answers requests at all, as the settings say.

@@ -1,5 +1,6 @@
 //! Feeds the metrics: what HTTP, the blob store and the metadata writer report, and what stands when they are scraped.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,23 +8,36 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, DecoderReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
+    BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
     RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
+use crate::edge::{Edge, EdgeFigures};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::imaging::Decoders;
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
-use crate::service::{DiskFigures, Load, Services};
+use crate::service::{DiskFigures, Load, RenditionLoad, RenditionService, Services};
 
 /// How long a scrape waits for what a device has to say.
 const READING_WAIT: Duration = Duration::from_secs(2);
 
-/// The server's observer.
+/// The server's observer: what happens is counted, what stands is read at each scrape.
 #[derive(Debug)]
 pub(super) struct Observation {
     pub(super) metrics: Metrics,
+    pub(super) standing: Box<dyn Standing>,
+}
+
+/// Who knows what stands.
+#[async_trait]
+pub(super) trait Standing: Send + Sync + Debug {
+    async fn readings(&self) -> Readings;
+}
+
+/// A site.
+#[derive(Debug)]
+pub(super) struct SiteStanding {
     pub(super) services: Arc<Services>,
     pub(super) metadata: Metadata,
     pub(super) backend: Arc<dyn BlobStore>,
@@ -103,12 +117,13 @@ impl Observer for Observation {
     }
 
     async fn render(&self) -> (&'static str, String) {
-        let readings = self.readings().await;
+        let readings = self.standing.readings().await;
         (Metrics::CONTENT_TYPE, self.metrics.encode(&readings))
     }
 }
 
-impl Observation {
+#[async_trait]
+impl Standing for SiteStanding {
     async fn readings(&self) -> Readings {
         let metadata = self.metadata.clone();
         let read = self.pool.run(move || (metadata.read().stats().ok(), metadata.engine_figures())).await;
@@ -130,25 +145,20 @@ impl Observation {
         let load = self.services.load();
         Readings {
             queues: self.queues(load),
-            decoders: self.decoders(),
+            decoders: decoders(&self.decoders),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
             sync_failures: self.disk.sync_failures(),
             hold_bytes: self.disk.hold_bytes(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
-            rendition_cache_bytes: Some(load.renditions.cached_bytes),
-            previews: [
-                ("prepared", load.renditions.previews.prepared),
-                ("made", load.renditions.previews.made),
-                ("failed", load.renditions.previews.failed),
-                ("passed_over", load.renditions.previews.passed_over),
-            ],
-            rendition_disk: load.renditions.on_disk.map(rendition_disk),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
+            ..renditions(load.renditions)
         }
     }
+}
 
+impl SiteStanding {
     /// One at a time, however many ask: a disk that hangs takes one thread for it, not one for every scrape.
     async fn usage(&self) -> Option<Usage> {
         let turn = self.usage_turn.clone().acquire_owned().await.ok()?;
@@ -159,15 +169,6 @@ impl Observation {
             usage
         });
         asked.await.ok()?.ok().flatten()
-    }
-
-    /// Of those that decode in processes.
-    fn decoders(&self) -> Vec<DecoderReading> {
-        let read = |(pool, decoders): &(&'static str, Decoders)| {
-            let (started, lost) = decoders.processes()?;
-            Some(DecoderReading { pool, started, lost })
-        };
-        self.decoders.iter().filter_map(read).collect()
     }
 
     fn queues(&self, load: Load) -> Vec<QueueReading> {
@@ -186,38 +187,89 @@ impl Observation {
                 running_limit: Some(load.downloads_limit),
                 ..QueueReading::default()
             },
-            // Those that render are among them: the imaging pool says how many.
-            QueueReading {
-                queue: "renders",
-                waiting: Some(load.renditions.renders_waiting),
-                waiting_limit: Some(load.renditions.renders_limit),
-                ..QueueReading::default()
-            },
-            QueueReading {
-                queue: "slow_renders",
-                waiting: Some(load.renditions.slow_renders_waiting),
-                waiting_limit: Some(load.renditions.slow_renders_limit),
-                ..QueueReading::default()
-            },
-            QueueReading {
-                queue: "previews",
-                waiting: Some(load.renditions.previews.waiting),
-                waiting_limit: Some(load.renditions.previews.limit),
-                ..QueueReading::default()
-            },
         ];
-        queues.extend(self.pools.iter().map(|(queue, pool)| {
-            let load = pool.load();
-            QueueReading {
-                queue,
-                waiting: Some(load.waiting as u64),
-                running: Some(load.running as u64),
-                running_limit: Some(load.limit as u64),
-                ..QueueReading::default()
-            }
-        }));
+        queues.extend(render_queues(load.renditions));
+        queues.extend(pools(&self.pools));
         queues
     }
+}
+
+/// An edge.
+#[derive(Debug)]
+pub(super) struct EdgeStanding {
+    pub(super) renditions: Arc<RenditionService>,
+    pub(super) edge: Edge,
+    pub(super) pools: Vec<(&'static str, BlockingPool)>,
+    pub(super) decoders: Vec<(&'static str, Decoders)>,
+    pub(super) shutdown: Shutdown,
+}
+
+#[async_trait]
+impl Standing for EdgeStanding {
+    async fn readings(&self) -> Readings {
+        let load = self.renditions.load();
+        let EdgeFigures { silence, answers, asked, revoked, joined } = self.edge.figures();
+        Readings {
+            queues: render_queues(load).chain(pools(&self.pools)).collect(),
+            decoders: decoders(&self.decoders),
+            edge: Some(EdgeReading { silence, answers, asked, revoked, joined }),
+            ready: !self.shutdown.is_stopping() && self.edge.ready().is_ok(),
+            ..renditions(load)
+        }
+    }
+}
+
+/// What there is to say of renditions.
+fn renditions(load: RenditionLoad) -> Readings {
+    let previews = load.previews;
+    Readings {
+        rendition_cache_bytes: Some(load.cached_bytes),
+        previews: [
+            ("prepared", previews.prepared),
+            ("made", previews.made),
+            ("failed", previews.failed),
+            ("passed_over", previews.passed_over),
+        ],
+        rendition_disk: load.on_disk.map(rendition_disk),
+        ..Readings::default()
+    }
+}
+
+/// Those that render are among them: the imaging pool says how many.
+fn render_queues(load: RenditionLoad) -> impl Iterator<Item = QueueReading> {
+    let queues = [
+        ("renders", load.renders_waiting, load.renders_limit),
+        ("slow_renders", load.slow_renders_waiting, load.slow_renders_limit),
+        ("previews", load.previews.waiting, load.previews.limit),
+    ];
+    queues.into_iter().map(|(queue, waiting, limit)| QueueReading {
+        queue,
+        waiting: Some(waiting),
+        waiting_limit: Some(limit),
+        ..QueueReading::default()
+    })
+}
+
+fn pools(pools: &[(&'static str, BlockingPool)]) -> impl Iterator<Item = QueueReading> {
+    pools.iter().map(|(queue, pool)| {
+        let load = pool.load();
+        QueueReading {
+            queue,
+            waiting: Some(load.waiting as u64),
+            running: Some(load.running as u64),
+            running_limit: Some(load.limit as u64),
+            ..QueueReading::default()
+        }
+    })
+}
+
+/// Of those that decode in processes.
+fn decoders(all: &[(&'static str, Decoders)]) -> Vec<DecoderReading> {
+    let read = |(pool, decoders): &(&'static str, Decoders)| {
+        let (started, lost) = decoders.processes()?;
+        Some(DecoderReading { pool, started, lost })
+    };
+    all.iter().filter_map(read).collect()
 }
 
 fn rendition_disk(figures: DiskFigures) -> RenditionDiskReading {

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
-use super::observation::Observation;
+use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token};
 use crate::blobs::{
     BlobError, BlobStore, DiskPools, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
@@ -25,7 +25,7 @@ use crate::service::{Derived, Pools, RenditionDisk, ServiceError, Services};
 pub(super) const METADATA_DIR: &str = "metadata";
 
 /// Threads that read and write renditions on disk.
-const RENDITION_THREADS: usize = 4;
+pub(super) const RENDITION_THREADS: usize = 4;
 
 /// An open site.
 #[derive(Debug)]
@@ -131,8 +131,7 @@ impl Site {
 
     /// What feeds the metrics.
     pub(super) fn observation(&self, shutdown: Shutdown) -> Observation {
-        Observation {
-            metrics: self.metrics.clone(),
+        let standing = SiteStanding {
             services: self.services.clone(),
             metadata: self.metadata.clone(),
             backend: self.backend.clone(),
@@ -142,7 +141,8 @@ impl Site {
             decoders: self.decoders.clone(),
             shutdown,
             usage_turn: Arc::new(Semaphore::new(1)),
-        }
+        };
+        Observation { metrics: self.metrics.clone(), standing: Box::new(standing) }
     }
 
     /// The long work that HTTP may start, until the stop begins.
@@ -195,7 +195,7 @@ pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &Blo
 }
 
 /// Opens the cache of renditions on disk. A site that cannot have it makes them anew.
-async fn open_rendition_disk(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Option<RenditionDisk> {
+pub(super) async fn open_rendition_disk(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Option<RenditionDisk> {
     let (directory, max_bytes) = (config.renditions.disk_directory(&config.storage.data), config.renditions.disk_bytes.as_u64());
     if max_bytes == 0 {
         return None;
@@ -270,7 +270,7 @@ async fn prepare(store: &DiskStore) {
 }
 
 /// What decodes on the threads of a pool: processes that can do no harm, where the settings do not say otherwise.
-fn decoders(config: &Config, pool: &BlockingPool, priority: Priority) -> Result<Decoders, ServerError> {
+pub(super) fn decoders(config: &Config, pool: &BlockingPool, priority: Priority) -> Result<Decoders, ServerError> {
     let limits = &config.limits;
     if !limits.isolate_decoders {
         return Ok(Decoders::in_threads(pool.clone(), limits.into()));
@@ -286,7 +286,7 @@ fn decoders(config: &Config, pool: &BlockingPool, priority: Priority) -> Result<
 }
 
 /// As set; 0: one a core.
-fn renders_at_once(concurrency: u32) -> usize {
+pub(super) fn renders_at_once(concurrency: u32) -> usize {
     if concurrency == 0 { cores() } else { concurrency as usize }
 }
 
@@ -296,7 +296,7 @@ pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, Server
     config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
 }
 
-fn make_private_dir(path: &Path) -> Result<(), ServerError> {
+pub(super) fn make_private_dir(path: &Path) -> Result<(), ServerError> {
     make_directory_durably(path).map_err(ServerError::io(path.display().to_string()))
 }
 

@@ -13,6 +13,7 @@ pub fn allow(scopes: Scopes, needed: Scope) -> bool {
         Scope::Tenant => matches!(needed, Scope::Tenant),
         Scope::User => matches!(needed, Scope::User | Scope::Read),
         Scope::Read => matches!(needed, Scope::Read),
+        Scope::Edge => matches!(needed, Scope::Edge),
     })
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod caller;
 mod delete_queue;
+mod edges;
 mod error;
 mod iiif;
 mod memory;
@@ -49,6 +50,7 @@ pub use albums::AlbumRow;
 pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
 pub use delete_queue::{Deleted, Graces};
+pub use edges::{EdgeBlob, Feed, FeedCursor, FeedEvent, FeedPage};
 pub use error::ServiceError;
 pub use iiif::{ImageRequest, PREFIX as IIIF_PREFIX};
 pub use original::{BlobReader, Original};
@@ -56,8 +58,8 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Catalogue, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionDisk, RenditionLoad,
-    RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
+    Accepted, Catalogue, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis, RenditionDisk,
+    RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};
@@ -88,6 +90,8 @@ pub struct Services {
     token_uses: auth::TokenUses,
     readiness: readiness::Readiness,
     delete_cursor: delete_queue::DeleteCursor,
+    /// What edges have to forget.
+    feed: Arc<Feed>,
 }
 
 /// Where blocking work runs, one pool a kind of work.
@@ -173,7 +177,9 @@ impl Services {
         let renditions = Arc::new(renditions);
         let (token_uses, readiness) = (auth::TokenUses::default(), readiness::Readiness::default());
         let delete_cursor = delete_queue::DeleteCursor::default();
-        Self { metadata, blobs, stores, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor }
+        let feed = Arc::new(Feed::new(&runtime.random));
+        metadata.observe_changes(feed.clone());
+        Self { metadata, blobs, stores, runtime, pools, limits, names, renditions, token_uses, readiness, delete_cursor, feed }
     }
 
     /// Renditions.

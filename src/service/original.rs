@@ -42,6 +42,11 @@ impl BlobReader {
         Self { copy: verified, _turn: None }
     }
 
+    /// Counted as under way for as long as any clone lives.
+    pub(super) fn in_turn(self, permit: OwnedSemaphorePermit, share: Share<Owner>) -> Self {
+        Self { _turn: Some(Arc::new(Turn { _permit: permit, _share: share })), ..self }
+    }
+
     /// Length of the original in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.copy.size_bytes()
@@ -102,7 +107,7 @@ impl Services {
             // The bytes are those of the hash: it is the photo's row that lies, and sending them again would mend nothing.
             return Err(ServiceError::Internal(format!("the photo {} names {named} bytes, its blob has {stored}", original.photo.id)));
         }
-        Ok(BlobReader { _turn: Some(Arc::new(Turn { _permit: permit, _share: share })), ..blob })
+        Ok(blob.in_turn(permit, share))
     }
 
     /// Opens a blob's bytes, see `Stores::open_blob`.

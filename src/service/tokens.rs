@@ -146,7 +146,7 @@ fn require_scopes(caller: &Caller, scopes: Scopes) -> Result<(), ServiceError> {
         match scope {
             // Whoever may make a token for a user may let it act as that user.
             Scope::User | Scope::Read => {}
-            Scope::Admin | Scope::Tenant => caller.require(scope)?,
+            Scope::Admin | Scope::Tenant | Scope::Edge => caller.require(scope)?,
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ impl DerivedStore for DiskStore {
 }
 
 impl Shared {
-    fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+    pub(super) fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
         let at = path::preview(of);
         let file = match self.files.open(&at) {
             Ok(file) => file,

@@ -24,6 +24,7 @@ mod open;
 mod probe;
 mod publish;
 mod read;
+mod reader;
 mod stage;
 mod standing;
 
@@ -40,6 +41,7 @@ use self::files::Files;
 use self::hashing::Hashing;
 use self::holds::Holds;
 pub use self::make::make_directory_durably;
+pub use self::reader::DiskReader;
 use self::standing::Standing;
 use super::BlobError;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
@@ -115,8 +117,8 @@ struct Shared {
     standing: Standing,
     /// Cleared where the file system turns out not to know reads that do not wait.
     reads_cached: AtomicBool,
-    /// Locked for as long as this lives.
-    _lock: File,
+    /// Locked for as long as this lives; `None` where it is only read.
+    _lock: Option<File>,
 }
 
 impl DiskStore {

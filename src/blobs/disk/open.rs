@@ -46,7 +46,24 @@ impl Shared {
             return Err(BlobError::Refused { reason: format!("there is no blob store in {}", root.display()) });
         }
         let lock = lock(&files, &root)?;
-        let shared = Self {
+        let shared = Self::new(root, files, runtime, &settings, Some(lock));
+        shared.set_up()?;
+        Ok(shared)
+    }
+
+    /// See [`super::DiskReader::open`].
+    pub(super) fn open_to_read(root: PathBuf, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
+        let files = Files::new(&root).map_err(failed("open the store's directory"))?;
+        let shared = Self::new(root, files, runtime, &settings, None);
+        match shared.read_small(path::FORMAT.as_ref())? {
+            Some(format) if format == FORMAT => Ok(shared),
+            Some(format) => Err(other_layout(&format)),
+            None => Err(BlobError::Refused { reason: format!("there is no blob store in {}", shared.root.display()) }),
+        }
+    }
+
+    fn new(root: PathBuf, files: Files, runtime: Runtime, settings: &DiskSettings, lock: Option<File>) -> Self {
+        Self {
             root,
             files,
             fan_out: FanOut::new(),
@@ -60,9 +77,7 @@ impl Shared {
             standing: Standing::default(),
             reads_cached: AtomicBool::new(true),
             _lock: lock,
-        };
-        shared.set_up()?;
-        Ok(shared)
+        }
     }
 
     /// Checks the layout of a store that was set up, or sets one up. The format file comes last, so that its presence says that the rest
@@ -70,10 +85,7 @@ impl Shared {
     fn set_up(&self) -> Result<(), BlobError> {
         let has_blobs = self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))?.is_some();
         match self.read_small(path::FORMAT.as_ref())? {
-            Some(format) if format != FORMAT => {
-                let found = String::from_utf8_lossy(&format).trim().to_owned();
-                Err(BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") })
-            }
+            Some(format) if format != FORMAT => Err(other_layout(&format)),
             Some(_) if !has_blobs => {
                 Err(BlobError::Refused { reason: format!("the directory {} is missing: is its disk mounted?", path::BLOBS) })
             }
@@ -128,6 +140,11 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn other_layout(format: &[u8]) -> BlobError {
+    let found = String::from_utf8_lossy(format).trim().to_owned();
+    BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") }
 }
 
 /// Takes the directory's lock, which lasts as long as the file is open.

@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::{CreateTenant, Page, PatchTenant, Problem, Tenant, TenantDetails, TenantRenditions};
+use crate::api::{CreateTenant, Page, PatchTenant, Problem, Tenant, TenantDetails};
 use crate::http::error::ApiError;
 use crate::http::extract::{Auth, AuthFor, Body, ForAdmin, ForTenant, Paging, Params, PathId};
 use crate::http::{App, cursor, views};
 use crate::model::TenantId;
-use crate::model::tenant::{RenditionSettings, TenantView};
+use crate::model::tenant::TenantView;
 use crate::service::RenditionsEdit;
 
 fn tenant(view: TenantView) -> Tenant {
@@ -18,13 +18,7 @@ fn tenant(view: TenantView) -> Tenant {
 }
 
 fn details(view: TenantView) -> TenantDetails {
-    let RenditionSettings { presets, presets_only, max_age_seconds } = view.renditions;
-    TenantDetails {
-        id: view.id,
-        name: view.name,
-        created_at: views::time(view.created.hlc.wall()),
-        renditions: TenantRenditions { presets, presets_only, max_age_seconds },
-    }
+    TenantDetails { id: view.id, name: view.name, created_at: views::time(view.created.hlc.wall()), renditions: view.renditions.into() }
 }
 
 /// Makes a tenant.

@@ -1,6 +1,7 @@
 //! What stands, as it is read at a scrape.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +34,8 @@ pub struct Readings {
     pub previews: [(&'static str, u64); 4],
     /// The cache of renditions on disk, where there is one.
     pub rendition_disk: Option<RenditionDiskReading>,
+    /// How an edge stands to its sites, where this is one.
+    pub edge: Option<EdgeReading>,
     /// Copies that are being written and are not named yet.
     pub copies_in_flight: Option<u64>,
     /// Whether the site is ready.
@@ -119,6 +122,21 @@ pub struct RenditionDiskReading {
     pub outcomes: [(&'static str, u64); 4],
 }
 
+/// How an edge stands to its sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeReading {
+    /// How long ago a site was heard of; `None`: never.
+    pub silence: Option<Duration>,
+    /// Answers that are remembered.
+    pub answers: u64,
+    /// Blobs that were asked of.
+    pub asked: u64,
+    /// Answers that were revoked.
+    pub revoked: u64,
+    /// How often a site was joined.
+    pub joined: u64,
+}
+
 /// The file system of the blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendReading {
@@ -156,6 +174,9 @@ struct OutcomeLabels {
 /// A gauge that is not on the page before it was read once: a zero would be a claim.
 type OnceRead = Family<[(&'static str, &'static str); 0], Gauge>;
 
+/// The same of times.
+type OnceReadSeconds = Family<[(&'static str, &'static str); 0], Gauge<f64, AtomicU64>>;
+
 /// The gauges that readings set.
 #[derive(Debug)]
 pub(super) struct Gauges {
@@ -186,6 +207,9 @@ pub(super) struct Gauges {
     rendition_disk_limit_bytes: OnceRead,
     rendition_disk_entries: OnceRead,
     rendition_disk_outcomes: Family<DiskLabels, Counter>,
+    edge_silence_seconds: OnceReadSeconds,
+    edge_answers: OnceRead,
+    edge_outcomes: Family<OutcomeLabels, Counter>,
     copies_in_flight: OnceRead,
     ready: Gauge,
 }
@@ -238,6 +262,14 @@ impl Gauges {
                 own,
                 "rendition_disk_outcomes",
                 "What came of what was asked of the renditions on disk",
+                None,
+            ),
+            edge_silence_seconds: register(own, "edge_silence", "Time since the edge heard of a site last", Some(Unit::Seconds)),
+            edge_answers: register(own, "edge_answers", "Photos of which the edge remembers whose they are", None),
+            edge_outcomes: register(
+                own,
+                "edge_outcomes",
+                "Photos that the edge asked a site of, answers that the site revoked, and how often a site was joined",
                 None,
             ),
             copies_in_flight: register(own, "copies_in_flight", "Copies of blobs that are being written and are not named yet", None),
@@ -301,6 +333,15 @@ impl Gauges {
             set(&self.rendition_disk_entries.get_or_create(&[]), disk.entries);
             for (outcome, count) in disk.outcomes {
                 self.rendition_disk_outcomes.get_or_create(&DiskLabels { outcome }).inner().store(count, Ordering::Relaxed);
+            }
+        }
+        if let Some(edge) = &readings.edge {
+            if let Some(silence) = edge.silence {
+                self.edge_silence_seconds.get_or_create(&[]).set(silence.as_secs_f64());
+            }
+            set(&self.edge_answers.get_or_create(&[]), edge.answers);
+            for (outcome, count) in [("asked", edge.asked), ("revoked", edge.revoked), ("joined", edge.joined)] {
+                self.edge_outcomes.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
             }
         }
         if let Some(copies) = readings.copies_in_flight {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::model::BlobHash;
+use crate::model::{BlobHash, HashPrefix};
 use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
 
@@ -142,13 +142,18 @@ impl Cache {
         self.kept.get(key).await
     }
 
-    /// Drops the renditions of a blob; one that is made meanwhile will not be kept.
-    pub(super) async fn forget(&self, hash: &BlobHash) {
+    /// Drops the renditions of blobs whose hash begins so; one that is made meanwhile will not be kept.
+    pub(super) async fn forget(&self, prefix: &HashPrefix) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        let keys: Vec<CacheKey> = self.kept.iter().map(|(key, _)| *key).filter(|key| key.hash == *hash).collect();
+        let keys: Vec<CacheKey> = self.kept.iter().map(|(key, _)| *key).filter(|key| key.hash.prefix() == *prefix).collect();
         for key in keys {
             self.kept.invalidate(&key).await;
         }
+    }
+
+    /// Of which blobs there are renditions here.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = BlobHash> + '_ {
+        self.kept.iter().map(|(key, _)| key.hash)
     }
 
     /// The kept rendition, or the one that `stored` finds elsewhere, or the one that `render` makes once it is its `turn`; others that ask meanwhile wait for it and share its

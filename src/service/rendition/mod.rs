@@ -130,6 +130,17 @@ pub(super) struct Renditions {
     deadline: Duration,
 }
 
+/// The settings that a rendition is a function of: where two servers differ, one URL has two pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenditionBasis {
+    /// The quality where a URL names none.
+    pub quality: u8,
+    /// The longest side, in pixels.
+    pub max_side: u32,
+    /// Whether small renditions of large photos are made from previews.
+    pub previews: bool,
+}
+
 /// How busy renditions are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RenditionLoad {
@@ -269,6 +280,12 @@ impl RenditionService {
     /// To be called once something changed that answers of before depend on.
     pub fn epoch_passed(&self) {
         self.renditions.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What its renditions are a function of, beside blob and recipe.
+    pub fn basis(&self) -> RenditionBasis {
+        let Renditions { quality, max_side, previews, .. } = &self.renditions;
+        RenditionBasis { quality: *quality, max_side: *max_side, previews: previews.are_used() }
     }
 
     /// How busy it is.

@@ -222,6 +222,14 @@ impl RenditionService {
         Ok(preview)
     }
 
+    /// The record of a blob's preview, as it is kept: whoever takes it looks whether it is good.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub async fn stored_preview(&self, hash: BlobHash) -> Result<Option<Bytes>, ServiceError> {
+        Ok(self.renditions.previews.store.get_derived(&hash).await?)
+    }
+
     /// Renders from the preview, where this recipe is to be made from it; else `None`.
     pub(super) async fn render_from_preview(&self, key: &CacheKey, decoders: &Decoders) -> Result<Option<Rendition>, ServiceError> {
         let previews = &self.renditions.previews;

@@ -1,6 +1,6 @@
 //! Renditions that are made already: in memory, on disk, and out of both.
 
-use crate::model::BlobHash;
+use crate::model::{BlobHash, HashPrefix};
 
 use super::cache::CacheKey;
 use super::disk::Seen;
@@ -48,10 +48,10 @@ impl Renditions {
     ///
     /// # Errors
     /// `Unavailable` where the disk would not remove them: ask again.
-    async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
-        self.cache.forget(&hash).await;
+    async fn forget(&self, prefix: HashPrefix) -> Result<(), ServiceError> {
+        self.cache.forget(&prefix).await;
         match &self.disk {
-            Some(disk) => disk.forget(hash).await,
+            Some(disk) => disk.forget(prefix).await,
             None => Ok(()),
         }
     }
@@ -71,6 +71,23 @@ impl RenditionService {
     /// # Errors
     /// `Unavailable` where the disk would not remove them: ask again.
     pub async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
-        self.renditions.forget(hash).await
+        self.forget_prefix(hash.prefix()).await
+    }
+
+    /// The same of the blob whose hash begins so.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn forget_prefix(&self, prefix: HashPrefix) -> Result<(), ServiceError> {
+        self.renditions.forget(prefix).await
+    }
+
+    /// Of which blobs there are renditions in memory and on disk; some of them more than once. Where the disk cannot be read, of some.
+    pub async fn cached_blobs(&self) -> Vec<HashPrefix> {
+        let mut blobs: Vec<_> = self.renditions.cache.blobs().map(|hash| hash.prefix()).collect();
+        if let Some(disk) = &self.renditions.disk {
+            blobs.extend(disk.blobs().await);
+        }
+        blobs
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::model::BlobHash;
+use crate::model::HashPrefix;
 use crate::service::rendition_url::RenditionFormat;
 
 use super::entry::{self, EntryError, EntryName};
@@ -127,10 +127,10 @@ impl Files {
     }
 
     /// The entries of a blob.
-    pub(super) fn of_blob(&self, hash: &BlobHash) -> io::Result<Vec<EntryName>> {
-        let folder: String = hash.to_string().chars().take(FAN_OUT).collect();
+    pub(super) fn of_blob(&self, blob: &HashPrefix) -> io::Result<Vec<EntryName>> {
+        let folder: String = blob.to_string().chars().take(FAN_OUT).collect();
         let entries = present(self.entries(&folder))?.unwrap_or_default();
-        Ok(entries.into_iter().map(|(name, _)| name).filter(|name| name.is_of(hash)).collect())
+        Ok(entries.into_iter().map(|(name, _)| name).filter(|name| name.blob() == *blob).collect())
     }
 
     fn path(&self, name: &EntryName) -> PathBuf {

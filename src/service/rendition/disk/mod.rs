@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::model::BlobHash;
+use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
 use crate::service::rendition_url::RenditionFormat;
 
@@ -276,10 +276,10 @@ impl RenditionDisk {
     ///
     /// # Errors
     /// Where the system would not remove them: ask again. The cause is logged.
-    pub(super) async fn forget(&self, hash: BlobHash) -> Result<(), ServiceError> {
+    pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
             *inner.forgotten.write().unwrap_or_else(PoisonError::into_inner) += 1;
-            let names = inner.files.of_blob(&hash)?;
+            let names = inner.files.of_blob(&blob)?;
             names.iter().try_for_each(|name| inner.files.remove(name))?;
             Ok::<_, std::io::Error>(names)
         });
@@ -291,6 +291,20 @@ impl RenditionDisk {
             self.0.index.invalidate(&name).await;
         }
         Ok(())
+    }
+
+    /// Of which blobs something lies there: a folder at a time, as far as the disk can be read.
+    pub(super) async fn blobs(&self) -> Vec<HashPrefix> {
+        let mut blobs = vec![];
+        let folders = self.on_disk(|inner| inner.files.folders()).await;
+        for folder in folders.ok().and_then(Result::ok).unwrap_or_default() {
+            let entries = self.on_disk(move |inner| inner.files.entries(&folder)).await;
+            blobs.extend(entries.ok().and_then(Result::ok).unwrap_or_default().iter().map(|(name, _)| name.blob()));
+            // Entries of one blob lie in one folder.
+            blobs.sort_unstable();
+            blobs.dedup();
+        }
+        blobs
     }
 
     /// Waits until what was to be kept is written or given up.

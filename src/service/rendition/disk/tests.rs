@@ -163,7 +163,7 @@ async fn what_is_forgotten_leaves_the_disk_and_does_not_come_back() {
     rig.disk.settle().await;
     assert_eq!(rig.files().len(), 3);
     let begun = rig.disk.seen();
-    rig.disk.forget(blob(1)).await.unwrap();
+    rig.disk.forget(blob(1).prefix()).await.unwrap();
     assert_eq!(rig.files().len(), 1);
     assert!(!rig.has(1).await && rig.has(2).await);
     // A render that began before.
@@ -171,7 +171,7 @@ async fn what_is_forgotten_leaves_the_disk_and_does_not_come_back() {
     rig.disk.settle().await;
     assert_eq!(rig.files().len(), 1);
     assert!(rig.disk.get(other).await.is_none());
-    rig.disk.forget(blob(3)).await.unwrap();
+    rig.disk.forget(blob(3).prefix()).await.unwrap();
 }
 
 #[tokio::test]

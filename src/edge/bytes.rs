@@ -1,0 +1,85 @@
+//! Where an edge has bytes from: the backend, where this machine can read it, else its site.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Edge;
+use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES};
+use crate::model::BlobHash;
+use crate::service::ServiceError;
+
+/// A blob, not yet fetched.
+#[derive(Debug)]
+pub(super) struct EdgeRead {
+    edge: Edge,
+    hash: BlobHash,
+    size_bytes: u64,
+}
+
+impl EdgeRead {
+    pub(super) fn new(edge: Edge, hash: BlobHash, size_bytes: u64) -> Self {
+        Self { edge, hash, size_bytes }
+    }
+}
+
+#[async_trait]
+impl BlobRead for EdgeRead {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Fetches the whole and looks whether it is what the hash names, whatever part is asked for: renditions read all of it, once.
+    async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+        let whole = self.edge.fetch(self.hash, self.size_bytes).await?;
+        let start = usize::try_from(offset).ok().filter(|start| start.checked_add(length).is_some_and(|end| end <= whole.len()));
+        let start = start.ok_or(BlobError::Internal { reason: "a read past the end of a blob" })?;
+        Ok(whole.slice(start..start + length))
+    }
+}
+
+impl Edge {
+    async fn fetch(&self, hash: BlobHash, size_bytes: u64) -> Result<Bytes, BlobError> {
+        if let Some(backend) = &self.0.backend {
+            match backend.read(hash, size_bytes).await {
+                Ok(Some(bytes)) => return Ok(bytes),
+                // The site may have another copy, or know better what is wrong.
+                Ok(None) => tracing::warn!(%hash, "the backend has no good copy of a blob: the site is asked"),
+                Err(error) => tracing::warn!(%hash, %error, "the backend cannot be read: the site is asked"),
+            }
+        }
+        let fetched =
+            self.ask(|site| async move { site.edge_bytes(hash, size_bytes).await }).await.map_err(|error| away("fetch a blob", error))?;
+        if BlobHash::of(&fetched) == hash { Ok(fetched) } else { Err(away("fetch a blob", ServiceError::Damaged)) }
+    }
+}
+
+fn away(doing: &'static str, error: ServiceError) -> BlobError {
+    BlobError::Unavailable { doing, source: Arc::new(io::Error::other(error)) }
+}
+
+/// Previews as the site keeps them. An edge keeps none there: the site makes its own.
+#[async_trait]
+impl DerivedStore for Edge {
+    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        if let Some(backend) = &self.0.backend {
+            match backend.derived(*of).await {
+                Ok(Some(preview)) => return Ok(Some(preview)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(hash = %of, %error, "the backend cannot be read: the site is asked"),
+            }
+        }
+        let of = *of;
+        self.ask(|site| async move { site.edge_preview(of, MAX_DERIVED_BYTES).await }).await.map_err(|error| away("fetch a preview", error))
+    }
+
+    async fn put_derived(&self, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {
+        Ok(())
+    }
+
+    async fn delete_derived(&self, _: &BlobHash) -> Result<(), BlobError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What an edge remembers of its site, and for how long it holds.
+//!
+//! An answer holds while it belongs to the present session, nothing of it was revoked since, and the site was heard of lately. A session begins
+//! whenever the edge cannot know what it has missed: then nothing of before holds.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::api::EdgeBlob;
+use crate::model::{BlobHash, TenantId};
+use crate::runtime::Clock;
+use crate::service::{ServiceError, TenantUrls};
+
+/// How long an answer is taken for true though the site is heard of all the time: what ends it earlier is the feed.
+const ASK_AGAIN: Duration = Duration::from_secs(3_600);
+
+/// What is known. All times are monotonic.
+#[derive(Debug)]
+pub(super) struct Knowledge {
+    clock: Clock,
+    /// How long it holds after the site was heard of last.
+    remember: Duration,
+    state: RwLock<State>,
+    /// Which tenant has which blob.
+    owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
+    /// What follows from a blob's bytes: always true.
+    blobs: moka::sync::Cache<BlobHash, EdgeBlob>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    session: u64,
+    /// Counts revocations: an answer that was asked for before one is not remembered.
+    revocations: u64,
+    heard: Option<Duration>,
+    tenants: Vec<TenantUrls>,
+}
+
+/// That a tenant has a blob.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    session: u64,
+    asked: Duration,
+}
+
+/// Where knowledge stood before something was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    session: u64,
+    revocations: u64,
+    at: Duration,
+}
+
+impl Knowledge {
+    /// Nothing. Remembers so many answers at most.
+    pub(super) fn new(clock: Clock, remember: Duration, answers: u64) -> Self {
+        let owned = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
+        let blobs = moka::sync::Cache::builder().max_capacity(answers).build();
+        Self { clock, remember, state: RwLock::default(), owned, blobs }
+    }
+
+    /// To be taken before anything is asked of the site.
+    pub(super) fn asking(&self) -> Asked {
+        let state = self.read();
+        Asked { session: state.session, revocations: state.revocations, at: self.clock.monotonic() }
+    }
+
+    /// The present session.
+    pub(super) fn session(&self) -> u64 {
+        self.read().session
+    }
+
+    /// A new session has begun, with what the site said of its tenants; it was heard of at that time.
+    pub(super) fn begin(&self, tenants: Vec<TenantUrls>, heard: Duration) {
+        let mut state = self.write();
+        state.session += 1;
+        state.revocations += 1;
+        state.heard = Some(heard);
+        state.tenants = tenants;
+    }
+
+    /// The site said at that time, or since, that it has told everything.
+    pub(super) fn heard(&self, at: Duration) {
+        let mut state = self.write();
+        state.heard = state.heard.max(Some(at));
+    }
+
+    /// The site's tenants are these now.
+    pub(super) fn set_tenants(&self, tenants: Vec<TenantUrls>) {
+        self.write().tenants = tenants;
+    }
+
+    /// The tenants, where what is known of them holds.
+    ///
+    /// # Errors
+    /// `Unavailable` where the site was not heard of lately.
+    pub(super) fn tenants(&self) -> Result<Vec<TenantUrls>, ServiceError> {
+        let state = self.read();
+        self.holds(&state)?;
+        Ok(state.tenants.clone())
+    }
+
+    /// Whether it is known that a tenant has a blob.
+    ///
+    /// # Errors
+    /// `Unavailable` where the site was not heard of lately: then nothing is known, nor worth asking.
+    pub(super) fn owns(&self, tenant: TenantId, hash: BlobHash) -> Result<bool, ServiceError> {
+        let session = {
+            let state = self.read();
+            self.holds(&state)?;
+            state.session
+        };
+        Ok(self.owned.get(&(tenant, hash)).is_some_and(|answer| answer.session == session && self.is_fresh(&answer)))
+    }
+
+    /// What is known of a blob, whosever it is.
+    pub(super) fn blob(&self, hash: BlobHash) -> Option<EdgeBlob> {
+        self.blobs.get(&hash)
+    }
+
+    /// Remembers what the site answered to something asked: not where anything was revoked meanwhile, which may have been this.
+    pub(super) fn learn(&self, asked: Asked, tenant: Option<TenantId>, hash: BlobHash, blob: EdgeBlob) {
+        self.blobs.insert(hash, blob);
+        let Some(tenant) = tenant else { return };
+        // Held over the insertion: a revocation comes before, and is seen, or after, and removes it.
+        let state = self.read();
+        if (state.session, state.revocations) == (asked.session, asked.revocations) {
+            self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+        }
+    }
+
+    /// Forgets that a tenant has a blob.
+    pub(super) fn revoke(&self, tenant: TenantId, hash: BlobHash) {
+        self.write().revocations += 1;
+        self.owned.invalidate(&(tenant, hash));
+    }
+
+    /// How long ago the site was heard of; `None`: never.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        Some(self.clock.monotonic().saturating_sub(self.read().heard?))
+    }
+
+    /// How many answers are remembered, about.
+    pub(super) fn answers(&self) -> u64 {
+        self.owned.entry_count()
+    }
+
+    fn is_fresh(&self, answer: &Answer) -> bool {
+        self.clock.monotonic().saturating_sub(answer.asked) < ASK_AGAIN
+    }
+
+    fn holds(&self, state: &State) -> Result<(), ServiceError> {
+        match state.heard {
+            Some(heard) if self.clock.monotonic().saturating_sub(heard) < self.remember => Ok(()),
+            _ => Err(ServiceError::Unavailable("site")),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REMEMBER: Duration = Duration::from_secs(600);
+    const BLOB: EdgeBlob = EdgeBlob { width: 3, height: 2, size_bytes: 1 };
+
+    fn known() -> (Clock, Knowledge, BlobHash) {
+        let clock = Clock::manual(1_000);
+        let knowledge = Knowledge::new(clock.clone(), REMEMBER, 100);
+        knowledge.begin(vec![], clock.monotonic());
+        (clock, knowledge, BlobHash::of(b"photo"))
+    }
+
+    fn owns(knowledge: &Knowledge, hash: BlobHash) -> Option<bool> {
+        knowledge.owns(TenantId::DEFAULT, hash).ok()
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_site_was_heard_of() {
+        let knowledge = Knowledge::new(Clock::manual(0), REMEMBER, 100);
+        assert_eq!(knowledge.tenants(), Err(ServiceError::Unavailable("site")));
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), BlobHash::of(b"x"), BLOB);
+        assert_eq!(owns(&knowledge, BlobHash::of(b"x")), None);
+        assert_eq!(knowledge.silence(), None);
+    }
+
+    #[test]
+    fn it_holds_for_its_time_after_the_site_was_heard_of_last() {
+        let (clock, knowledge, hash) = known();
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
+        clock.advance(REMEMBER - Duration::from_millis(1));
+        assert_eq!(owns(&knowledge, hash), Some(true));
+        knowledge.heard(clock.monotonic());
+        // An answer that comes late does not take back what came since.
+        knowledge.heard(Duration::ZERO);
+        clock.advance(REMEMBER - Duration::from_millis(1));
+        assert_eq!(owns(&knowledge, hash), Some(true));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(owns(&knowledge, hash), None, "closed");
+        assert_eq!(knowledge.blob(hash), Some(BLOB), "what follows from the bytes stays true");
+        knowledge.heard(clock.monotonic());
+        assert_eq!(owns(&knowledge, hash), Some(true), "the same session goes on: nothing was revoked");
+        for _ in 0..9 {
+            clock.advance(REMEMBER / 2);
+            knowledge.heard(clock.monotonic());
+        }
+        assert_eq!(owns(&knowledge, hash), Some(false), "but is asked again in the end");
+    }
+
+    #[test]
+    fn what_is_revoked_is_forgotten_also_where_its_answer_comes_later() {
+        let (_, knowledge, hash) = known();
+        let other = TenantId::from_bytes([9; 16]);
+        for tenant in [TenantId::DEFAULT, other] {
+            knowledge.learn(knowledge.asking(), Some(tenant), hash, BLOB);
+        }
+        let late = knowledge.asking();
+        knowledge.revoke(TenantId::DEFAULT, hash);
+        assert_eq!(owns(&knowledge, hash), Some(false));
+        assert_eq!(knowledge.owns(other, hash), Ok(true), "the other tenant's stays");
+        knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
+        assert_eq!(owns(&knowledge, hash), Some(false), "it was asked before");
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
+        assert_eq!(owns(&knowledge, hash), Some(true));
+    }
+
+    #[test]
+    fn nothing_of_a_former_session_holds() {
+        let (clock, knowledge, hash) = known();
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
+        let late = knowledge.asking();
+        knowledge.begin(vec![], clock.monotonic());
+        assert_eq!(owns(&knowledge, hash), Some(false));
+        knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
+        assert_eq!(owns(&knowledge, hash), Some(false), "another site may have said it");
+    }
+}

@@ -1,0 +1,197 @@
+//! An edge: a node that shows renditions and has no metadata. It asks a site whose photos they are, remembers the answers for a bounded time,
+//! and follows the site's feed of what is to be forgotten. Away from every site it serves what it knows, until that time is over, and then
+//! nothing.
+//!
+//! One site at a time is asked and followed: an answer is only good together with the feed of the site that gave it. Where that site does
+//! not answer, the next one is joined, and everything is asked anew.
+
+mod bytes;
+mod follow;
+mod knowledge;
+mod sites;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::api::EdgeBlob;
+use crate::blobs::DiskReader;
+use crate::client::{Client, ClientError};
+use crate::model::{BlobHash, TenantId};
+use crate::runtime::Runtime;
+use crate::service::{BlobReader, Catalogue, RenditionBasis, ServiceError, TenantUrls};
+
+use bytes::EdgeRead;
+use knowledge::Knowledge;
+use sites::Sites;
+
+/// How an edge behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeSettings {
+    /// How long what it knows holds after its site was heard of last.
+    pub remember: Duration,
+    /// Answers that it remembers at most.
+    pub answers: u64,
+    /// What its renditions are a function of: a site that says otherwise is not followed.
+    pub basis: RenditionBasis,
+}
+
+/// What an edge knows, and whom it asks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Edge(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    runtime: Runtime,
+    knowledge: Knowledge,
+    sites: Sites,
+    /// Where the blobs lie, where this machine can read them itself.
+    backend: Option<DiskReader>,
+    basis: RenditionBasis,
+    figures: Figures,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    asked: AtomicU64,
+    revoked: AtomicU64,
+    joined: AtomicU64,
+}
+
+/// How an edge stands to its sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeFigures {
+    /// How long ago a site was heard of; `None`: never.
+    pub silence: Option<Duration>,
+    /// Answers that are remembered, about.
+    pub answers: u64,
+    /// Blobs that were asked of.
+    pub asked: u64,
+    /// Answers that were revoked.
+    pub revoked: u64,
+    /// How often a site was joined.
+    pub joined: u64,
+}
+
+impl Edge {
+    /// An edge of these sites, the first of which it likes best. It knows nothing until it [follows](Edge::follow) one.
+    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, runtime: Runtime) -> Self {
+        let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
+        let sites = Sites::new(sites);
+        Self(Arc::new(Inner { knowledge, sites, backend, basis: settings.basis, figures: Figures::default(), runtime }))
+    }
+
+    /// Whether it can say whose photos are whose.
+    ///
+    /// # Errors
+    /// `Unavailable` where no site was heard of lately.
+    pub fn ready(&self) -> Result<(), ServiceError> {
+        self.0.knowledge.tenants().map(drop)
+    }
+
+    /// How it stands to its sites.
+    pub fn figures(&self) -> EdgeFigures {
+        let Figures { asked, revoked, joined } = &self.0.figures;
+        let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        EdgeFigures {
+            silence: self.0.knowledge.silence(),
+            answers: self.0.knowledge.answers(),
+            asked: of(asked),
+            revoked: of(revoked),
+            joined: of(joined),
+        }
+    }
+
+    /// Asks the site that is followed; where it does not answer, joins the next, and asks that. Each once.
+    async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Result<T, ServiceError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        for _ in 0..=self.0.sites.count() {
+            let session = self.0.knowledge.session();
+            match question(self.0.sites.current()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if sites::is_away(&error) => {
+                    tracing::debug!(%error, "the site does not answer");
+                    if !self.rejoin(session).await {
+                        break;
+                    }
+                }
+                Err(error) => return Err(refused(&error)),
+            }
+        }
+        Err(ServiceError::Unavailable("site"))
+    }
+
+    /// Asks of a blob, and remembers the answer.
+    async fn ask_of(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
+        self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
+        let answered = self.ask(|site| {
+            let asked = self.0.knowledge.asking();
+            async move { Ok((asked, site.edge_blob(hash, tenant).await?)) }
+        });
+        match answered.await {
+            Ok((asked, blob)) => {
+                self.0.knowledge.learn(asked, tenant, hash, blob);
+                Ok(Some(blob))
+            }
+            Err(ServiceError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blob(&self, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
+        match self.0.knowledge.blob(hash) {
+            Some(blob) => Ok(Some(blob)),
+            None => self.ask_of(None, hash).await,
+        }
+    }
+}
+
+/// What an answer that is none means to who asked the edge.
+fn refused(error: &ClientError) -> ServiceError {
+    match error.status() {
+        Some(404) => ServiceError::NotFound("image"),
+        Some(429) => ServiceError::Busy("the site is busy"),
+        _ => {
+            tracing::warn!(%error, "a site refuses its edge");
+            ServiceError::Unavailable("site")
+        }
+    }
+}
+
+#[async_trait]
+impl Catalogue for Edge {
+    async fn tenants(&self) -> Result<Vec<TenantUrls>, ServiceError> {
+        self.0.knowledge.tenants()
+    }
+
+    async fn tenant_owns(&self, tenant: TenantId, hash: BlobHash) -> Result<bool, ServiceError> {
+        Ok(self.0.knowledge.owns(tenant, hash)? || self.ask_of(Some(tenant), hash).await?.is_some())
+    }
+
+    async fn shown_to(&self, tenant: TenantId, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
+        let known = if self.0.knowledge.owns(tenant, hash)? { self.0.knowledge.blob(hash) } else { None };
+        let blob = match known {
+            Some(blob) => Some(blob),
+            None => self.ask_of(Some(tenant), hash).await?,
+        };
+        Ok(blob.map(|blob| (blob.width, blob.height)))
+    }
+
+    async fn shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
+        Ok(self.blob(hash).await?.map(|blob| (blob.width, blob.height)))
+    }
+
+    async fn is_present(&self, _: BlobHash) -> Result<bool, ServiceError> {
+        // Whoever asks has made something to be kept beside the blob, and an edge keeps nothing there.
+        Ok(true)
+    }
+
+    async fn open(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
+        let blob = self.blob(hash).await?.ok_or(ServiceError::NotFound("blob"))?;
+        Ok(BlobReader::new(Arc::new(EdgeRead::new(self.clone(), hash, blob.size_bytes))))
+    }
+}

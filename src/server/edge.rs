@@ -1,0 +1,152 @@
+//! An edge's parts, put together from the settings.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ServerError;
+use super::metrics::Metrics;
+use super::observation::{EdgeStanding, Observation};
+use super::site::{RENDITION_THREADS, decoders, make_private_dir, open_rendition_disk, renders_at_once};
+use crate::blobs::{DiskPools, DiskReader};
+use crate::client::{Client, ClientSettings, RetrySettings};
+use crate::config::{BlobsUrl, Config};
+use crate::edge::{Edge, EdgeSettings};
+use crate::http::Health;
+use crate::imaging::{Decoders, Priority};
+use crate::runtime::{self, BlockingPool, Runtime, Shutdown, cores};
+use crate::service::{RenditionBasis, RenditionDisk, RenditionPools, RenditionService, Secret, ServiceError};
+
+/// How patient an edge is with its sites: somebody waits, and another site may answer.
+const PATIENCE: ClientSettings = ClientSettings {
+    connect_timeout: Duration::from_secs(1),
+    answer_timeout: Duration::from_secs(3),
+    idle_timeout: Duration::from_secs(5),
+    long_timeout: Duration::from_secs(5),
+    retry: RetrySettings {
+        attempts: 1,
+        first_delay: Duration::from_millis(50),
+        longest_delay: Duration::from_millis(500),
+        total: Duration::from_secs(1),
+        turn: Duration::from_secs(5),
+    },
+};
+/// The longest file that a token is read from, in bytes.
+const MAX_TOKEN_FILE: u64 = 4_096;
+
+#[async_trait::async_trait]
+impl Health for Edge {
+    async fn ready(self: Arc<Self>) -> Result<(), ServiceError> {
+        Self::ready(&self)
+    }
+}
+
+/// An open edge.
+#[derive(Debug)]
+pub(super) struct EdgeParts {
+    pub(super) renditions: Arc<RenditionService>,
+    pub(super) edge: Edge,
+    pools: Vec<(&'static str, BlockingPool)>,
+    decoders: Vec<(&'static str, Decoders)>,
+    rendition_disk: Option<RenditionDisk>,
+    metrics: Metrics,
+}
+
+impl EdgeParts {
+    /// Opens an edge of these settings. Nothing is asked of its sites yet.
+    pub(super) async fn open(config: &Config, runtime: &Runtime) -> Result<Self, ServerError> {
+        let data = &config.storage.data;
+        make_private_dir(data)?;
+        let token = read_token(&config.edge.token_file)?;
+        let client = |site: &String| Client::new(site, Some(token.as_str()), PATIENCE, runtime.clone());
+        let sites = config.edge.sites.as_slice().iter().map(client).collect::<Result<Vec<_>, _>>();
+        let sites = sites.map_err(|error| ServerError::Unsupported(format!("edge.sites: {error}")))?;
+
+        let at_once = renders_at_once(config.renditions.concurrency);
+        let imaging_pool = BlockingPool::new("imaging", at_once);
+        let [slow_pool, previews_pool] = ["slow imaging", "previews"].map(|name| BlockingPool::new(name, (at_once / 2).max(1)));
+        let (imaging, slow) = (decoders(config, &imaging_pool, Priority::Normal)?, decoders(config, &slow_pool, Priority::Normal)?);
+        let previews = decoders(config, &previews_pool, Priority::Low)?;
+        let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
+        let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
+        let hashing_pool = BlockingPool::new("hashing", cores());
+        let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: blobs_pool.clone(), hashing: hashing_pool.clone() };
+
+        let backend = match &config.storage.blobs {
+            BlobsUrl::UnderData => None,
+            BlobsUrl::File(root) => Some(DiskReader::open(root, runtime.clone(), disk_pools).await?),
+            other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
+        };
+        let basis = RenditionBasis {
+            quality: config.renditions.default_quality,
+            max_side: config.renditions.max_side,
+            previews: config.renditions.previews,
+        };
+        let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis };
+        let edge = Edge::new(settings, sites, backend, runtime.clone());
+        let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
+        let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("previews", previews.clone())];
+        let renditions = RenditionService::new(
+            Arc::new(edge.clone()),
+            Arc::new(edge.clone()),
+            rendition_disk.clone(),
+            runtime.clone(),
+            RenditionPools { imaging, slow, previews },
+            config,
+        );
+        let pools = vec![
+            ("pool_blobs", blobs_pool),
+            ("pool_hashing", hashing_pool),
+            ("pool_imaging", imaging_pool),
+            ("pool_slow_imaging", slow_pool),
+            ("pool_previews", previews_pool),
+            ("pool_renditions", renditions_pool),
+        ];
+        let metrics = Metrics::new(runtime.clock.unix_ms());
+        Ok(Self { renditions: Arc::new(renditions), edge, pools, decoders: all_decoders, rendition_disk, metrics })
+    }
+
+    /// What feeds the metrics.
+    pub(super) fn observation(&self, shutdown: Shutdown) -> Observation {
+        let standing = EdgeStanding {
+            renditions: self.renditions.clone(),
+            edge: self.edge.clone(),
+            pools: self.pools.clone(),
+            decoders: self.decoders.clone(),
+            shutdown,
+        };
+        Observation { metrics: self.metrics.clone(), standing: Box::new(standing) }
+    }
+
+    /// Waits for what is about to end, and for all blocking work that was begun, no longer than `limit`.
+    pub(super) async fn close(self, beside: impl Future<Output = ()>, limit: Duration) {
+        let closing = async {
+            beside.await;
+            if let Some(disk) = &self.rendition_disk {
+                disk.settle().await;
+            }
+            for (_, pool) in &self.pools {
+                pool.close().await;
+            }
+        };
+        if runtime::timeout(limit, closing).await.is_none() {
+            tracing::warn!("work on a disk or a picture does not end; it is left behind");
+        }
+    }
+}
+
+/// The token in a file: nothing else stands there.
+fn read_token(path: &Path) -> Result<String, ServerError> {
+    use std::io::Read as _;
+    let read = || {
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text: String = read().map_err(ServerError::io(format!("edge.token_file: {}", path.display())))?;
+    let token = text.trim();
+    if !Secret::is_well_formed(token) {
+        return Err(ServerError::Unsupported(format!("edge.token_file: {} holds no token", path.display())));
+    }
+    Ok(token.to_owned())
+}
