@@ -9,6 +9,7 @@
 mod cold;
 mod connection;
 mod crowd;
+mod edge;
 mod hot;
 mod photos;
 mod processors;

@@ -58,6 +58,8 @@ enum ScopeName {
     User,
     /// Reading them only
     Read,
+    /// What an edge asks of its site: every tenant's signing keys and every photo
+    Edge,
 }
 
 impl From<ScopeName> for Scope {
@@ -67,6 +69,7 @@ impl From<ScopeName> for Scope {
             ScopeName::Tenant => Self::Tenant,
             ScopeName::User => Self::User,
             ScopeName::Read => Self::Read,
+            ScopeName::Edge => Self::Edge,
         }
     }
 }

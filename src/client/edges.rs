@@ -45,7 +45,7 @@ impl Client {
     /// A blob's preview as the site keeps it, of at most `limit` bytes; `None` where it has none yet.
     pub async fn edge_preview(&self, hash: BlobHash, limit: usize) -> Result<Option<Bytes>, ClientError> {
         match self.whole(&format!("/v1/edge/blobs/{hash}/preview"), limit).await {
-            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             answered => answered.map(Some),
         }
     }

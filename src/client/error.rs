@@ -76,6 +76,30 @@ impl ClientError {
         }
     }
 
+    /// Whether the server is of no use, and another of the same kind may answer: not where it is busy, or something is wrong with what was
+    /// asked for.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Protocol { .. } => true,
+            Self::Refused(problem) => match problem.status {
+                401 | 403 | 408 | 502 | 504 => true,
+                503 => !self.is_busy(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the server has too much to do: come again.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 429 || problem.status == 503 && problem.code == "busy")
+    }
+
+    /// Whether there is no such thing, as far as the caller may know.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
     /// Whether the same call for another photo would fail in the same way, so that going on is pointless: the server is away, does not
     /// know the caller, or has no space; or the local disk is full.
     pub fn is_hopeless(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Edge;
+use super::{Edge, refused};
 use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES};
 use crate::model::BlobHash;
 use crate::service::ServiceError;
@@ -50,9 +50,17 @@ impl Edge {
                 Err(error) => tracing::warn!(%hash, %error, "the backend cannot be read: the site is asked"),
             }
         }
-        let fetched =
-            self.ask(|site| async move { site.edge_bytes(hash, size_bytes).await }).await.map_err(|error| away("fetch a blob", error))?;
-        if BlobHash::of(&fetched) == hash { Ok(fetched) } else { Err(away("fetch a blob", ServiceError::Damaged)) }
+        let mut failed = ServiceError::Unavailable("site");
+        // Bytes say themselves whether they are the right ones: any site may give them.
+        for (_, site) in self.0.sites.current_first() {
+            match site.edge_bytes(hash, size_bytes).await {
+                Ok(bytes) if BlobHash::of(&bytes) == hash => return Ok(bytes),
+                Ok(_) => failed = ServiceError::Damaged,
+                Err(error) => failed = refused(&error),
+            }
+            tracing::warn!(%hash, site = site.server(), error = %failed, "a site does not give a blob's bytes");
+        }
+        Err(away("fetch a blob", failed))
     }
 }
 
@@ -71,8 +79,8 @@ impl DerivedStore for Edge {
                 Err(error) => tracing::warn!(hash = %of, %error, "the backend cannot be read: the site is asked"),
             }
         }
-        let of = *of;
-        self.ask(|site| async move { site.edge_preview(of, MAX_DERIVED_BYTES).await }).await.map_err(|error| away("fetch a preview", error))
+        let site = self.0.sites.current();
+        site.edge_preview(*of, MAX_DERIVED_BYTES).await.map_err(|error| away("fetch a preview", refused(&error)))
     }
 
     async fn put_derived(&self, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {

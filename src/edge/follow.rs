@@ -50,24 +50,23 @@ impl Edge {
         let mut cleared = 0;
         loop {
             let session = self.0.knowledge.session();
-            if session == 0 || session != cleared {
-                if session == 0 && !self.rejoin(0).await {
-                    runtime::sleep(PAUSE).await;
-                    continue;
-                }
-                let session = self.0.knowledge.session();
+            if session == 0 {
+                self.rejoin_or_pause(session).await;
+            } else if session != cleared {
                 renditions.keys_changed().await;
-                // What is not cleared now is not shown either, and cleared with the next session.
+                // What cannot be cleared now is not shown either, and cleared with the next session.
                 self.clear(renditions).await;
                 cleared = session;
-                continue;
-            }
-            if let Err(error) = self.take_news(renditions).await {
+            } else if let Err(error) = self.take_news(renditions).await {
                 tracing::info!(%error, site = self.0.sites.current().server(), "the site's feed broke off");
-                if !self.rejoin(session).await {
-                    runtime::sleep(PAUSE).await;
-                }
+                self.rejoin_or_pause(session).await;
             }
+        }
+    }
+
+    async fn rejoin_or_pause(&self, session: u64) {
+        if !self.rejoin(session).await {
+            runtime::sleep(PAUSE).await;
         }
     }
 
@@ -76,6 +75,8 @@ impl Edge {
         let (site, cursor, session) = (self.0.sites.current(), self.0.sites.cursor(), self.0.knowledge.session());
         let begun = self.0.runtime.clock.monotonic();
         let page = site.edge_feed(cursor.as_deref(), NEWS_WAIT).await?;
+        // Nothing is joined while this is taken in.
+        let joining = self.0.sites.joining.lock().await;
         if session != self.0.knowledge.session() {
             // Another site was joined meanwhile: this is news of the former.
             return Ok(());
@@ -95,8 +96,11 @@ impl Edge {
         }
         if unknown {
             // The same site, in another life; or with news that only a later version understands.
-            self.join_again(session).await?;
-            return Ok(());
+            let current = self.0.sites.current_first().next();
+            return match current {
+                Some((number, site)) => self.join(number, site).await,
+                None => Ok(()),
+            };
         }
         if tenants {
             self.0.knowledge.set_tenants(self.tenants_of(&site).await?);
@@ -104,6 +108,7 @@ impl Edge {
         // Only once all of it is taken in: else what failed half way would be taken for done.
         self.0.sites.set_cursor(page.next);
         self.0.knowledge.heard(begun);
+        drop(joining);
         if tenants || !lost.is_empty() {
             self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
             renditions.keys_changed().await;
@@ -122,15 +127,13 @@ impl Edge {
         if joining.failed.is_some_and(|failed| now.saturating_sub(failed) < PAUSE) {
             return false;
         }
-        // At the start the first is the one that is liked best.
-        let others: Vec<_> = self.0.sites.others_first().collect();
-        let order = if session == 0 {
-            others.iter().rev().take(1).chain(others.iter().rev().skip(1).rev()).collect::<Vec<_>>()
-        } else {
-            others.iter().collect()
-        };
+        let mut order: Vec<_> = self.0.sites.current_first().collect();
+        if session > 0 {
+            // The one that has just failed comes last.
+            order.rotate_left(1);
+        }
         for (number, site) in order {
-            match self.join(*number, site).await {
+            match self.join(number, site).await {
                 Ok(()) => {
                     joining.failed = None;
                     return true;
@@ -142,19 +145,7 @@ impl Edge {
         false
     }
 
-    /// Begins a new session with the site that is followed.
-    async fn join_again(&self, session: u64) -> Result<(), JoinError> {
-        let _joining = self.0.sites.joining.lock().await;
-        if self.0.knowledge.session() != session {
-            return Ok(());
-        }
-        let last = self.0.sites.others_first().last();
-        match last {
-            Some((number, site)) => self.join(number, site).await,
-            None => Ok(()),
-        }
-    }
-
+    /// Begins a new session with this site. Only for who has `joining`.
     async fn join(&self, number: usize, site: &Client) -> Result<(), JoinError> {
         // The place in the feed first: what changes from here on is told.
         let begun = self.0.runtime.clock.monotonic();

@@ -5,6 +5,7 @@
 //! One site at a time is asked and followed: an answer is only good together with the feed of the site that gave it. Where that site does
 //! not answer, the next one is joined, and everything is asked anew.
 
+mod asking;
 mod bytes;
 mod follow;
 mod knowledge;
@@ -23,6 +24,7 @@ use crate::model::{BlobHash, TenantId};
 use crate::runtime::Runtime;
 use crate::service::{BlobReader, Catalogue, RenditionBasis, ServiceError, TenantUrls};
 
+use asking::Asking;
 use bytes::EdgeRead;
 use knowledge::Knowledge;
 use sites::Sites;
@@ -47,6 +49,7 @@ struct Inner {
     runtime: Runtime,
     knowledge: Knowledge,
     sites: Sites,
+    asking: Asking,
     /// Where the blobs lie, where this machine can read them itself.
     backend: Option<DiskReader>,
     basis: RenditionBasis,
@@ -80,7 +83,8 @@ impl Edge {
     pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, runtime: Runtime) -> Self {
         let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
         let sites = Sites::new(sites);
-        Self(Arc::new(Inner { knowledge, sites, backend, basis: settings.basis, figures: Figures::default(), runtime }))
+        let (asking, figures) = (Asking::default(), Figures::default());
+        Self(Arc::new(Inner { knowledge, sites, asking, backend, basis: settings.basis, figures, runtime }))
     }
 
     /// Whether it can say whose photos are whose.
@@ -104,7 +108,7 @@ impl Edge {
         }
     }
 
-    /// Asks the site that is followed; where it does not answer, joins the next, and asks that. Each once.
+    /// Asks the site that is followed whose photos they are; where it does not answer, joins the next, and asks that. Each once.
     async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Result<T, ServiceError>
     where
         F: Future<Output = Result<T, ClientError>>,
@@ -113,7 +117,7 @@ impl Edge {
             let session = self.0.knowledge.session();
             match question(self.0.sites.current()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if sites::is_away(&error) => {
+                Err(error) if error.is_away() => {
                     tracing::debug!(%error, "the site does not answer");
                     if !self.rejoin(session).await {
                         break;
@@ -125,8 +129,14 @@ impl Edge {
         Err(ServiceError::Unavailable("site"))
     }
 
-    /// Asks of a blob, and remembers the answer.
+    /// Asks of a blob, and remembers the answer; with others who ask the same.
     async fn ask_of(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
+        let edge = self.clone();
+        let asked = self.0.asking.join((tenant, hash), || Box::pin(async move { edge.ask_alone(tenant, hash).await }));
+        asked.await
+    }
+
+    async fn ask_alone(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
         self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
         let answered = self.ask(|site| {
             let asked = self.0.knowledge.asking();
@@ -152,13 +162,13 @@ impl Edge {
 
 /// What an answer that is none means to who asked the edge.
 fn refused(error: &ClientError) -> ServiceError {
-    match error.status() {
-        Some(404) => ServiceError::NotFound("image"),
-        Some(429) => ServiceError::Busy("the site is busy"),
-        _ => {
-            tracing::warn!(%error, "a site refuses its edge");
-            ServiceError::Unavailable("site")
-        }
+    if error.is_not_found() {
+        ServiceError::NotFound("image")
+    } else if error.is_busy() {
+        ServiceError::Busy("the site is busy")
+    } else {
+        tracing::warn!(%error, "a site refuses its edge");
+        ServiceError::Unavailable("site")
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 
 /// At least one site.
 #[derive(Debug)]
@@ -38,10 +38,12 @@ impl Sites {
         self.all[self.current.load(Ordering::Acquire) % self.all.len()].clone()
     }
 
-    /// All, beginning with the one after `current`, which comes last; with their numbers.
-    pub(super) fn others_first(&self) -> impl Iterator<Item = (usize, &Client)> {
-        let current = self.current.load(Ordering::Acquire);
-        (1..=self.all.len()).map(move |step| (current + step) % self.all.len()).filter_map(|number| Some((number, self.all.get(number)?)))
+    /// All with their numbers, beginning with the one that is asked.
+    pub(super) fn current_first(&self) -> impl Iterator<Item = (usize, &Client)> {
+        let (before, from) = self.all.split_at(self.current.load(Ordering::Acquire) % self.all.len());
+        let number = before.len();
+        let from = from.iter().enumerate().map(move |(step, site)| (number + step, site));
+        from.chain(before.iter().enumerate())
     }
 
     /// From here on this one is asked, and followed from there.
@@ -60,11 +62,21 @@ impl Sites {
     }
 }
 
-/// Whether another site may answer what this one did not.
-pub(super) fn is_away(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { .. } | ClientError::Protocol { .. } => true,
-        ClientError::Refused(problem) => matches!(problem.status, 401 | 403 | 408 | 500..),
-        _ => false,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ClientSettings;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn the_one_that_is_asked_comes_first_and_each_once() {
+        let client = |n: u16| Client::new(&format!("http://127.0.0.1:{n}"), None, ClientSettings::default(), Runtime::system()).unwrap();
+        let sites = Sites::new([1, 2, 3].map(client).into());
+        let order = || sites.current_first().map(|(number, site)| (number, site.server().to_owned())).collect::<Vec<_>>();
+        let all: Vec<_> = (0..3).map(|n| (n, format!("http://127.0.0.1:{}", n + 1))).collect();
+        assert_eq!(order(), all);
+        sites.choose(2, String::new());
+        assert_eq!(order(), [&all[2..], &all[..2]].concat());
+        assert_eq!(sites.current().server(), all[2].1);
     }
 }

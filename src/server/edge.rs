@@ -150,3 +150,6 @@ fn read_token(path: &Path) -> Result<String, ServerError> {
     }
     Ok(token.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("snapshot", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("maintenance", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("client", &["model", "runtime", "config", "api"]),
+    ("edge", &["model", "runtime", "config", "api", "blobs", "service", "client"]),
     ("replication", &["model", "runtime", "config", "api", "blobs", "metadata", "client"]),
     ("http", &["model", "runtime", "config", "api", "service", "snapshot", "maintenance", "client", "replication"]),
     (
@@ -33,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "snapshot",
             "maintenance",
             "client",
+            "edge",
             "replication",
             "http",
         ],

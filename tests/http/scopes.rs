@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 40] = [
+const TABLE: [Row; 46] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -41,6 +41,13 @@ const TABLE: [Row; 40] = [
     ("GET", "/v1/photos/{photo}/similar", "", [401, 200, 200, 403, 200]),
     ("GET", "/v1/photos/{photo}/original", "", [401, 200, 200, 403, 200]),
     ("POST", "/v1/urls", r#"{"hash": "{hash}"}"#, [401, 200, 200, 403, 200]),
+    // Of these callers only the site's administrator may do what an edge may.
+    ("GET", "/v1/edge/tenants", "", [401, 403, 403, 403, 200]),
+    ("GET", "/v1/edge/blobs/{hash}", "", [401, 403, 403, 403, 200]),
+    ("GET", "/v1/edge/blobs/{hash}/bytes", "", [401, 403, 403, 403, 200]),
+    ("GET", "/v1/edge/blobs/{hash}/preview", "", [401, 403, 403, 403, 404]),
+    ("POST", "/v1/edge/unowned", r#"{"prefixes": []}"#, [401, 403, 403, 403, 200]),
+    ("GET", "/v1/edge/feed", "", [401, 403, 403, 403, 200]),
     ("GET", "/v1/admin/usage", "", [401, 403, 403, 403, 200]),
     ("GET", "/v1/admin/audit", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/check", "{}", [401, 403, 403, 403, 200]),

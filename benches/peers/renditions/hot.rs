@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 
+use super::edge::Edge;
 use super::photos::Photos;
 use super::processors::{self, Processors};
 use super::site::{Served, Site, Size};
@@ -23,8 +24,9 @@ const CONNECTIONS: u32 = 32;
 const SECONDS: u64 = 8;
 /// Who is asked; of Halidom also what has nothing to do, which every request costs. nginx opens its file for each, unless it is told to keep
 /// it open.
-const PEERS: [(&str, Asked); 4] = [
+const PEERS: [(&str, Asked); 5] = [
     ("halidom", Asked::Rendition),
+    ("halidom, through an edge", Asked::AtAnEdge),
     ("halidom, /livez: nothing but a request", Asked::Nothing),
     ("nginx", Asked::File("")),
     ("nginx, open_file_cache", Asked::File("open_file_cache max=100 inactive=10m;")),
@@ -34,6 +36,8 @@ const PEERS: [(&str, Asked); 4] = [
 #[derive(Debug, Clone, Copy)]
 enum Asked {
     Rendition,
+    /// Of an edge, which has asked its site once.
+    AtAnEdge,
     Nothing,
     /// Of nginx, with these settings.
     File(&'static str),
@@ -75,6 +79,10 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
             let before = runtime.block_on(site.served())?;
             let one = match asked {
                 Asked::Rendition => ask_site(&path)?,
+                Asked::AtAnEdge => {
+                    let edge = runtime.block_on(Edge::start(dir, Some(processors.measured), &site))?;
+                    ask(format!("http://127.0.0.1:{}{path}", edge.port), &|| edge.cpu())?
+                }
                 Asked::Nothing => ask_site("/livez")?,
                 Asked::File(more) => {
                     let command = processors::command(nginx, Some(processors.measured));
@@ -100,7 +108,6 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
         let (rate, cpu, median, p99) = (of(|it| it.rate, 0), of(|it| it.cpu, 1), of(|it| it.median, 2), of(|it| it.p99, 2));
         let _ = writeln!(out, "| {name} | {rate} | {ratio} | {cpu} | {median} | {p99} |");
     }
-    out += "| halidom, through an edge | not measured: there are no edge nodes yet | – | – | – | – |\n";
     Ok(out)
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Site {
     token: String,
     album: String,
     data: PathBuf,
+    pub(super) previews: bool,
 }
 
 /// A rendition to ask for: how wide and how high at most, in pixels, and in which quality.
@@ -67,7 +68,7 @@ impl Site {
         let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
         let client = reqwest::Client::builder().http1_only().tcp_nodelay(true).build()?;
         let admin = format!("http://127.0.0.1:{admin_port}/metrics");
-        let mut site = Self { server, client, port, admin, token, album: String::new(), data };
+        let mut site = Self { server, client, port, admin, token, album: String::new(), data, previews };
         site.album = text(&site.post("/v1/albums", &json!({"name": "bench"})).await?, "id")?;
         Ok(site)
     }
@@ -96,6 +97,11 @@ impl Site {
             hashes.extend(try_join_all(sending).await?);
         }
         Ok(hashes)
+    }
+
+    /// A token for an edge.
+    pub(super) async fn edge_token(&self) -> anyhow::Result<String> {
+        text(&self.post("/v1/admin/tokens", &json!({"scopes": ["edge"]})).await?, "token")
     }
 
     /// The path of a JPEG rendition.

@@ -50,8 +50,8 @@ impl Services {
             None => self.stores.shown(hash).await?,
         };
         let shown = shown.ok_or(ServiceError::NotFound("image"))?;
-        // A photo that is still to arrive at this site cannot be shown by an edge of it.
-        let row = self.look_up(move |at| Ok(at.blob(&hash)?)).await?.ok_or(ServiceError::Unavailable("blob"))?;
+        // One that is still to arrive at this site cannot be shown yet.
+        let row = self.look_up(move |at| Ok(at.blob(&hash)?)).await?.ok_or(ServiceError::NotFound("image"))?;
         Ok(EdgeBlob { shown, size_bytes: row.size_bytes })
     }
 
