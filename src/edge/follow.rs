@@ -138,7 +138,9 @@ impl Edge {
                     joining.failed = None;
                     return true;
                 }
-                Err(error) => tracing::warn!(site = site.server(), %error, "a site cannot be joined"),
+                // Said once: it is tried again every second.
+                Err(error) if joining.failed.is_none() => tracing::warn!(site = site.server(), %error, "a site cannot be joined"),
+                Err(error) => tracing::debug!(site = site.server(), %error, "a site still cannot be joined"),
             }
         }
         joining.failed = Some(self.0.runtime.clock.monotonic());

@@ -43,7 +43,7 @@ struct Routes(BTreeSet<(String, String)>);
 impl<'ast> Visit<'ast> for Routes {
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
         // The admin listener is the operators', and described in the README.
-        if function.sig.ident == "router" {
+        if function.sig.ident == "router" || function.sig.ident == "shown" {
             visit::visit_item_fn(self, function);
         }
     }
