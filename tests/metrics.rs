@@ -231,14 +231,38 @@ fn every_documented_family_is_there_and_moves() {
         assert!(lost.sum(name, &[labels]) >= 1.0, "{name}{{{labels}}}");
     }
 
-    let exposed: BTreeSet<String> = lost.families.keys().cloned().collect();
+    // And what only an edge says.
+    let at_edge = edge(&site, &folder.path().join("edge"), &path);
+    let exposed: BTreeSet<String> = lost.families.keys().chain(at_edge.families.keys()).cloned().collect();
     assert_eq!(exposed, documented(), "left: exposed, right: in docs/metrics.md");
     let queues = lost.samples.keys().filter_map(|sample| sample.split_once("queue=\"")?.1.split('"').next());
     assert_eq!(queues.map(str::to_owned).collect::<BTreeSet<_>>(), documented_queues(), "left: exposed, right: in docs/metrics.md");
     assert_no_secrets(&lost.text, &[&id, &hash, &album, "a.jpg", "ann"]);
-    for page in [&start, &lost] {
+    for page in [&start, &lost, &at_edge] {
         promtool(&page.text);
     }
+}
+
+/// The page of an edge of the site that was asked for a rendition.
+fn edge(site: &Site, data: &Path, path: &str) -> Page {
+    let token = site.json("POST", "/v1/admin/tokens", &json!({ "scopes": ["edge"] })).json()["token"].as_str().unwrap().to_owned();
+    std::fs::create_dir_all(data).unwrap();
+    let file = data.join("token");
+    std::fs::write(&file, token).unwrap();
+    let settings = [
+        ("HALIDOM_SERVER__ROLE", "edge"),
+        ("HALIDOM_EDGE__SITES", site.server.url.as_str()),
+        ("HALIDOM_EDGE__TOKEN_FILE", file.to_str().unwrap()),
+    ];
+    let server = Server::start_with(data, &settings);
+    until("the edge follows its site", || wire::get(&server.url, "/readyz", &[]).status, |status| *status == 200);
+    let before = Page::of(&server);
+    // The copy of its blob is gone by now, and of the rendition nothing lies here.
+    assert_eq!(wire::get(&server.url, path, &[]).status, 503);
+    let after = Page::of(&server);
+    moved(&before, &after, "halidom_edge_outcomes_total", &["outcome=\"asked\""], 1.0);
+    moved(&before, &after, "halidom_edge_outcomes_total", &["outcome=\"joined\""], 0.0);
+    after
 }
 
 /// Bytes of the bodies of three calls: two of the rendition, and a refusal of the same length as this one.

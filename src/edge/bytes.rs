@@ -55,10 +55,15 @@ impl Edge {
         for (_, site) in self.0.sites.current_first() {
             match site.edge_bytes(hash, size_bytes).await {
                 Ok(bytes) if BlobHash::of(&bytes) == hash => return Ok(bytes),
-                Ok(_) => failed = ServiceError::Damaged,
-                Err(error) => failed = refused(&error),
+                Ok(_) => {
+                    tracing::warn!(%hash, site = site.server(), "a site gives other bytes than the hash names");
+                    failed = ServiceError::Damaged;
+                }
+                Err(error) => {
+                    tracing::warn!(%hash, site = site.server(), %error, "a site does not give a blob's bytes");
+                    failed = refused(&error);
+                }
             }
-            tracing::warn!(%hash, site = site.server(), error = %failed, "a site does not give a blob's bytes");
         }
         Err(away("fetch a blob", failed))
     }

@@ -123,7 +123,12 @@ impl Edge {
                         break;
                     }
                 }
-                Err(error) => return Err(refused(&error)),
+                Err(error) => {
+                    if !error.is_not_found() {
+                        tracing::warn!(%error, "the site refuses to answer its edge");
+                    }
+                    return Err(refused(&error));
+                }
             }
         }
         Err(ServiceError::Unavailable("site"))
@@ -167,7 +172,6 @@ fn refused(error: &ClientError) -> ServiceError {
     } else if error.is_busy() {
         ServiceError::Busy("the site is busy")
     } else {
-        tracing::warn!(%error, "a site refuses its edge");
         ServiceError::Unavailable("site")
     }
 }
