@@ -15,7 +15,7 @@ use super::sign::{THUMBNAIL, thumbnail_recipe};
 use super::{Rendition, RenditionFormat, imaging_recipe};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
-use crate::imaging::{Decoders, has_preview, preview_serves};
+use crate::imaging::{Decoders, Rendered, has_preview, preview_serves};
 use crate::metadata::Read;
 use crate::model::BlobHash;
 use crate::runtime::Shutdown;
@@ -47,11 +47,11 @@ pub(super) struct Previews {
 
 /// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of what follows, width and height in four bytes each, big-endian, and the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Preview {
+pub(super) struct Preview {
     /// The photo's width and height, as shown.
     shown: (u32, u32),
     /// A JPEG; empty where the photo can have none.
-    picture: Bytes,
+    pub(super) picture: Bytes,
 }
 
 /// How making previews goes.
@@ -212,11 +212,8 @@ impl Services {
 
     async fn prepared_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Result<Arc<Preview>, ServiceError> {
         let previews = &self.renditions.previews;
-        if let Some(preview) = previews.lately.get(&hash).await {
+        if let Some(preview) = self.found_preview(hash, shown).await {
             return Ok(preview);
-        }
-        if let Some(preview) = previews.stored(&hash, shown).await {
-            return Ok(Arc::new(preview));
         }
         let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
         self.keep_preview(hash, &preview).await;
@@ -254,6 +251,26 @@ impl Services {
         Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
     }
 
+    /// The preview of a photo of this size, where it lies there.
+    pub(super) async fn found_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Option<Arc<Preview>> {
+        let previews = &self.renditions.previews;
+        if let Some(preview) = previews.lately.get(&hash).await {
+            return Some(preview);
+        }
+        let preview = Arc::new(previews.stored(&hash, shown).await?);
+        previews.lately.insert(hash, preview.clone()).await;
+        Some(preview)
+    }
+
+    /// Keeps a preview that was made with renditions.
+    pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) {
+        let previews = &self.renditions.previews;
+        previews.made.fetch_add(1, Ordering::Relaxed);
+        let preview = Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() };
+        self.keep_preview(hash, &preview).await;
+        previews.lately.insert(hash, Arc::new(preview)).await;
+    }
+
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
         let (original, _memory) = self.original_to_render(hash, memory).await?;
         let made = decoders.preview(original).await??;
@@ -287,7 +304,7 @@ impl Services {
     }
 
     /// How large a photo of these bytes is, as shown; `None` where no photo tells.
-    async fn size_shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
+    pub(super) async fn size_shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
         self.look_up(move |at| {
             let rows = at.list_refs(&hash, ROWS)?.into_iter().map(|(owner, row, _)| (owner, row)).collect();
             Ok(shown_size(at, rows, &hash)?)
