@@ -1,5 +1,7 @@
 //! Animations that stay animated, for whom asks for it: unpacked, resized and written frame by frame.
 
+use std::borrow::Cow;
+
 use super::decode::Film;
 use super::encode::{Animation, OutputFormat};
 use super::error::{Extent, ImagingError};
@@ -56,7 +58,7 @@ pub(super) fn animated(
     let (mut animation, mut middle) = (None, None);
     while let Some(frame) = film.next() {
         let frame = frame?;
-        let picture = Picture { source: Source::Pixels(frame.pixels), icc: film.icc.clone(), orientation, shown };
+        let picture = Picture { source: Source::Pixels(Cow::Owned(frame.pixels)), icc: film.icc.clone(), orientation, shown };
         let middle = match middle {
             Some(middle) => middle,
             None => *middle.insert(picture.middle(recipe, framing)?),

@@ -6,7 +6,7 @@
 //!
 //! - [`inspect`] is for every upload: milliseconds, also for large photos, because it decodes only what is small.
 //! - [`placeholder`] decodes, for the photos that [`inspect`] left without one.
-//! - [`render`] makes a smaller picture.
+//! - [`render`] makes a smaller picture, [`Renderer::ladder`] several from one decoding.
 
 mod animation;
 mod colour;
@@ -19,6 +19,7 @@ mod exif;
 mod fit;
 mod framing;
 mod inspect;
+mod ladder;
 mod limits;
 mod orientation;
 mod perceptual;
@@ -34,11 +35,12 @@ mod smart;
 mod sniff;
 mod structure;
 
-pub use decoders::{DecoderLimits, Decoders, Priority, confine, decode_for_others};
+pub use decoders::{DecoderLimits, Decoders, Order, Priority, confine, decode_for_others};
 pub use encode::OutputFormat;
 pub use error::{Extent, ImagingError};
 pub use fit::fit;
 pub use inspect::{Inspection, inspect, placeholder};
+pub use ladder::{Ladder, MAX_RUNGS, Made, MadeFrom, Rung};
 pub use limits::Limits;
 pub use placeholder::Impression;
 pub use preview::{has_preview, preview_serves};

@@ -1,5 +1,7 @@
 //! What is made of a few pixels: the blur that is shown while a picture loads (ThumbHash, at most 25 bytes), and the perceptual hash.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::colour::to_srgb;
@@ -54,7 +56,7 @@ pub(super) fn of_pixels(
     let perceptual_hash = perceptual::of_pixels(&pixels, icc, orientation)?;
     let (width, height) = fit(stored, (SIDE, SIDE), false);
     let whole = Window::whole((pixels.width, pixels.height));
-    let small = to_srgb(resize(pixels, whole, (width, height))?, icc);
+    let small = to_srgb(resize(Cow::Owned(pixels), whole, (width, height))?, icc);
     let upright = orientation.apply(small).into_rgba();
     let placeholder = thumbhash::rgba_to_thumb_hash(upright.width as usize, upright.height as usize, &upright.data);
     Ok(Impression { placeholder, perceptual_hash })

@@ -50,6 +50,15 @@ impl Sharing {
 }
 
 impl Planar<'_> {
+    /// The same planes, without a copy.
+    pub(super) fn borrowed(&self) -> Planar<'_> {
+        Planar {
+            lightness: self.lightness.borrowed(),
+            colour: self.colour.as_ref().map(|planes| planes.each_ref().map(Plane::borrowed)),
+            ..*self
+        }
+    }
+
     /// Resizes a window (of the picture as it is shown, in its pixels) to this size as shown, the right way up. The lightness of a coloured
     /// picture is padded to whole samples of colour by its last samples, which is how encoders want it.
     pub(super) fn resized(
@@ -142,6 +151,10 @@ fn shown(plane: &Plane<'_>, window: Window, target: (u32, u32), orientation: Ori
 }
 
 impl Plane<'_> {
+    fn borrowed(&self) -> Plane<'_> {
+        Plane { data: Cow::Borrowed(&self.data), ..*self }
+    }
+
     /// Without what reaches past this size.
     fn cut(self, width: u32, height: u32) -> Self {
         if (width, height) == (self.width, self.height) {

@@ -1,8 +1,10 @@
 //! Pictures of a photo.
 
+use std::borrow::Cow;
+
 use super::animation::{animated, is_moving};
 use super::colour::{is_other_than_srgb, to_srgb};
-use super::decode::{Decoded, decode, decode_planes};
+use super::decode::{Decoded, Scale, decode, decode_planes, scale};
 use super::effects::{blurred, toned, turned};
 use super::encode::{OutputFormat, encode, encode_planes};
 use super::error::{Extent, ImagingError};
@@ -57,7 +59,7 @@ pub fn render(bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered
 /// Makes pictures, and keeps up to 64 MiB of memory from one for the next.
 #[derive(Debug, Default)]
 pub struct Renderer {
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl Renderer {
@@ -70,7 +72,7 @@ impl Renderer {
     /// # Errors
     /// As [`super::inspect`], and [`ImagingError::Encoding`]. Damage that only decoding shows is found here where [`super::inspect`] left it.
     pub fn render(&mut self, bytes: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Rendered, ImagingError> {
-        self.draw(&Plan::of(bytes, None, recipe, limits)?)
+        self.draw(&Opened::of(bytes, None, limits)?.plan(recipe)?)
     }
 
     /// As [`Renderer::render`] of the photo that this is a preview of, and that is `shown` pixels large the right way up; where
@@ -85,7 +87,7 @@ impl Renderer {
         recipe: &Recipe,
         limits: &Limits,
     ) -> Result<Rendered, ImagingError> {
-        self.draw(&Plan::of(preview, Some(shown), recipe, limits)?)
+        self.draw(&Opened::of(preview, Some(shown), limits)?.plan(recipe)?)
     }
 
     /// Makes a photo's preview, a JPEG; `None` for a photo that is transparent anywhere, or could be: a JPEG would not be.
@@ -93,10 +95,10 @@ impl Renderer {
     /// # Errors
     /// As [`Renderer::render`].
     pub fn preview(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Rendered>, ImagingError> {
-        let recipe = preview_recipe();
-        let plan = Plan::of(bytes, None, &recipe, limits)?;
+        let (recipe, opened) = (preview_recipe(), Opened::of(bytes, None, limits)?);
+        let plan = opened.plan(&recipe)?;
         let picture = plan.decoded(&mut self.scratch)?;
-        let made = (!picture.may_be_transparent()).then(|| plan.made(picture));
+        let made = (!picture.may_be_transparent()).then(|| plan.made(picture, &mut Resized::default()));
         self.trim();
         made.transpose()
     }
@@ -105,71 +107,100 @@ impl Renderer {
         if let Some(moving) = plan.moving() {
             return moving;
         }
-        let made = plan.made(plan.decoded(&mut self.scratch)?);
+        let made = plan.made(plan.decoded(&mut self.scratch)?, &mut Resized::default());
         self.trim();
         made
     }
 
-    fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
             self.scratch = vec![];
         }
     }
 }
 
-/// What a picture is made of and how, checked against the limits before anything is decoded.
-struct Plan<'a> {
+/// A photo whose structure was read: the limits hold.
+pub(super) struct Opened<'a> {
     bytes: &'a [u8],
     outline: Outline<'a>,
     orientation: Orientation,
     /// The photo's own size, as shown.
     shown: (u32, u32),
-    framing: Framing,
-    recipe: &'a Recipe,
     limits: &'a Limits,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> Opened<'a> {
     /// `shown` is the size of the photo, as shown, where `bytes` are another picture of it.
-    fn of(bytes: &'a [u8], shown: Option<(u32, u32)>, recipe: &'a Recipe, limits: &'a Limits) -> Result<Self, ImagingError> {
+    pub(super) fn of(bytes: &'a [u8], shown: Option<(u32, u32)>, limits: &'a Limits) -> Result<Self, ImagingError> {
         let outline = outline(bytes, limits)?;
         let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
         let shown = shown.unwrap_or(orientation.shown((outline.width, outline.height)));
-        let framing = Framing::of(shown, recipe, recipe.format.max_side());
+        Ok(Self { bytes, outline, orientation, shown, limits })
+    }
+
+    /// What this recipe makes of it.
+    pub(super) fn plan<'p>(&'p self, recipe: &'p Recipe) -> Result<Plan<'p>, ImagingError> {
+        let framing = Framing::of(self.shown, recipe, recipe.format.max_side());
         let target_pixels = u64::from(framing.target.0) * u64::from(framing.target.1);
-        limits.check(Extent::Pixels, target_pixels)?;
+        self.limits.check(Extent::Pixels, target_pixels)?;
         // The picture, and a copy of it while it is turned or converted.
-        limits.check(Extent::DecodedBytes, target_pixels * 8)?;
+        self.limits.check(Extent::DecodedBytes, target_pixels * 8)?;
         if recipe.format == OutputFormat::Avif && target_pixels > MAX_AVIF_PIXELS {
             return Err(ImagingError::TooLarge { extent: Extent::Pixels, found: target_pixels, limit: MAX_AVIF_PIXELS });
         }
-        Ok(Self { bytes, outline, orientation, shown, framing, recipe, limits })
+        Ok(Plan { photo: self, framing, recipe })
     }
+}
 
+/// What a picture is made of and how, checked against the limits before anything is decoded.
+pub(super) struct Plan<'a> {
+    photo: &'a Opened<'a>,
+    framing: Framing,
+    recipe: &'a Recipe,
+}
+
+impl Plan<'_> {
     /// The picture where it is one that moves.
-    fn moving(&self) -> Option<Result<Rendered, ImagingError>> {
-        let Self { bytes, outline, orientation, framing, recipe, limits, .. } = self;
+    pub(super) fn moving(&self) -> Option<Result<Rendered, ImagingError>> {
+        let Self { photo: Opened { bytes, outline, orientation, limits, .. }, framing, recipe } = self;
         let animate = || animated(bytes, outline, recipe, framing, *orientation, limits);
         is_moving(outline, recipe).then(|| shielded(outline.format, animate))
     }
 
-    /// The photo, as large as the picture needs it.
-    fn decoded<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<Picture<'s>, ImagingError> {
-        let Self { bytes, outline, orientation, shown, limits, .. } = self;
+    /// How large the photo has to be decoded at least, as stored.
+    fn at_least(&self) -> (u32, u32) {
+        let Opened { outline, orientation, .. } = self.photo;
         let at_least = orientation.shown(oversize(&self.framing));
-        let at_least = (at_least.0.min(outline.width), at_least.1.min(outline.height));
+        (at_least.0.min(outline.width), at_least.1.min(outline.height))
+    }
+
+    /// Pictures of one photo whose scales are equal are made from equal decodings of it, sample by sample.
+    pub(super) fn scale(&self) -> Scale {
+        scale(self.photo.bytes, &self.photo.outline, self.at_least())
+    }
+
+    /// The picture's size, before it is turned.
+    pub(super) fn target(&self) -> (u32, u32) {
+        self.framing.target
+    }
+
+    /// The photo, as large as the picture needs it.
+    pub(super) fn decoded<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<Picture<'s>, ImagingError> {
+        let Opened { bytes, outline, orientation, shown, limits } = self.photo;
+        let at_least = self.at_least();
         let (source, icc) = match decode_planes(bytes, outline, at_least, scratch)? {
             Some(planes) => (Source::Planes(planes), outline.icc.clone()),
             None => {
                 let Decoded { pixels, icc, .. } = decode(bytes, outline, at_least, limits)?;
-                (Source::Pixels(pixels), icc)
+                (Source::Pixels(Cow::Owned(pixels)), icc)
             }
         };
         Ok(Picture { source, icc, orientation: *orientation, shown: *shown })
     }
 
-    fn made(&self, picture: Picture<'_>) -> Result<Rendered, ImagingError> {
-        shielded(self.outline.format, || picture.made(self.recipe, &self.framing))
+    /// The picture, from a decoding of this plan or of another of the same scale.
+    pub(super) fn made(&self, picture: Picture<'_>, resized: &mut Resized) -> Result<Rendered, ImagingError> {
+        shielded(self.photo.outline.format, || picture.made(self.recipe, &self.framing, resized))
     }
 }
 
@@ -187,7 +218,34 @@ pub(super) fn oversize(framing: &Framing) -> (u32, u32) {
 /// A decoded photo, maybe smaller than it is, the way up that it is stored.
 pub(super) enum Source<'a> {
     Planes(Planar<'a>),
-    Pixels(Pixels),
+    Pixels(Cow<'a, Pixels>),
+}
+
+/// Planes that were resized, for a next picture that shows the same in another quality.
+#[derive(Default)]
+pub(super) struct Resized {
+    /// Whether the next one may.
+    pub(super) is_kept: bool,
+    last: Option<(Window, (u32, u32), Planar<'static>)>,
+}
+
+impl Resized {
+    fn planes(
+        &mut self,
+        planes: &Planar<'_>,
+        window: Window,
+        target: (u32, u32),
+        orientation: Orientation,
+    ) -> Result<Planar<'static>, ImagingError> {
+        let small = match self.last.take() {
+            Some((of, size, small)) if (of, size) == (window, target) => small,
+            _ => planes.resized(window, target, orientation, Sharing::Fours)?,
+        };
+        if self.is_kept {
+            self.last = Some((window, target, small.clone()));
+        }
+        Ok(small)
+    }
 }
 
 /// All that a picture is made from.
@@ -200,11 +258,20 @@ pub(super) struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    fn may_be_transparent(&self) -> bool {
+    /// The same, for a picture that is not the last one to be made from it.
+    pub(super) fn borrowed(&self) -> Picture<'_> {
+        let source = match &self.source {
+            Source::Planes(planes) => Source::Planes(planes.borrowed()),
+            Source::Pixels(pixels) => Source::Pixels(Cow::Borrowed(pixels)),
+        };
+        Picture { source, icc: self.icc.clone(), ..*self }
+    }
+
+    pub(super) fn may_be_transparent(&self) -> bool {
         matches!(&self.source, Source::Pixels(pixels) if pixels.layout.has_alpha())
     }
 
-    fn made(self, recipe: &Recipe, framing: &Framing) -> Result<Rendered, ImagingError> {
+    fn made(self, recipe: &Recipe, framing: &Framing, resized: &mut Resized) -> Result<Rendered, ImagingError> {
         let middle = self.middle(recipe, framing)?;
         let quality = recipe.quality.clamp(1, 100);
         let rendered = |bytes, (width, height)| Ok(Rendered { bytes, format: recipe.format, width, height });
@@ -212,7 +279,7 @@ impl Picture<'_> {
             && Self::is_plain(planes, recipe, self.icc.as_deref())
         {
             let window = self.scaled(framing.window(recipe.gravity, middle));
-            let mut small = planes.resized(window, framing.target, self.orientation, Sharing::Fours)?;
+            let mut small = resized.planes(planes, window, framing.target, self.orientation)?;
             if recipe.tone == Tone::Grey {
                 small = small.without_colour();
             }

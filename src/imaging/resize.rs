@@ -1,5 +1,7 @@
 //! Resizing: Lanczos of three lobes, of a part of a picture that need not begin at a pixel.
 
+use std::borrow::Cow;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -8,9 +10,9 @@ use super::framing::Window;
 use super::pixels::{Layout, Pixels};
 
 /// Resizes a window of the picture to this size. Transparent pixels give no colour to their neighbours.
-pub(super) fn resize(pixels: Pixels, window: Window, (width, height): (u32, u32)) -> Result<Pixels, ImagingError> {
+pub(super) fn resize(pixels: Cow<'_, Pixels>, window: Window, (width, height): (u32, u32)) -> Result<Pixels, ImagingError> {
     if (pixels.width, pixels.height) == (width, height) && window == Window::whole((width, height)) {
-        return Ok(pixels);
+        return Ok(pixels.into_owned());
     }
     resized(&pixels, window, (width, height))
 }
@@ -120,7 +122,7 @@ mod tests {
         // Left half opaque blue, right half transparent red.
         let row: Vec<u8> = (0..64).flat_map(|x| if x < 32 { [0, 0, 255, 255] } else { [255, 0, 0, 0] }).collect();
         let pixels = Pixels { width: 64, height: 64, layout: Layout::Rgba, data: row.repeat(64) };
-        let small = resize(pixels, Window::whole((64, 64)), (7, 7)).unwrap();
+        let small = resized(&pixels, Window::whole((64, 64)), (7, 7)).unwrap();
         for [red, _, _, alpha] in small.data.as_chunks::<4>().0 {
             assert!(*alpha == 0 || *red == 0, "red {red} at alpha {alpha}");
         }
@@ -131,7 +133,7 @@ mod tests {
         for (from, to) in [((1, 1), (1, 1)), ((1, 1), (9, 9)), ((5000, 1), (320, 1)), ((1, 5000), (1, 3))] {
             for layout in [Layout::Grey, Layout::GreyAlpha, Layout::Rgb, Layout::Rgba] {
                 let data = vec![200; from.0 as usize * from.1 as usize * layout.channels()];
-                let small = resize(Pixels { width: from.0, height: from.1, layout, data }, Window::whole(from), to).unwrap();
+                let small = resized(&Pixels { width: from.0, height: from.1, layout, data }, Window::whole(from), to).unwrap();
                 assert_eq!(small.data, vec![200; to.0 as usize * to.1 as usize * layout.channels()], "{from:?} to {to:?} {layout:?}");
             }
         }

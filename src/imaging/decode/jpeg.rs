@@ -46,10 +46,16 @@ impl<'a> Reading<'a> {
 }
 
 /// The smallest scale at which the picture is still this large each way, where it is at all.
-fn scale_for(header: &DecompressHeader, at_least: (u32, u32)) -> ScalingFactor {
+fn scale_for((width, height): (u32, u32), at_least: (u32, u32)) -> ScalingFactor {
     let large_enough =
-        |scale: &ScalingFactor| scale.scale(header.width) >= at_least.0 as usize && scale.scale(header.height) >= at_least.1 as usize;
+        |scale: &ScalingFactor| scale.scale(width as usize) >= at_least.0 as usize && scale.scale(height as usize) >= at_least.1 as usize;
     SCALES.into_iter().find(large_enough).unwrap_or(ScalingFactor::ONE)
+}
+
+/// Numerator and denominator of the scale at which a picture of this size is decoded.
+pub(super) fn scale(size: (u32, u32), at_least: (u32, u32)) -> (usize, usize) {
+    let scale = scale_for(size, at_least);
+    (scale.num(), scale.denom())
 }
 
 impl<'a> Reading<'a> {
@@ -61,7 +67,7 @@ impl<'a> Reading<'a> {
             // What was checked against the limits is not what would be decoded.
             return Err(ImagingError::broken(Format::Jpeg, "two sizes"));
         }
-        let scale = scale_for(header, at_least);
+        let scale = scale_for((outline.width, outline.height), at_least);
         let size = (scale.scale(header.width), scale.scale(header.height));
         reading.decompressor.set_scaling_factor(scale).map_err(|error| broken(&error))?;
         Ok((reading, size))

@@ -23,6 +23,18 @@ pub(super) struct Decoded {
     pub(super) warning: Option<String>,
 }
 
+/// How much smaller than it is a photo is decoded: numerator and denominator.
+pub(super) type Scale = (usize, usize);
+
+/// The scale at which [`decode`] and [`decode_planes`] decode, for a picture that needs the photo `at_least` so large: all that what they give
+/// depends on, beside the photo.
+pub(super) fn scale(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32)) -> Scale {
+    match outline.picture(bytes) {
+        (_, Format::Jpeg) => jpeg::scale((outline.width, outline.height), at_least),
+        _ => (1, 1),
+    }
+}
+
 /// Decodes the first frame. A JPEG may come out smaller than it is, but at least `at_least` (width, height, as stored) large each way where
 /// the file is: scaling while decoding saves most of the time.
 pub(super) fn decode(bytes: &[u8], outline: &Outline<'_>, at_least: (u32, u32), limits: &Limits) -> Result<Decoded, ImagingError> {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::imaging::inspect::{Look, Seen};
-use crate::imaging::{ImagingError, Impression, Inspection, Limits, OutputFormat, Recipe};
+use crate::imaging::{ImagingError, Impression, Inspection, Ladder, Limits, OutputFormat, Recipe};
 
 /// The longest message: a job with a colour profile, or an answer with a placeholder.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -32,6 +32,10 @@ pub(super) enum Task {
     Preview,
     /// [`crate::imaging::Renderer::render_preview`]: the photo is a preview of one that is `shown` large.
     RenderPreview { shown: (u32, u32), recipe: Recipe },
+    /// [`crate::imaging::Renderer::ladder`]: answered by a [`Told`] for each rung and for the preview.
+    Ladder(Ladder),
+    /// [`crate::imaging::Renderer::ladder_of_preview`]: the photo is a preview; answered likewise.
+    LadderOfPreview(Ladder),
     /// [`crate::imaging::inspect`].
     Inspect,
     /// What is left of it for a JPEG whose structure was read already: the photo is the parts that this takes alone.
@@ -47,6 +51,8 @@ impl Task {
             Self::Render(_) => "render",
             Self::Preview => "preview",
             Self::RenderPreview { .. } => "render preview",
+            Self::Ladder(_) => "ladder",
+            Self::LadderOfPreview(_) => "ladder of a preview",
             Self::Inspect => "inspect",
             Self::Look(_) => "look",
             Self::Placeholder => "placeholder",
@@ -69,6 +75,31 @@ pub(super) enum Done {
     Inspected(Box<Inspection>),
     Seen(Seen),
     Placeholder(Impression),
+    Failed(ImagingError),
+}
+
+/// How it went with one picture of several. Their files lie in the shared memory one behind the other, as they are told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// The rung; `None`: the preview.
+    pub(super) number: Option<u32>,
+    pub(super) done: Step,
+}
+
+/// See [`Told`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Step {
+    /// The picture lies in the shared memory, behind the ones before.
+    Rendered {
+        picture_bytes: u64,
+        format: OutputFormat,
+        width: u32,
+        height: u32,
+    },
+    /// The photo can have no preview.
+    NoPreview,
+    /// It was made, but there is no room for it behind the others.
+    NoRoom,
     Failed(ImagingError),
 }
 

@@ -5,6 +5,7 @@
 mod checked;
 mod confine;
 mod job;
+mod ladder;
 mod process;
 mod worker;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use self::confine::confine;
 use self::job::{Done, Task};
+pub use self::ladder::Order;
 pub use self::process::{DecoderLimits, Priority, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
@@ -224,6 +226,23 @@ fn format_of(photo: &[u8]) -> Result<Format, ImagingError> {
     recognise(photo).ok_or(ImagingError::NotAnImage)
 }
 
+/// What takes a photo's picture alone gets no more of a raw file than the JPEG that shows it. `with` takes the format and the parts that,
+/// put together, are the photo; and what an error about these says of the whole.
+fn picture_alone<T>(
+    photo: &[u8],
+    limits: &Limits,
+    with: impl FnOnce(Format, &[&[u8]], &dyn Fn(ImagingError) -> ImagingError) -> T,
+) -> Result<T, ImagingError> {
+    let format = format_of(photo)?;
+    if matches!(format, Format::Raw(_)) {
+        let outline = outline(photo, limits)?;
+        if let Some((head, rest)) = outline.preview_alone() {
+            return Ok(with(Format::Jpeg, &[&head, rest], &|error| outline.blamed(error)));
+        }
+    }
+    Ok(with(format, &[photo], &|error| error))
+}
+
 fn nonsense() -> ImagingError {
     ImagingError::Encoding("a decoder process answered what was not asked".into())
 }
@@ -236,20 +255,12 @@ fn unexpected(done: Done) -> ImagingError {
 }
 
 impl Processes {
-    /// Has a process do what takes a photo's picture alone: to that no more of a raw file is brought than the JPEG that shows it.
+    /// Has a process do what takes a photo's picture alone.
     fn of_picture(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
-        let format = format_of(photo)?;
-        if matches!(format, Format::Raw(_)) {
-            let outline = outline(photo, limits)?;
-            if let Some((head, rest)) = outline.preview_alone() {
-                let answer = self.answer(Format::Jpeg, &[&head, rest], limits, task);
-                return match answer.map_err(|error| outline.blamed(error))? {
-                    Answer::Other(Done::Failed(error)) => Err(outline.blamed(error)),
-                    answer => Ok(answer),
-                };
-            }
-        }
-        self.answer(format, &[photo], limits, task)
+        picture_alone(photo, limits, |format, parts, blamed| match self.answer(format, parts, limits, task).map_err(blamed)? {
+            Answer::Other(Done::Failed(error)) => Err(blamed(error)),
+            answer => Ok(answer),
+        })?
     }
 
     /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again in a new one.
@@ -264,16 +275,13 @@ impl Processes {
             };
             let error = match worker.work(parts, limits, task, self.time) {
                 Ok(answer) if is_believable(&answer, format, limits, task) => {
-                    if worker.jobs() < JOBS_OF_ONE {
-                        self.idle().push(worker);
-                    }
+                    self.rest(worker);
                     return Ok(answer);
                 }
                 Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "an answer that cannot be"),
                 Err(error) => error,
             };
-            self.died.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, %format, task = task.name(), bytes = parts.iter().map(|part| part.len()).sum::<usize>(), "a decoder process was lost");
+            self.lost(&error, format, parts, task);
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     let limit = self.time.as_secs();
@@ -285,6 +293,20 @@ impl Processes {
             }
         }
         Err(ImagingError::broken(format, "the decoder died"))
+    }
+
+    /// Lets one wait for the next photo.
+    fn rest(&self, worker: Worker) {
+        if worker.jobs() < JOBS_OF_ONE {
+            self.idle().push(worker);
+        }
+    }
+
+    /// Counts one that is of no more use.
+    fn lost(&self, error: &io::Error, format: Format, parts: &[&[u8]], task: &Task) {
+        self.died.fetch_add(1, Ordering::Relaxed);
+        let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
+        tracing::warn!(%error, %format, task = task.name(), bytes, "a decoder process was lost");
     }
 
     /// One that waits and still runs: what ended others while they waited is nothing to the next photo.

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use super::confine::confine;
-use super::job::{Done, Job, Ready, Task, receive, send};
-use crate::imaging::{ImagingError, Renderer, inspect, placeholder};
+use super::job::{Done, Job, Ready, Step, Task, Told, receive, send};
+use crate::imaging::{ImagingError, Made, Rendered, Renderer, inspect, placeholder};
 
 /// Memory of a photo that is kept for the next.
 const PHOTO_KEPT_BYTES: usize = 32 << 20;
@@ -54,9 +54,14 @@ pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
             return Err(error);
         }
     }
-    let mut worker = Worker { shared, photo: vec![], renderer: Renderer::default() };
+    let mut worker = Worker { shared, output_bytes: limits.output_bytes, photo: vec![], renderer: Renderer::default() };
     while let Some(job) = receive::<Job>(&control)? {
-        send(&control, &worker.done(&job)?)?;
+        worker.take(&job)?;
+        match &job.task {
+            Task::Ladder(_) | Task::LadderOfPreview(_) => worker.climb(&job, &control)?,
+            _ => send(&control, &worker.done(&job)?)?,
+        }
+        worker.trim();
     }
     Ok(())
 }
@@ -79,21 +84,29 @@ fn warm_up() {
 
 struct Worker {
     shared: File,
+    /// How large the shared memory may become.
+    output_bytes: u64,
     photo: Vec<u8>,
     renderer: Renderer,
 }
 
+// An error is the other side's, or the memory's: the process ends.
 impl Worker {
-    /// An error is the other side's, or the memory's: the process ends.
-    fn done(&mut self, job: &Job) -> io::Result<Done> {
+    /// Reads the photo.
+    fn take(&mut self, job: &Job) -> io::Result<()> {
         let length = usize::try_from(job.photo_bytes).map_err(io::Error::other)?;
         self.photo.resize(length, 0);
-        self.shared.read_exact_at(&mut self.photo, 0)?;
-        let worked = self.worked(job);
+        self.shared.read_exact_at(&mut self.photo, 0)
+    }
+
+    fn trim(&mut self) {
         if self.photo.capacity() > PHOTO_KEPT_BYTES {
             self.photo = vec![];
         }
-        Ok(match worked {
+    }
+
+    fn done(&mut self, job: &Job) -> io::Result<Done> {
+        Ok(match self.worked(job) {
             Ok(Worked::Rendered(rendered)) => {
                 self.shared.write_all_at(&rendered.bytes, 0)?;
                 let (format, width, height) = (rendered.format, rendered.width, rendered.height);
@@ -102,6 +115,28 @@ impl Worker {
             Ok(Worked::Other(done)) => done,
             Err(error) => Done::Failed(error),
         })
+    }
+
+    /// Makes several pictures, and tells each when it is made.
+    fn climb(&mut self, job: &Job, control: &UnixStream) -> io::Result<()> {
+        let Self { shared, output_bytes, photo, renderer } = self;
+        let mut end = 0;
+        let mut told = Ok(());
+        let mut tell = |made: Made| {
+            let (number, made) = match made {
+                Made::Rung(number, made) => (Some(number), made.map(Some)),
+                Made::Preview(made) => (None, made),
+            };
+            if told.is_ok() {
+                told = laid(shared, &mut end, *output_bytes, made).and_then(|done| send(control, &Told { number, done }));
+            }
+        };
+        match &job.task {
+            Task::Ladder(ladder) => renderer.ladder(photo, ladder, &job.limits, &mut tell),
+            Task::LadderOfPreview(ladder) => renderer.ladder_of_preview(photo, ladder, &job.limits, &mut tell),
+            _ => {}
+        }
+        told
     }
 
     fn worked(&mut self, job: &Job) -> Result<Worked, ImagingError> {
@@ -114,11 +149,31 @@ impl Worker {
             Task::RenderPreview { shown, recipe } => {
                 Worked::Rendered(self.renderer.render_preview(&self.photo, *shown, recipe, &job.limits)?)
             }
+            Task::Ladder(_) | Task::LadderOfPreview(_) => {
+                return Err(ImagingError::Encoding("several pictures are told one by one".into()));
+            }
             Task::Inspect => Worked::Other(Done::Inspected(Box::new(inspect(&self.photo, &job.limits)?))),
             Task::Look(look) => Worked::Other(Done::Seen(look.at(&self.photo, &job.limits)?)),
             Task::Placeholder => Worked::Other(Done::Placeholder(placeholder(&self.photo, &job.limits)?)),
         })
     }
+}
+
+/// Lays a picture into the shared memory, behind the ones before.
+fn laid(shared: &File, end: &mut u64, room: u64, made: Result<Option<Rendered>, ImagingError>) -> io::Result<Step> {
+    let rendered = match made {
+        Ok(Some(rendered)) => rendered,
+        Ok(None) => return Ok(Step::NoPreview),
+        Err(error) => return Ok(Step::Failed(error)),
+    };
+    let Rendered { bytes, format, width, height } = rendered;
+    let picture_bytes = bytes.len() as u64;
+    if picture_bytes > room.saturating_sub(*end) {
+        return Ok(Step::NoRoom);
+    }
+    shared.write_all_at(&bytes, *end)?;
+    *end += picture_bytes;
+    Ok(Step::Rendered { picture_bytes, format, width, height })
 }
 
 enum Worked {

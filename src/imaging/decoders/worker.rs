@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::job::{Done, Job, Ready, Task, receive, send};
+use super::job::{Done, Job, Ready, Step, Task, Told, receive, send};
 use super::{DecoderLimits, Priority};
-use crate::imaging::Rendered;
+use crate::imaging::{ImagingError, Limits, Rendered};
 use crate::runtime::{ChildProcess, Clock, spawn_process};
 
 /// How long a new process may take until it is confined.
@@ -80,7 +80,53 @@ impl Worker {
     ///
     /// # Errors
     /// `WouldBlock` or `TimedOut` where it took longer; any other where the process has died or talks nonsense.
-    pub(super) fn work(&mut self, parts: &[&[u8]], limits: &crate::imaging::Limits, task: &Task, time: Duration) -> io::Result<Answer> {
+    pub(super) fn work(&mut self, parts: &[&[u8]], limits: &Limits, task: &Task, time: Duration) -> io::Result<Answer> {
+        self.begin(parts, limits, task, time)?;
+        let answer = match self.answer(time)? {
+            Done::Rendered { picture_bytes, format, width, height } => {
+                Answer::Rendered(Rendered { bytes: self.picture(0, picture_bytes)?, format, width, height })
+            }
+            other => Answer::Other(other),
+        };
+        self.end()?;
+        Ok(answer)
+    }
+
+    /// Has a job done that is answered by so many pictures, each of them in this time. `each` takes one with its number, and says whether it
+    /// can be; the ones that there was no room for are left out.
+    ///
+    /// # Errors
+    /// As [`Worker::work`], after any number of them.
+    pub(super) fn work_on_several(
+        &mut self,
+        parts: &[&[u8]],
+        limits: &Limits,
+        (task, count): (&Task, usize),
+        time: Duration,
+        each: &mut dyn FnMut(Option<u32>, Result<Option<Rendered>, ImagingError>) -> bool,
+    ) -> io::Result<()> {
+        self.begin(parts, limits, task, time)?;
+        let mut end = 0;
+        for _ in 0..count {
+            let Told { number, done } = self.answer(time)?;
+            let made = match done {
+                Step::Rendered { picture_bytes, format, width, height } => {
+                    let bytes = self.picture(end, picture_bytes)?;
+                    end += picture_bytes;
+                    Ok(Some(Rendered { bytes, format, width, height }))
+                }
+                Step::NoPreview => Ok(None),
+                Step::NoRoom => continue,
+                Step::Failed(error) => Err(error),
+            };
+            if !each(number, made) {
+                return Err(nonsense("an answer that cannot be"));
+            }
+        }
+        self.end()
+    }
+
+    fn begin(&mut self, parts: &[&[u8]], limits: &Limits, task: &Task, time: Duration) -> io::Result<()> {
         self.jobs += 1;
         let mut photo_bytes = 0;
         for part in parts {
@@ -89,28 +135,38 @@ impl Worker {
         }
         // Nothing of an earlier photo is there to be taken for a picture of this one.
         self.shared.set_len(photo_bytes)?;
+        self.control.set_write_timeout(Some(time))?;
+        send(&self.control, &Job { photo_bytes, limits: limits.clone(), task: task.clone() })
+    }
+
+    fn answer<T: serde::de::DeserializeOwned>(&self, time: Duration) -> io::Result<T> {
         let clock = Clock::system();
         let until = clock.monotonic() + time;
-        self.control.set_write_timeout(Some(time))?;
-        send(&self.control, &Job { photo_bytes, limits: limits.clone(), task: task.clone() })?;
-        let nonsense = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        let answer =
-            match receive(Timed { socket: &self.control, clock, until })?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))? {
-                Done::Rendered { picture_bytes, format, width, height } => {
-                    if picture_bytes > self.limits.output_bytes || picture_bytes > self.shared.metadata()?.len() {
-                        return Err(nonsense("a picture that is not there"));
-                    }
-                    let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
-                    self.shared.read_exact_at(&mut bytes, 0)?;
-                    Answer::Rendered(Rendered { bytes, format, width, height })
-                }
-                other => Answer::Other(other),
-            };
+        receive(Timed { socket: &self.control, clock, until })?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+
+    /// What lies in the shared memory from `start` on.
+    fn picture(&self, start: u64, picture_bytes: u64) -> io::Result<Vec<u8>> {
+        let end = start.checked_add(picture_bytes).filter(|end| *end <= self.limits.output_bytes);
+        let there = self.shared.metadata()?.len();
+        if end.is_none_or(|end| end > there) {
+            return Err(nonsense("a picture that is not there"));
+        }
+        let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
+        self.shared.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
         if self.shared.metadata()?.len() > SHARED_KEPT_BYTES {
             self.shared.set_len(0)?;
         }
-        Ok(answer)
+        Ok(())
     }
+}
+
+fn nonsense(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Reads until a time is over, however the other side spreads what it says.

@@ -25,13 +25,16 @@ pub(in crate::service) struct Lane {
     pub(in crate::service) turns: Arc<Semaphore>,
 }
 
-/// The right to render, until it is dropped.
+/// A place in the queue, until the rendition is there or nobody waits for it any more.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Place {
     _place: OwnedSemaphorePermit,
     _share: Share<BlobHash>,
-    _turn: OwnedSemaphorePermit,
 }
+
+/// The right to render, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
 impl Lane {
     /// At most `limit` render or wait to, before a pool that renders so many at once.
@@ -50,18 +53,25 @@ impl Lane {
         (limit.saturating_sub(self.places.available_permits() as u64), limit)
     }
 
-    /// Waits for the turn of a render. Who gives up here leaves nothing behind.
+    /// Takes a place.
     ///
     /// # Errors
     /// `Busy` where too many wait, or too many of this photo.
-    pub(super) async fn turn(&self, hash: BlobHash) -> Result<Turn, ServiceError> {
+    pub(super) fn place(&self, hash: BlobHash) -> Result<Place, ServiceError> {
         let Some(share) = self.shares.take(hash) else {
             return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
         };
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
-        Ok(Turn { _place: place, _share: share, _turn: turn })
+        Ok(Place { _place: place, _share: share })
+    }
+
+    /// Waits for a turn, for whoever has a place. Who gives up here leaves nothing behind.
+    ///
+    /// # Errors
+    /// Where no more renditions are made.
+    pub(super) async fn turn(&self) -> Result<Turn, ServiceError> {
+        Ok(Turn(self.turns.clone().acquire_owned().await.map_err(|_| ServiceError::SHUTTING_DOWN)?))
     }
 }

@@ -5,8 +5,10 @@ mod cache;
 mod catalogue;
 mod disk;
 mod freshness;
+mod gather;
 mod iiif;
 mod keys;
+mod ladder;
 mod lane;
 mod preview;
 mod shown;
@@ -35,9 +37,10 @@ use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
 pub use disk::{DiskFigures, RenditionDisk};
 pub use freshness::Freshness;
+use gather::Gather;
 pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
-use lane::{Lane, Turn};
+use lane::{Lane, Place, Turn};
 pub use preview::PreviewFigures;
 use preview::Previews;
 pub use sign::{PhotoUrlSigner, UrlOptions};
@@ -119,6 +122,8 @@ pub(super) struct Renditions {
     epoch: AtomicU64,
     /// Those that somebody waits for.
     pub(super) fast: Lane,
+    /// And wait together, photo by photo.
+    gather: Gather,
     /// Formats that nothing else should wait behind.
     slow: Lane,
     /// What could not be made lately, of what nobody waits for.
@@ -193,6 +198,7 @@ impl Renditions {
             keys: TenantKeys::default(),
             epoch: AtomicU64::default(),
             fast: Lane::new(config.queue_limit, at_once),
+            gather: Gather::default(),
             slow: Lane::new(config.queue_limit, slow_at_once),
             given_up: GivenUp::default(),
             previews: Previews::new(previews, config),
@@ -217,14 +223,14 @@ impl Renditions {
         CacheKey { hash, recipe, previews: self.previews.are_used() }
     }
 
-    /// Waits for the turn of a render. Who gives up here leaves nothing behind.
-    async fn turn(&self, key: &CacheKey) -> Result<Turn, ServiceError> {
-        let lane = if key.recipe.is_slow() { &self.slow } else { &self.fast };
-        let turn = lane.turn(key.hash).await?;
+    /// Waits for the turn of a render that is slow. Who gives up here leaves nothing behind.
+    async fn slow_turn(&self, key: &CacheKey) -> Result<(Place, Turn), ServiceError> {
+        let place = self.slow.place(key.hash)?;
+        let turn = self.slow.turn().await?;
         if !self.cache.has_room().await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
         }
-        Ok(turn)
+        Ok((place, turn))
     }
 }
 
@@ -411,10 +417,13 @@ impl RenditionService {
                 Some(rendition)
             }
         };
-        let turn = async move { waiting.renditions.turn(&key).await };
-        let render = move |turn: Turn| async move {
+        if !key.recipe.is_slow() {
+            return self.made_together(key, stored, told).await;
+        }
+        let turn = async move { waiting.renditions.slow_turn(&key).await };
+        let render = move |turn: (Place, Turn)| async move {
             let (begun, seen) = (services.runtime.clock.monotonic(), services.renditions.seen());
-            let rendition = services.render(&key).await?;
+            let rendition = services.render_alone(&key, &services.pools.slow).await?;
             services.renditions.keep(&key, &rendition, seen);
             drop(turn);
             told(Made::Rendered { begun, ended: services.runtime.clock.monotonic() });
@@ -423,11 +432,7 @@ impl RenditionService {
         self.renditions.cache.get_or_render(key, stored, turn, render).await
     }
 
-    async fn render(&self, key: &CacheKey) -> Result<Rendition, ServiceError> {
-        self.render_on(key, if key.recipe.is_slow() { &self.pools.slow } else { &self.pools.imaging }).await
-    }
-
-    async fn render_on(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
+    async fn render_alone(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
         if let Some(rendition) = self.render_from_preview(key, decoders).await? {
             return Ok(rendition);
         }

@@ -14,7 +14,7 @@ use super::sign::{THUMBNAIL, thumbnail_recipe};
 use super::{Rendition, RenditionFormat, RenditionService, imaging_recipe};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
-use crate::imaging::{Decoders, has_preview, preview_serves};
+use crate::imaging::{Decoders, Rendered, has_preview, preview_serves};
 use crate::model::BlobHash;
 use crate::runtime::Shutdown;
 use crate::service::ServiceError;
@@ -45,11 +45,11 @@ pub(super) struct Previews {
 
 /// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of what follows, width and height in four bytes each, big-endian, and the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Preview {
+pub(super) struct Preview {
     /// The photo's width and height, as shown.
     shown: (u32, u32),
     /// A JPEG; empty where the photo can have none.
-    picture: Bytes,
+    pub(super) picture: Bytes,
 }
 
 /// How making previews goes.
@@ -210,11 +210,8 @@ impl RenditionService {
 
     async fn prepared_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Result<Arc<Preview>, ServiceError> {
         let previews = &self.renditions.previews;
-        if let Some(preview) = previews.lately.get(&hash).await {
+        if let Some(preview) = self.found_preview(hash, shown).await {
             return Ok(preview);
-        }
-        if let Some(preview) = previews.stored(&hash, shown).await {
-            return Ok(Arc::new(preview));
         }
         let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
         self.keep_preview(hash, &preview).await;
@@ -258,6 +255,26 @@ impl RenditionService {
         }
         let rendered = decoders.render_preview(preview.picture.clone(), shown, recipe).await??;
         Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
+    }
+
+    /// The preview of a photo of this size, where it lies there.
+    pub(super) async fn found_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Option<Arc<Preview>> {
+        let previews = &self.renditions.previews;
+        if let Some(preview) = previews.lately.get(&hash).await {
+            return Some(preview);
+        }
+        let preview = Arc::new(previews.stored(&hash, shown).await?);
+        previews.lately.insert(hash, preview.clone()).await;
+        Some(preview)
+    }
+
+    /// Keeps a preview that was made with renditions.
+    pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) {
+        let previews = &self.renditions.previews;
+        previews.made.fetch_add(1, Ordering::Relaxed);
+        let preview = Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() };
+        self.keep_preview(hash, &preview).await;
+        previews.lately.insert(hash, Arc::new(preview)).await;
     }
 
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
