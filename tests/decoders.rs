@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_secs(120);
 fn decoders(threads: usize, time: Duration) -> Decoders {
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let pool = BlockingPool::new("decoders", threads);
-    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Normal).unwrap().0
+    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Awaited).unwrap().0
 }
 
 fn photo(side: u32) -> Bytes {
@@ -59,7 +59,7 @@ async fn previews_are_those_of_this_process_and_made_when_there_is_time() {
     let pool = BlockingPool::new("decoders", 1);
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let limits = Limits::default();
-    let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Low).unwrap().0;
+    let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background).unwrap().0;
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     // After the name, which stands in brackets, the 17th field (proc(5)).
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
@@ -87,7 +87,7 @@ async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_noth
     for (limits, side) in [(Limits::default(), 160), (Limits { inspect_decodes_pixels: 0, ..Limits::default() }, 640)] {
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Normal).unwrap().0;
+        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
         let bare = jpeg_of(&corners(side, side / 2), Subsamp::Sub2x2, false);
         let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
         let with_profile = jpeg_with_segment(&bare, 0xE2, &[b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat());
@@ -115,7 +115,7 @@ async fn of_a_raw_file_they_get_the_preview_and_say_the_same() {
         let limits = Limits { inspect_decodes_pixels, ..Limits::default() };
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Normal).unwrap().0;
+        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
         let jpeg = |width, height| encoded(&corners(width, height), Format::Jpeg);
         let mut damaged = jpeg(96, 64);
         let end = damaged.len() - 2;

@@ -81,6 +81,8 @@ enum What {
     RenditionsCrowd,
     /// What renditions from memory wait while others are rendered
     RenditionsTail,
+    /// What other requests wait while hostile files come in
+    RenditionsBombs,
 }
 
 fn main() -> anyhow::Result<()> {

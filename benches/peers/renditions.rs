@@ -1,16 +1,18 @@
 //! Renditions beside others': cold ones beside libvips in process and thumbor, hot ones beside nginx with the same bytes in a file, one that
-//! a thousand clients ask for at once, and what hot ones wait while cold ones take all processors.
+//! a thousand clients ask for at once, what hot ones wait while cold ones take all processors, and what others wait while hostile files come in.
 //!
 //! One thread means one processor: the server, nginx, thumbor and libvips are each pinned to the same one, where Halidom finds one core and so
 //! takes one thread for HTTP and renders one at a time; what asks is pinned to another one. Cold means that nothing of the photo was rendered
 //! before: each request has a copy of its own, another blob by a comment in it, and `/metrics` has to say that all were rendered. The
 //! originals lie in memory for all: Halidom's and thumbor's in the page cache, libvips's in its own.
 
+mod bombs;
 mod cold;
 mod connection;
 mod crowd;
 mod edge;
 mod hot;
+mod pace;
 mod photos;
 mod processors;
 mod quality;
@@ -42,7 +44,7 @@ pub(crate) struct RenditionOptions {
 
 /// Does what is wanted; answers what goes into the report, piece by piece.
 pub(crate) fn measure(options: &Options, dir: &Path, wanted: impl Fn(What) -> bool) -> anyhow::Result<Vec<String>> {
-    let works = [What::RenditionsCold, What::RenditionsHot, What::RenditionsCrowd, What::RenditionsTail];
+    let works = [What::RenditionsCold, What::RenditionsHot, What::RenditionsCrowd, What::RenditionsTail, What::RenditionsBombs];
     if !works.iter().any(|work| wanted(*work)) {
         return Ok(Vec::new());
     }
@@ -62,5 +64,13 @@ pub(crate) fn measure(options: &Options, dir: &Path, wanted: impl Fn(What) -> bo
     if wanted(What::RenditionsTail) {
         sections.push(tail::measure(options, dir, &runtime, &photos)?);
     }
+    if wanted(What::RenditionsBombs) {
+        sections.push(bombs::measure(options, dir, &runtime, &photos)?);
+    }
     Ok(sections)
+}
+
+/// What a thread answered.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("one that asks panicked")))
 }

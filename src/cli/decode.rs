@@ -10,12 +10,11 @@ pub struct DecodeOptions {
     memory_bytes: u64,
     /// The largest picture, in bytes
     output_bytes: u64,
-    /// Work when nothing else does
-    #[arg(long)]
-    low_priority: bool,
+    /// How much nicer than the server it is
+    nice: u8,
 }
 
 pub(super) fn run(options: &DecodeOptions) -> anyhow::Result<Outcome> {
-    server::decode_for_others(options.memory_bytes, options.output_bytes, options.low_priority)?;
+    server::decode_for_others(options.memory_bytes, options.output_bytes, options.nice)?;
     Ok(Outcome::Done)
 }

@@ -65,8 +65,9 @@ impl EdgeParts {
         let at_once = renders_at_once(config.renditions.concurrency);
         let imaging_pool = BlockingPool::new("imaging", at_once);
         let [slow_pool, previews_pool] = ["slow imaging", "previews"].map(|name| BlockingPool::new(name, (at_once / 2).max(1)));
-        let (imaging, slow) = (decoders(config, &imaging_pool, Priority::Normal)?, decoders(config, &slow_pool, Priority::Normal)?);
-        let previews = decoders(config, &previews_pool, Priority::Low)?;
+        let imaging = decoders(config, &imaging_pool, Priority::Awaited)?;
+        let slow = decoders(config, &slow_pool, Priority::Slow)?;
+        let previews = decoders(config, &previews_pool, Priority::Background)?;
         let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
         let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
         let hashing_pool = BlockingPool::new("hashing", cores());

@@ -38,10 +38,8 @@ use site::Site;
 ///
 /// # Errors
 /// Where the process cannot be confined, or the server does not keep to what is agreed.
-pub fn decode_for_others(memory_bytes: u64, output_bytes: u64, low_priority: bool) -> std::io::Result<()> {
-    use crate::imaging::{DecoderLimits, Priority};
-    let priority = if low_priority { Priority::Low } else { Priority::Normal };
-    crate::imaging::decode_for_others(DecoderLimits { memory_bytes, output_bytes, priority })
+pub fn decode_for_others(memory_bytes: u64, output_bytes: u64, nice: u8) -> std::io::Result<()> {
+    crate::imaging::decode_for_others(crate::imaging::DecoderLimits { memory_bytes, output_bytes, nice })
 }
 
 /// Why a server did not start, or ended early.

@@ -74,10 +74,10 @@ impl Site {
         let inspecting_pool = BlockingPool::new("inspecting", cores());
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
         let previews_pool = BlockingPool::new("previews", (renders_at_once(config.renditions.concurrency) / 2).max(1));
-        let [imaging, slow, inspecting] =
-            [&imaging_pool, &slow_pool, &inspecting_pool].map(|pool| decoders(config, pool, Priority::Normal));
-        let (imaging, slow, inspecting) = (imaging?, slow?, inspecting?);
-        let previews = decoders(config, &previews_pool, Priority::Low)?;
+        let imaging = decoders(config, &imaging_pool, Priority::Awaited)?;
+        let inspecting = decoders(config, &inspecting_pool, Priority::Awaited)?;
+        let slow = decoders(config, &slow_pool, Priority::Slow)?;
+        let previews = decoders(config, &previews_pool, Priority::Background)?;
         let all_decoders = vec![
             ("imaging", imaging.clone()),
             ("slow_imaging", slow.clone()),

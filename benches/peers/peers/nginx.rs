@@ -12,6 +12,7 @@ use crate::{free_port, fresh};
 pub(crate) struct Nginx {
     server: Server,
     base: String,
+    port: u16,
     root: PathBuf,
 }
 
@@ -40,12 +41,17 @@ impl Nginx {
         let mut server = Server::start(&mut command, &own.join("log"))?;
         let base = format!("http://127.0.0.1:{port}");
         server.wait(&base, |_| true).await?;
-        Ok(Self { server, base, root: own.join("data") })
+        Ok(Self { server, base, port, root: own.join("data") })
     }
 
     /// Its URL, without a slash at the end.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where it listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The directory whose files it serves.

@@ -77,6 +77,11 @@ impl Site {
         Connection::open(self.port)
     }
 
+    /// Whose albums and photos these are.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// CPU time that it has used so far.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         self.server.cpu()
@@ -102,6 +107,26 @@ impl Site {
     /// A token for an edge.
     pub(super) async fn edge_token(&self) -> anyhow::Result<String> {
         text(&self.post("/v1/admin/tokens", &json!({"scopes": ["edge"]})).await?, "token")
+    }
+
+    /// Sends a file that may be refused; answers the status, and the hash where it was taken.
+    pub(super) async fn offer(&self, name: &str, bytes: &[u8]) -> anyhow::Result<(u16, Option<String>)> {
+        let path = format!("http://127.0.0.1:{}/v1/albums/{}/photos", self.port, self.album);
+        let request = self.client.post(path).query(&[("name", name)]).bearer_auth(&self.token).body(bytes.to_vec());
+        let answer = request.send().await?;
+        let status = answer.status();
+        // A refusal's words are of no interest, but have to be read for the connection to serve again.
+        let body = answer.bytes().await?;
+        let hash = status.is_success().then(|| text(&serde_json::from_slice(&body)?, "hash")).transpose()?;
+        Ok((status.as_u16(), hash))
+    }
+
+    /// Asks for a rendition that may be refused; answers the status.
+    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<u16> {
+        let answer = self.client.get(format!("http://127.0.0.1:{}{path}", self.port)).send().await?;
+        let status = answer.status().as_u16();
+        answer.bytes().await?;
+        Ok(status)
     }
 
     /// The path of a JPEG rendition.

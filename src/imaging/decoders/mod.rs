@@ -6,6 +6,7 @@ mod checked;
 mod confine;
 mod job;
 mod ladder;
+mod priority;
 mod process;
 mod worker;
 
@@ -20,7 +21,8 @@ use bytes::Bytes;
 pub use self::confine::confine;
 use self::job::{Done, Task};
 pub use self::ladder::Order;
-pub use self::process::{DecoderLimits, Priority, decode_for_others};
+pub use self::priority::Priority;
+pub use self::process::{DecoderLimits, decode_for_others};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
 use super::inspect::Examined;
@@ -33,8 +35,8 @@ use crate::runtime::{BlockingPool, Gone, PoolLoad};
 const JOBS_OF_ONE: u32 = 1_000;
 /// How often a job is begun where the process dies at it: it may have been killed for what another did.
 const TRIES: u32 = 2;
-/// How many times as long a process of low priority may take: what others leave it may be little.
-const LOW_PRIORITY_TIMES: u32 = 30;
+/// How many times as long a process for which nobody waits may take: what others leave it may be little.
+const BACKGROUND_TIMES: u32 = 30;
 /// What goes in a message at most, thumbnail and profile; with more the whole photo is looked at.
 const LOOK_BYTES: usize = 512 << 10;
 /// The process itself, before a photo comes.
@@ -83,9 +85,9 @@ impl Decoders {
         // A picture at full size takes as much as the decoded photo, and once more while it is turned.
         let pixels = limits.max_decoded_bytes.saturating_mul(3);
         let memory_bytes = pixels.saturating_add(max_photo_bytes).saturating_add(OWN_BYTES);
-        let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes), priority };
+        let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes), nice: priority.nice() };
         let (first, by_landlock) = Worker::start(program, allowed)?;
-        let time = if priority == Priority::Low { time.saturating_mul(LOW_PRIORITY_TIMES) } else { time };
+        let time = if priority == Priority::Background { time.saturating_mul(BACKGROUND_TIMES) } else { time };
         let (idle, started, died) = (Mutex::new(vec![first]), AtomicU64::new(1), AtomicU64::new(0));
         let processes = Arc::new(Processes { program: program.to_owned(), idle, allowed, time, started, died });
         Ok((Self { pool, limits, processes: Some(processes) }, by_landlock))

@@ -20,18 +20,8 @@ pub struct DecoderLimits {
     pub memory_bytes: u64,
     /// The largest picture, in bytes.
     pub output_bytes: u64,
-    /// Whom it works before.
-    pub priority: Priority,
-}
-
-/// How the system shares out its processors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Priority {
-    /// As to everybody.
-    #[default]
-    Normal,
-    /// What others leave.
-    Low,
+    /// How much nicer it is than the process that it works for (nice(2)).
+    pub nice: u8,
 }
 
 /// Confines itself and works until the other side has gone. To be called as the first thing of a process of its own.
@@ -43,10 +33,8 @@ pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
     let shared = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // The first picture of a process finds everything that is read from files, such as the processor's kind, read already.
     warm_up();
-    if limits.priority == Priority::Low {
-        // The lowest (nice(2)), from here on. Where it cannot be had, its work is done all the same.
-        let _ = rustix::process::nice(19);
-    }
+    // For good: the filter refuses to change it. Where it cannot be had, the work is done all the same.
+    let _ = rustix::process::nice(limits.nice.into());
     match confine(limits.memory_bytes, limits.output_bytes) {
         Ok(by_landlock) => send(&control, &Ready::Confined { by_landlock })?,
         Err(error) => {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::DecoderLimits;
 use super::job::{Done, Job, Ready, Step, Task, Told, receive, send};
-use super::{DecoderLimits, Priority};
 use crate::imaging::{ImagingError, Limits, Rendered};
 use crate::runtime::{ChildProcess, Clock, spawn_process};
 
@@ -48,10 +48,7 @@ impl Worker {
     pub(super) fn start(program: &Path, limits: DecoderLimits) -> io::Result<(Self, bool)> {
         let (control, theirs) = UnixStream::pair()?;
         let shared = File::from(memfd_create("halidom-photo", MemfdFlags::CLOEXEC)?);
-        let mut arguments = vec!["decode".to_owned(), limits.memory_bytes.to_string(), limits.output_bytes.to_string()];
-        if limits.priority == Priority::Low {
-            arguments.push("--low-priority".to_owned());
-        }
+        let arguments = ["decode".to_owned(), limits.memory_bytes.to_string(), limits.output_bytes.to_string(), limits.nice.to_string()];
         let process = spawn_process(program, &arguments, &ENVIRONMENT, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
         control.set_read_timeout(Some(START_TIME))?;
         match receive(&control)? {
