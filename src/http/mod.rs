@@ -15,6 +15,8 @@ pub mod digest_header;
 mod entrance;
 mod error;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod hot;
 mod idle;

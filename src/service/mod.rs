@@ -8,6 +8,8 @@ mod auth;
 mod caller;
 mod delete_queue;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod iiif;
 mod memory;
 mod names;

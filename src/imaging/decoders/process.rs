@@ -54,7 +54,7 @@ pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
             return Err(error);
         }
     }
-    let mut worker = Worker { shared, photo: vec![], renderer: Renderer::default() };
+    let mut worker = Worker::new(shared);
     while let Some(job) = receive::<Job>(&control)? {
         send(&control, &worker.done(&job)?)?;
     }
@@ -77,15 +77,19 @@ fn warm_up() {
     }
 }
 
-struct Worker {
+pub(super) struct Worker {
     shared: File,
     photo: Vec<u8>,
     renderer: Renderer,
 }
 
 impl Worker {
+    pub(super) fn new(shared: File) -> Self {
+        Self { shared, photo: vec![], renderer: Renderer::default() }
+    }
+
     /// An error is the other side's, or the memory's: the process ends.
-    fn done(&mut self, job: &Job) -> io::Result<Done> {
+    pub(super) fn done(&mut self, job: &Job) -> io::Result<Done> {
         let length = usize::try_from(job.photo_bytes).map_err(io::Error::other)?;
         self.photo.resize(length, 0);
         self.shared.read_exact_at(&mut self.photo, 0)?;

@@ -93,24 +93,28 @@ impl Worker {
         let until = clock.monotonic() + time;
         self.control.set_write_timeout(Some(time))?;
         send(&self.control, &Job { photo_bytes, limits: limits.clone(), task: task.clone() })?;
-        let nonsense = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        let answer =
-            match receive(Timed { socket: &self.control, clock, until })?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))? {
-                Done::Rendered { picture_bytes, format, width, height } => {
-                    if picture_bytes > self.limits.output_bytes || picture_bytes > self.shared.metadata()?.len() {
-                        return Err(nonsense("a picture that is not there"));
-                    }
-                    let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
-                    self.shared.read_exact_at(&mut bytes, 0)?;
-                    Answer::Rendered(Rendered { bytes, format, width, height })
-                }
-                other => Answer::Other(other),
-            };
+        let done = receive(Timed { socket: &self.control, clock, until })?;
+        let answer = answer_of(done.ok_or(io::ErrorKind::UnexpectedEof)?, &self.shared, self.limits.output_bytes)?;
         if self.shared.metadata()?.len() > SHARED_KEPT_BYTES {
             self.shared.set_len(0)?;
         }
         Ok(answer)
     }
+}
+
+/// What a process answers, with the picture that it left in the shared memory.
+pub(super) fn answer_of(done: Done, shared: &File, output_bytes: u64) -> io::Result<Answer> {
+    Ok(match done {
+        Done::Rendered { picture_bytes, format, width, height } => {
+            if picture_bytes > output_bytes || picture_bytes > shared.metadata()?.len() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a picture that is not there"));
+            }
+            let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
+            shared.read_exact_at(&mut bytes, 0)?;
+            Answer::Rendered(Rendered { bytes, format, width, height })
+        }
+        other => Answer::Other(other),
+    })
 }
 
 /// Reads until a time is over, however the other side spreads what it says.

@@ -4,6 +4,8 @@ mod accepted;
 mod cache;
 mod disk;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod iiif;
 mod keys;
 mod lane;

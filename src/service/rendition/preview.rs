@@ -47,11 +47,11 @@ pub(super) struct Previews {
 
 /// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of what follows, width and height in four bytes each, big-endian, and the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Preview {
+pub(super) struct Preview {
     /// The photo's width and height, as shown.
-    shown: (u32, u32),
+    pub(super) shown: (u32, u32),
     /// A JPEG; empty where the photo can have none.
-    picture: Bytes,
+    pub(super) picture: Bytes,
 }
 
 /// How making previews goes.
@@ -72,7 +72,7 @@ pub struct PreviewFigures {
 }
 
 impl Preview {
-    fn to_record(&self) -> Bytes {
+    pub(super) fn to_record(&self) -> Bytes {
         let (width, height) = (self.shown.0.to_be_bytes(), self.shown.1.to_be_bytes());
         let mut hasher = blake3::Hasher::new();
         hasher.update(&width).update(&height).update(&self.picture);
@@ -80,14 +80,15 @@ impl Preview {
     }
 
     /// `None` for what is torn, damaged, or another version's.
-    fn from_record(record: &Bytes) -> Option<Self> {
+    pub(super) fn from_record(record: &Bytes) -> Option<Self> {
         let (hash, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
         if blake3::hash(body) != blake3::Hash::from_slice(hash).ok()? {
             return None;
         }
         let (width, rest) = body.split_first_chunk()?;
         let (height, picture) = rest.split_first_chunk()?;
-        Some(Self { shown: (u32::from_be_bytes(*width), u32::from_be_bytes(*height)), picture: record.slice_ref(picture) })
+        let shown = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
+        (shown.0 > 0 && shown.1 > 0).then(|| Self { shown, picture: record.slice_ref(picture) })
     }
 }
 
