@@ -23,7 +23,7 @@ export HALIDOM_IIIF_IMAGE ?= $(abspath $(firstword $(wildcard ../shared/iiif/*.p
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lint fmt bench bench-peers release doc
+.PHONY: help setup run test test-long fuzz lint fmt bench bench-peers release doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,11 +38,16 @@ test: ## install what is missing and run every test
 	@scripts/setup build test
 	cargo test --locked
 
-test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators, other people's clients
-	@scripts/setup build test test-long
+test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators, other people's clients, fuzzing
+	@scripts/setup build test test-long fuzz
 	HALIDOM_TEST_LONG=1 cargo test --locked
 	scripts/check-iiif
 	scripts/check-clients
+	scripts/fuzz 60
+
+fuzz: ## every fuzz target for a minute; scripts/fuzz takes other times, and names of targets
+	@scripts/setup build fuzz
+	scripts/fuzz
 
 lint: setup ## formatting and clippy, warnings denied; cargo deny where it is installed
 	cargo fmt --all -- --check

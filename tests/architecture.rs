@@ -5,6 +5,8 @@
 
 #[path = "architecture/documents.rs"]
 mod documents;
+#[path = "architecture/fuzzing.rs"]
+mod fuzzing;
 #[path = "architecture/habits.rs"]
 mod habits;
 #[path = "architecture/layers.rs"]
@@ -131,6 +133,28 @@ fn what_comes_in_is_under_a_licence_that_deny_toml_allows() {
         .map(|(name, licence)| format!("{name}: {}", licence.as_deref().unwrap_or("none")))
         .collect();
     assert!(wrong.is_empty(), "licences that deny.toml does not allow, or that cannot be read:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fuzz_target_is_run_and_tested() {
+    let targets = fuzzing::targets();
+    assert_eq!(targets.iter().map(|(_, file, _)| file.clone()).collect::<std::collections::BTreeSet<_>>(), fuzzing::files());
+    let tree = Tree::read(root(), &["src"]);
+    let tests: String = tree.sources.iter().filter(|source| source.path.contains("fuzzing")).map(|source| source.text.as_str()).collect();
+    for (name, file, called) in targets {
+        assert!(file == format!("fuzz_targets/{name}.rs") && called.ends_with(&format!("::fuzzing::{name}")), "{name}: {file}, {called}");
+        let over_seeds = [format!("super::{name}"), format!("run({name}, ")];
+        assert!(over_seeds.iter().any(|call| tests.contains(call)), "no test runs {name} over its seeds");
+    }
+}
+
+#[test]
+fn what_is_fuzzed_is_what_is_built() {
+    assert_eq!(
+        fuzzing::out_of_step(),
+        [""; 0],
+        "fuzz/Cargo.lock has fallen behind: cp Cargo.lock fuzz/Cargo.lock && cargo metadata --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null"
+    );
 }
 
 #[test]

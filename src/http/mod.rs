@@ -16,6 +16,8 @@ mod edges;
 mod entrance;
 mod error;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod hot;
 mod idle;

@@ -121,6 +121,12 @@ impl Look {
         }
     }
 
+    /// Whether it is of a photo that could be.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn has_pixels(&self) -> bool {
+        !matches!(self, Self::Head(Some(Thumbnail { stored: (0, _) | (_, 0), .. })))
+    }
+
     /// How much it says, in bytes.
     pub(super) fn byte_len(&self) -> usize {
         match self {

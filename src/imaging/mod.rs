@@ -18,6 +18,8 @@ mod error;
 mod exif;
 mod fit;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inspect;
 mod ladder;
 mod limits;

@@ -10,6 +10,8 @@ pub mod derive;
 pub mod entry;
 pub mod erasure;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hash;
 pub mod ids;
 pub mod journal;

@@ -180,6 +180,11 @@ impl Gps {
         })
     }
 
+    /// Whether there is such a place, for one that came from elsewhere.
+    pub fn is_on_earth(&self) -> bool {
+        self.latitude_e7.unsigned_abs() <= 900_000_000 && self.longitude_e7.unsigned_abs() <= 1_800_000_000
+    }
+
     /// Degrees, north positive.
     pub fn latitude(&self) -> f64 {
         f64::from(self.latitude_e7) / 1e7

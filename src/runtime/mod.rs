@@ -6,6 +6,8 @@ mod clock;
 mod pool;
 mod process;
 mod random;
+#[cfg(test)]
+pub mod seeds;
 mod shutdown;
 mod spawn;
 mod tasks;

@@ -9,6 +9,8 @@ mod caller;
 mod delete_queue;
 mod edges;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod iiif;
 mod memory;
 mod names;

@@ -19,21 +19,28 @@ pub(super) fn is_picture(rendered: &Rendered, recipe: &Recipe) -> bool {
 }
 
 /// Whether an inspection is one that a sound process could give of a photo of this format.
-pub(super) fn is_inspection(inspection: &Inspection, of: Format, limits: &Limits) -> bool {
-    let Inspection { format, width, height, orientation, frames, camera_make, camera_model, lens, placeholder, warning, .. } = inspection;
+pub(in crate::imaging) fn is_inspection(inspection: &Inspection, of: Format, limits: &Limits) -> bool {
+    let Inspection { format, width, height, orientation, frames, camera_make, camera_model, lens, gps, placeholder, warning, .. } =
+        inspection;
     *format == of
         && *width > 0
         && *height > 0
         && limits.check_dimensions(*width, *height).is_ok()
         && (1..=8).contains(orientation)
         && (1..=limits.max_frames).contains(frames)
-        && [camera_make, camera_model, lens].into_iter().flatten().all(|text| text.chars().count() <= MAX_TEXT_CHARS)
+        && [camera_make, camera_model, lens].into_iter().flatten().all(|text| is_name(text))
+        && gps.is_none_or(|gps| gps.is_on_earth())
         && placeholder.as_ref().is_none_or(|placeholder| placeholder.len() <= MAX_PLACEHOLDER_BYTES)
         && warning.as_ref().is_none_or(|warning| warning.len() <= MAX_WORDS_BYTES)
 }
 
+/// Whether a text is one that reading EXIF gives.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(char::is_control)
+}
+
 /// Whether an error has no more to say than one that is sent to a client.
-pub(super) fn is_error(error: &ImagingError) -> bool {
+pub(in crate::imaging) fn is_error(error: &ImagingError) -> bool {
     error.to_string().len() <= MAX_WORDS_BYTES
 }
 
@@ -50,7 +57,7 @@ pub(super) fn is_impression(impression: &Impression) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imaging::{inspect, render};
+    use crate::imaging::{Gps, inspect, render};
 
     /// One grey pixel.
     fn photo() -> Vec<u8> {
@@ -65,13 +72,15 @@ mod tests {
         let (photo, limits) = (photo(), Limits::default());
         let inspection = inspect(&photo, &limits).unwrap();
         assert!(is_inspection(&inspection, Format::Png, &limits));
-        let lies: [&dyn Fn(&mut Inspection); 7] = [
+        let lies: [&dyn Fn(&mut Inspection); 9] = [
             &|lie| lie.format = Format::Gif,
             &|lie| lie.width = 0,
             &|lie| lie.height = u32::MAX,
             &|lie| lie.orientation = 9,
             &|lie| lie.frames = 0,
             &|lie| lie.lens = Some("x".repeat(129)),
+            &|lie| lie.camera_make = Some("\u{1b}[2J".into()),
+            &|lie| lie.gps = Some(Gps { latitude_e7: 900_000_001, longitude_e7: 0, altitude_mm: None }),
             &|lie| lie.placeholder = Some(vec![0; 26]),
         ];
         for lie in lies {

@@ -4,6 +4,8 @@
 
 mod checked;
 mod confine;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod job;
 mod ladder;
 mod priority;
@@ -18,7 +20,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use self::checked::{is_error, is_inspection};
 pub use self::confine::confine;
+#[cfg(any(test, fuzzing))]
+pub use self::fuzzing::{decoder_answer, decoder_job};
 use self::job::{Done, Task};
 pub use self::ladder::Order;
 pub use self::priority::Priority;

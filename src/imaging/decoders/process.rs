@@ -42,7 +42,7 @@ pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
             return Err(error);
         }
     }
-    let mut worker = Worker { shared, output_bytes: limits.output_bytes, photo: vec![], renderer: Renderer::default() };
+    let mut worker = Worker::new(shared, limits.output_bytes);
     while let Some(job) = receive::<Job>(&control)? {
         worker.take(&job)?;
         match &job.task {
@@ -70,7 +70,7 @@ fn warm_up() {
     }
 }
 
-struct Worker {
+pub(super) struct Worker {
     shared: File,
     /// How large the shared memory may become.
     output_bytes: u64,
@@ -80,8 +80,12 @@ struct Worker {
 
 // An error is the other side's, or the memory's: the process ends.
 impl Worker {
+    pub(super) fn new(shared: File, output_bytes: u64) -> Self {
+        Self { shared, output_bytes, photo: vec![], renderer: Renderer::default() }
+    }
+
     /// Reads the photo.
-    fn take(&mut self, job: &Job) -> io::Result<()> {
+    pub(super) fn take(&mut self, job: &Job) -> io::Result<()> {
         let length = usize::try_from(job.photo_bytes).map_err(io::Error::other)?;
         self.photo.resize(length, 0);
         self.shared.read_exact_at(&mut self.photo, 0)
@@ -93,7 +97,7 @@ impl Worker {
         }
     }
 
-    fn done(&mut self, job: &Job) -> io::Result<Done> {
+    pub(super) fn done(&mut self, job: &Job) -> io::Result<Done> {
         Ok(match self.worked(job) {
             Ok(Worked::Rendered(rendered)) => {
                 self.shared.write_all_at(&rendered.bytes, 0)?;
@@ -106,7 +110,7 @@ impl Worker {
     }
 
     /// Makes several pictures, and tells each when it is made.
-    fn climb(&mut self, job: &Job, control: &UnixStream) -> io::Result<()> {
+    pub(super) fn climb(&mut self, job: &Job, mut control: impl io::Write) -> io::Result<()> {
         let Self { shared, output_bytes, photo, renderer } = self;
         let mut end = 0;
         let mut told = Ok(());
@@ -116,7 +120,7 @@ impl Worker {
                 Made::Preview(made) => (None, made),
             };
             if told.is_ok() {
-                told = laid(shared, &mut end, *output_bytes, made).and_then(|done| send(control, &Told { number, done }));
+                told = laid(shared, &mut end, *output_bytes, made).and_then(|done| send(&mut control, &Told { number, done }));
             }
         };
         match &job.task {

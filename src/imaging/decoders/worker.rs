@@ -79,12 +79,7 @@ impl Worker {
     /// `WouldBlock` or `TimedOut` where it took longer; any other where the process has died or talks nonsense.
     pub(super) fn work(&mut self, parts: &[&[u8]], limits: &Limits, task: &Task, time: Duration) -> io::Result<Answer> {
         self.begin(parts, limits, task, time)?;
-        let answer = match self.answer(time)? {
-            Done::Rendered { picture_bytes, format, width, height } => {
-                Answer::Rendered(Rendered { bytes: self.picture(0, picture_bytes)?, format, width, height })
-            }
-            other => Answer::Other(other),
-        };
+        let answer = answer_of(self.answer(time)?, &self.shared, self.limits.output_bytes)?;
         self.end()?;
         Ok(answer)
     }
@@ -144,14 +139,7 @@ impl Worker {
 
     /// What lies in the shared memory from `start` on.
     fn picture(&self, start: u64, picture_bytes: u64) -> io::Result<Vec<u8>> {
-        let end = start.checked_add(picture_bytes).filter(|end| *end <= self.limits.output_bytes);
-        let there = self.shared.metadata()?.len();
-        if end.is_none_or(|end| end > there) {
-            return Err(nonsense("a picture that is not there"));
-        }
-        let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
-        self.shared.read_exact_at(&mut bytes, start)?;
-        Ok(bytes)
+        picture_in(&self.shared, self.limits.output_bytes, start, picture_bytes)
     }
 
     fn end(&mut self) -> io::Result<()> {
@@ -164,6 +152,27 @@ impl Worker {
 
 fn nonsense(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// What a process answers, with the picture that it left in the shared memory.
+pub(super) fn answer_of(done: Done, shared: &File, output_bytes: u64) -> io::Result<Answer> {
+    Ok(match done {
+        Done::Rendered { picture_bytes, format, width, height } => {
+            Answer::Rendered(Rendered { bytes: picture_in(shared, output_bytes, 0, picture_bytes)?, format, width, height })
+        }
+        other => Answer::Other(other),
+    })
+}
+
+fn picture_in(shared: &File, output_bytes: u64, start: u64, picture_bytes: u64) -> io::Result<Vec<u8>> {
+    let end = start.checked_add(picture_bytes).filter(|end| *end <= output_bytes);
+    let there = shared.metadata()?.len();
+    if end.is_none_or(|end| end > there) {
+        return Err(nonsense("a picture that is not there"));
+    }
+    let mut bytes = vec![0; usize::try_from(picture_bytes).map_err(io::Error::other)?];
+    shared.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
 }
 
 /// Reads until a time is over, however the other side spreads what it says.

@@ -5,6 +5,8 @@ mod cache;
 mod catalogue;
 mod disk;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod gather;
 mod iiif;
 mod keys;

@@ -47,7 +47,7 @@ pub(super) struct Previews {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Preview {
     /// The photo's width and height, as shown.
-    shown: (u32, u32),
+    pub(super) shown: (u32, u32),
     /// A JPEG; empty where the photo can have none.
     pub(super) picture: Bytes,
 }
@@ -70,7 +70,7 @@ pub struct PreviewFigures {
 }
 
 impl Preview {
-    fn to_record(&self) -> Bytes {
+    pub(super) fn to_record(&self) -> Bytes {
         let (width, height) = (self.shown.0.to_be_bytes(), self.shown.1.to_be_bytes());
         let mut hasher = blake3::Hasher::new();
         hasher.update(&width).update(&height).update(&self.picture);
@@ -78,14 +78,15 @@ impl Preview {
     }
 
     /// `None` for what is torn, damaged, or another version's.
-    fn from_record(record: &Bytes) -> Option<Self> {
+    pub(super) fn from_record(record: &Bytes) -> Option<Self> {
         let (hash, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
         if blake3::hash(body) != blake3::Hash::from_slice(hash).ok()? {
             return None;
         }
         let (width, rest) = body.split_first_chunk()?;
         let (height, picture) = rest.split_first_chunk()?;
-        Some(Self { shown: (u32::from_be_bytes(*width), u32::from_be_bytes(*height)), picture: record.slice_ref(picture) })
+        let shown = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
+        (shown.0 > 0 && shown.1 > 0).then(|| Self { shown, picture: record.slice_ref(picture) })
     }
 }
 

@@ -28,7 +28,7 @@ impl EntryName {
     }
 
     /// As it is written; `None` for any other text.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
         let name = Self(blake3::Hash::from_hex(text).ok()?.into());
         (name.to_string() == text).then_some(name)
     }
@@ -52,7 +52,7 @@ impl fmt::Display for EntryName {
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EntryError {
+pub(in super::super) enum EntryError {
     /// These are not the bytes that were written: drop it.
     #[error("it is not what was written")]
     Damaged,
@@ -62,7 +62,7 @@ pub(super) enum EntryError {
 }
 
 /// What stands before the image.
-pub(super) fn header(name: &EntryName, format: RenditionFormat, image: &[u8]) -> Vec<u8> {
+pub(in super::super) fn header(name: &EntryName, format: RenditionFormat, image: &[u8]) -> Vec<u8> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(MAGIC);
     header.push(code(format));
@@ -72,7 +72,7 @@ pub(super) fn header(name: &EntryName, format: RenditionFormat, image: &[u8]) ->
 }
 
 /// Reads the entry of this name from a file of `size` bytes. Whatever lies there, no more than `size` is read.
-pub(super) fn read(name: &EntryName, size: u64, file: &mut impl Read) -> Result<(Vec<u8>, RenditionFormat), EntryError> {
+pub(in super::super) fn read(name: &EntryName, size: u64, file: &mut impl Read) -> Result<(Vec<u8>, RenditionFormat), EntryError> {
     let mut header = [0; HEADER_BYTES];
     let length = size.checked_sub(HEADER_BYTES as u64).ok_or(EntryError::Damaged)?;
     whole(file.read_exact(&mut header))?;

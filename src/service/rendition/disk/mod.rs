@@ -3,7 +3,7 @@
 //!
 //! Nothing that happens to it fails a request: what cannot be read is rendered, what cannot be written is not kept.
 
-mod entry;
+pub(super) mod entry;
 mod files;
 mod pause;
 #[cfg(test)]

@@ -1,0 +1,3 @@
+#![no_main]
+
+halidom_fuzz::target!(halidom::service::fuzzing::stored_preview);
