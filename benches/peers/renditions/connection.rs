@@ -26,7 +26,17 @@ impl Connection {
 
     /// The body of an answer that has to be `200` and to say its length.
     pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Vec<u8>> {
-        self.reader.get_mut().write_all(request(path).as_bytes())?;
+        self.ask(path)?;
+        self.answer(path)
+    }
+
+    /// Asks; what was asked before on this connection has to be answered.
+    pub(super) fn ask(&mut self, path: &str) -> anyhow::Result<()> {
+        Ok(self.reader.get_mut().write_all(request(path).as_bytes())?)
+    }
+
+    /// The answer to what was asked last, as [`Connection::get`] has it.
+    pub(super) fn answer(&mut self, path: &str) -> anyhow::Result<Vec<u8>> {
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
         anyhow::ensure!(line.contains(" 200 "), "{path}: {line}");
