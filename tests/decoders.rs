@@ -9,11 +9,16 @@ mod imaging_samples;
 #[path = "harness/needs.rs"]
 mod needs;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use halidom::imaging::{Decoders, Format, ImagingError, Limits, OutputFormat, Priority, Recipe, Renderer, inspect, placeholder, render};
+use halidom::imaging::{
+    Decoders, Extent, Format, ImagingError, Ladder, Limits, Made, MadeFrom, Order, OutputFormat, Priority, Recipe, Rendered, Renderer, Rung,
+    inspect, placeholder, render,
+};
 use halidom::runtime::BlockingPool;
 use imaging_samples::raw::Raw;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
@@ -224,6 +229,91 @@ async fn none_outlives_its_work() {
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     drop(decoders);
     assert_eq!(status(id, "Pid"), None);
+}
+
+type Pictures = BTreeMap<Option<u32>, Result<Option<Rendered>, ImagingError>>;
+
+/// What processes make of an order; the preview without a number. `at_first` is done when the first picture is there.
+async fn climbed(decoders: &Decoders, order: Order, at_first: impl FnOnce() + Send + 'static) -> Pictures {
+    let (all, mut at_first) = (Arc::<Mutex<Pictures>>::default(), Some(at_first));
+    let into = all.clone();
+    let each = move |made| {
+        if let Some(at_first) = at_first.take() {
+            at_first();
+        }
+        let (number, made) = match made {
+            Made::Rung(number, made) => (Some(number), made.map(Some)),
+            Made::Preview(made) => (None, made),
+        };
+        assert!(into.lock().unwrap().insert(number, made).is_none(), "{number:?} is told once");
+    };
+    decoders.ladder(move || Some(order), each).await.unwrap();
+    std::mem::take(&mut *all.lock().unwrap())
+}
+
+fn ladder(shown: (u32, u32), recipes: impl IntoIterator<Item = (Recipe, MadeFrom)>) -> Ladder {
+    Ladder { shown, rungs: (0..).zip(recipes).map(|(number, (recipe, from))| Rung { number, recipe, from }).collect() }
+}
+
+#[tokio::test]
+async fn several_pictures_are_those_that_are_made_alone() {
+    let (decoders, limits, shown) = (decoders(1, LONG), Limits::default(), (2_600, 1_000));
+    let photo = Bytes::from(jpeg_of(&corners(shown.0, shown.1), Subsamp::Sub2x2, false));
+    let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
+    let fit = |side, format| Recipe::fit(side, side, format);
+    let too_large = Recipe { enlarge: true, ..fit(20_000, OutputFormat::Png) };
+    let of_photo = [fit(1_280, OutputFormat::Jpeg), too_large, fit(700, OutputFormat::WebP)].map(|recipe| (recipe, MadeFrom::Photo));
+    let of_preview = [fit(200, OutputFormat::Jpeg), fit(100, OutputFormat::Png)].map(|recipe| (recipe, MadeFrom::Preview));
+    let ladder = ladder(shown, of_photo.into_iter().chain(of_preview));
+    let mut expected: Pictures = BTreeMap::new();
+    for Rung { number, recipe, from } in &ladder.rungs {
+        let made = match from {
+            MadeFrom::Photo => render(&photo, recipe, &limits),
+            MadeFrom::Preview => Renderer::default().render_preview(&preview.bytes, shown, recipe, &limits),
+        };
+        expected.insert(Some(*number), made.map(Some));
+    }
+    assert!(matches!(expected[&Some(1)], Err(ImagingError::TooLarge { .. })), "one fails");
+    let stored = Order { original: photo.clone(), preview: Some(preview.bytes.clone().into()), ladder: ladder.clone() };
+    assert_eq!(climbed(&decoders, stored, || ()).await, expected);
+    let of_preview_alone = Ladder { rungs: ladder.rungs[3..].to_vec(), ..ladder };
+    let without = Order { original: Bytes::new(), preview: Some(preview.bytes.clone().into()), ladder: of_preview_alone };
+    assert_eq!(climbed(&decoders, without, || ()).await.len(), 2, "the photo is not needed");
+    expected.insert(None, Ok(Some(preview)));
+    let cold = Order { original: photo, preview: None, ladder: ladder.clone() };
+    assert_eq!(climbed(&decoders, cold, || ()).await, expected);
+
+    let broken = Order { original: Bytes::from_static(b"no image"), preview: None, ladder };
+    let told = climbed(&decoders, broken, || ()).await;
+    assert_eq!((told.len(), told.values().all(|made| *made == Err(ImagingError::NotAnImage))), (6, true));
+    decoders.ladder(|| None, |_| panic!("nothing was asked for")).await.unwrap();
+    assert_eq!(decoders.processes(), Some((1, 0)));
+}
+
+#[tokio::test]
+async fn what_one_that_dies_has_not_made_is_made_by_another() {
+    let decoders = decoders(1, LONG);
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    let photo = photo(600);
+    // The small ones come first, and the large one takes a while.
+    let recipes = [2_000, 100, 1_900].map(|width| (Recipe { enlarge: true, ..Recipe::fit(width, 0, OutputFormat::Png) }, MadeFrom::Photo));
+    let expected = recipes.clone().map(|(recipe, _)| render(&photo, &recipe, &Limits::default()).map(Some));
+    let pid = rustix::process::Pid::from_raw(id.try_into().unwrap()).unwrap();
+    let kill = move || rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let order = Order { original: photo, preview: None, ladder: ladder((600, 300), recipes) };
+    let told = climbed(&decoders, order, kill).await;
+    assert_eq!(told.into_values().collect::<Vec<_>>(), expected);
+    assert_eq!(decoders.processes(), Some((2, 1)));
+}
+
+#[tokio::test]
+async fn of_several_pictures_the_one_that_takes_too_long_fails() {
+    let decoders = decoders(1, Duration::from_millis(50));
+    let slow = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+    let recipes = [(slow, MadeFrom::Photo), (Recipe::fit(9, 9, OutputFormat::Jpeg), MadeFrom::Photo)];
+    let told = climbed(&decoders, Order { original: photo(60), preview: None, ladder: ladder((60, 30), recipes) }, || ()).await;
+    assert!(matches!(told[&Some(0)], Err(ImagingError::TooLarge { extent: Extent::Seconds, .. })), "{told:?}");
+    assert_eq!(told.len(), 2, "the other is told as well");
 }
 
 /// Set for the process in which [`what_is_confined_has_nothing`] tries what it must not be able to do.

@@ -3,7 +3,8 @@
 //!
 //! One thread means one processor: the server, nginx, thumbor and libvips are each pinned to the same one, where Halidom finds one core and so
 //! takes one thread for HTTP and renders one at a time; what asks is pinned to another one. Cold means that nothing of the photo was rendered
-//! before: each request has a copy of its own, another blob by a comment in it, and `/metrics` has to say that all were rendered. The
+//! before: each request has a copy of its own, another blob by a comment in it, and `/metrics` has to say that all were rendered; five sizes
+//! are asked of one copy at once, each on a connection of its own, as pages do, while libvips makes one after the other. The
 //! originals lie in memory for all: Halidom's and thumbor's in the page cache, libvips's in its own.
 
 mod bombs;

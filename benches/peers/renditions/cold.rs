@@ -25,17 +25,30 @@ struct Work {
     sides: &'static [u32],
     /// Whether thumbor is asked, too.
     of_thumbor: bool,
-    /// Whether the previews of the photos lie there; else there are none, nor are they made.
-    previews: bool,
+    previews: Previews,
 }
 
-const WORKS: [Work; 4] = [
-    Work { title: "cold, 320 px", sides: &[320], of_thumbor: true, previews: false },
-    Work { title: "cold, 1280 px", sides: &[1280], of_thumbor: false, previews: false },
-    Work { title: "cold, five sizes, 2048 to 160 px", sides: &LADDER, of_thumbor: false, previews: false },
+/// Whether small renditions are made from previews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Previews {
+    /// There are none, nor are they made.
+    None,
+    /// They are, but of no photo is there one yet.
+    ToBeMade,
+    /// They lie there.
+    Stored,
+}
+
+const WORKS: [Work; 5] = [
+    Work { title: "cold, 320 px", sides: &[320], of_thumbor: true, previews: Previews::None },
+    Work { title: "cold, 1280 px", sides: &[1280], of_thumbor: false, previews: Previews::None },
+    Work { title: "cold, five sizes at once, 2048 to 160 px", sides: &LADDER, of_thumbor: false, previews: Previews::None },
+    Work { title: "cold, five sizes at once, and the preview", sides: &LADDER, of_thumbor: false, previews: Previews::ToBeMade },
     // 320 pixels would have been made with the preview.
-    Work { title: "from the stored preview, 300 px", sides: &[300], of_thumbor: false, previews: true },
+    Work { title: "from the stored preview, 300 px", sides: &[300], of_thumbor: false, previews: Previews::Stored },
 ];
+/// Those that are asked for with previews.
+const OF_PREVIEWS: [u32; 6] = [2048, 1280, 640, 320, 300, 160];
 /// Times that each photo is rendered in a round.
 const TIMES: u64 = 8;
 
@@ -77,7 +90,7 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let mut vips = python.map(|python| Vips::start(python, Some(processors.measured))).transpose()?;
     let version = vips.as_mut().map(Vips::version).transpose()?;
     let matched = quality::matched(&LADDER, dir, runtime, photos, false, vips.as_mut())?;
-    let matched_previews = quality::matched(WORKS[3].sides, dir, runtime, photos, true, vips.as_mut())?;
+    let matched_previews = quality::matched(&OF_PREVIEWS, dir, runtime, photos, true, vips.as_mut())?;
     let starting = python.map(|python| runtime.block_on(Thumbor::start(dir, python, &photos.dir, processors.measured)));
     let thumbor = starting.transpose().unwrap_or_else(|error| {
         eprintln!("thumbor does not start, measured without it: {error:#}");
@@ -88,13 +101,18 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let times = (TIMES / options.quick.max(1)).max(2);
     let (mut rows, mut served) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        let sites = [false, true].map(|previews| runtime.block_on(Site::start(dir, Some(processors.measured), previews)));
-        let [without, with] = sites;
-        let (without, with) = (without?, with?);
+        let start = |previews| runtime.block_on(Site::start(dir, Some(processors.measured), previews));
+        let (without, with) = (start(false)?, start(true)?);
         for (work, Work { title, previews, .. }) in WORKS.iter().enumerate() {
-            let site = if *previews { &with } else { &without };
+            let seed = (round * WORKS.len() + work) as u64;
+            // Where they are to be made the photos come while there are none.
+            let own = if *previews == Previews::ToBeMade { Some(start(false)?) } else { None };
+            let asked =
+                peers.asked(own.as_ref().unwrap_or(if *previews == Previews::Stored { &with } else { &without }), work, seed, times)?;
+            let own = own.map(|site| runtime.block_on(site.with_previews())).transpose()?;
+            let site = own.as_ref().unwrap_or(if *previews == Previews::Stored { &with } else { &without });
             let before = runtime.block_on(site.served())?;
-            rows.extend(peers.round(site, work, (round * WORKS.len() + work) as u64, times)?);
+            rows.extend(peers.round(site, work, &asked, times)?);
             let since = runtime.block_on(site.served())?.since(before);
             eprintln!("round {round}, {title}: {since:?}");
             served.push((work, since));
@@ -102,7 +120,7 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     }
     for (work, served) in &served {
         let of_one_size = WORKS[*work].sides.len() == 1;
-        let asked_for = photos.all.iter().filter(|photo| !WORKS[*work].previews || photo.has_preview());
+        let asked_for = photos.all.iter().filter(|photo| WORKS[*work].previews != Previews::Stored || photo.has_preview());
         let asked = times * asked_for.count() as u64;
         anyhow::ensure!(!of_one_size || *served == Served { rendered: asked, ..Served::default() }, "not all were cold: {served:?}");
     }
@@ -118,30 +136,36 @@ impl Peers<'_> {
 
     /// What is asked for of each for the sizes of a work.
     fn matched_of(&self, work: usize) -> Vec<&Matched> {
-        let all = if WORKS[work].previews { &self.matched_previews } else { &self.matched };
+        let all = if WORKS[work].previews != Previews::None { &self.matched_previews } else { &self.matched };
         let of = |side: &u32| all.iter().find(|matched| matched.theirs.side == *side);
         WORKS[work].sides.iter().filter_map(of).collect()
     }
 
-    /// One round of a work: photo by photo, one peer after the other.
-    fn round(&mut self, site: &Site, work: usize, seed: u64, times: u64) -> anyhow::Result<Vec<Row>> {
-        let (ours, theirs) = (self.sizes(work, Who::Halidom), self.sizes(work, Who::Vips));
+    /// Uploads what is asked for in a round of a work; answers the paths of each photo's copies.
+    fn asked(&self, site: &Site, work: usize, seed: u64, times: u64) -> anyhow::Result<Vec<Vec<Vec<String>>>> {
+        let ours = self.sizes(work, Who::Halidom);
         let mut asked = Vec::new();
         for photo in &self.photos.all {
-            let is_asked = !WORKS[work].previews || photo.has_preview();
+            let is_asked = WORKS[work].previews != Previews::Stored || photo.has_preview();
             asked.push(if is_asked { self.runtime.block_on(paths(site, photo, seed, times, &ours))? } else { vec![] });
         }
-        if WORKS[work].previews {
+        Ok(asked)
+    }
+
+    /// One round of a work: photo by photo, one peer after the other.
+    fn round(&mut self, site: &Site, work: usize, asked: &[Vec<Vec<String>>], times: u64) -> anyhow::Result<Vec<Row>> {
+        let theirs = self.sizes(work, Who::Vips);
+        if WORKS[work].previews == Previews::Stored {
             self.runtime.block_on(site.await_previews(asked.iter().map(|paths| paths.len() as u64).sum()))?;
         }
         site.settle()?;
         let mut rows: Vec<_> = Who::ALL.into_iter().map(|who| Row { work, who, medians: Vec::new() }).collect();
-        for (photo, paths) in self.photos.all.iter().zip(&asked) {
+        for (photo, paths) in self.photos.all.iter().zip(asked) {
             if paths.is_empty() {
                 rows.iter_mut().for_each(|row| row.medians.push(None));
                 continue;
             }
-            rows[0].medians.push(Some(self.processors.on_asking(|| one_by_one(site.connect()?, paths))?));
+            rows[0].medians.push(Some(self.processors.on_asking(|| at_once(site, paths))?));
             if let Some(vips) = &mut self.vips {
                 rows[1].medians.push(Some(median(vips.thumbnails(&photo.path, &theirs, times)?)));
             }
@@ -188,6 +212,24 @@ fn one_by_one(mut connection: Connection, all: &[Vec<String>]) -> anyhow::Result
         let begun = Instant::now();
         for path in paths {
             connection.get(path)?;
+        }
+        took.push(begun.elapsed());
+    }
+    Ok(median(took))
+}
+
+/// The median time of asking for all of a photo's paths at once, each on a connection of its own.
+fn at_once(site: &Site, all: &[Vec<String>]) -> anyhow::Result<Duration> {
+    let count = all.first().map_or(0, Vec::len);
+    let mut connections = (0..count).map(|_| site.connect()).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut took = Vec::new();
+    for paths in all {
+        let begun = Instant::now();
+        for (connection, path) in connections.iter_mut().zip(paths) {
+            connection.ask(path)?;
+        }
+        for (connection, path) in connections.iter_mut().zip(paths) {
+            connection.answer(path)?;
         }
         took.push(begun.elapsed());
     }
@@ -248,7 +290,7 @@ fn report(peers: &Peers<'_>, rows: &[Row], version: Option<&str>, of_thumbor: Op
 fn by_photo(peers: &Peers<'_>, rows: &[Row]) -> String {
     let mut out = String::from("\nHalidom ÷ libvips, photo by photo:\n\n| photo |");
     out.extend(WORKS.iter().map(|work| format!(" {} |", work.title)));
-    out += "\n| --- | --- | --- | --- | --- |\n";
+    out += &format!("\n|{}\n", " --- |".repeat(WORKS.len() + 1));
     for (place, photo) in peers.photos.all.iter().enumerate() {
         let _ = write!(out, "| {} |", photo.name);
         for work in 0..WORKS.len() {

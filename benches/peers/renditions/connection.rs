@@ -26,17 +26,26 @@ impl Connection {
 
     /// The body of an answer that has to be `200` and to say its length.
     pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Vec<u8>> {
-        self.get_as(path, None)
+        self.ask(path)?;
+        self.answer(path)
     }
 
     /// The same for whoever has this token.
-    pub(super) fn get_as(&mut self, path: &str, token: Option<&str>) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn get_as(&mut self, path: &str, token: &str) -> anyhow::Result<Vec<u8>> {
         let mut asked = request(path);
-        if let Some(token) = token {
-            // Before the empty line at its end.
-            asked.insert_str(asked.len() - 2, &format!("authorization: Bearer {token}\r\n"));
-        }
+        // Before the empty line at its end.
+        asked.insert_str(asked.len() - 2, &format!("authorization: Bearer {token}\r\n"));
         self.reader.get_mut().write_all(asked.as_bytes())?;
+        self.answer(path)
+    }
+
+    /// Asks; what was asked before on this connection has to be answered.
+    pub(super) fn ask(&mut self, path: &str) -> anyhow::Result<()> {
+        Ok(self.reader.get_mut().write_all(request(path).as_bytes())?)
+    }
+
+    /// The answer to what was asked last, as [`Connection::get`] has it.
+    pub(super) fn answer(&mut self, path: &str) -> anyhow::Result<Vec<u8>> {
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
         anyhow::ensure!(line.contains(" 200 "), "{path}: {line}");

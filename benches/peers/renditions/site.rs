@@ -31,6 +31,7 @@ pub(super) struct Site {
     album: String,
     data: PathBuf,
     pub(super) previews: bool,
+    processor: Option<usize>,
 }
 
 /// A rendition to ask for: how wide and how high at most, in pixels, and in which quality.
@@ -57,20 +58,20 @@ impl Served {
 impl Site {
     /// Starts one below `dir`, on this processor only where one is named: then it finds one core, and takes a thread for each kind of work.
     pub(super) async fn start(dir: &Path, processor: Option<usize>, previews: bool) -> anyhow::Result<Self> {
-        let (own, port, admin_port) = (fresh(dir, "renditions")?, free_port()?, free_port()?);
-        let data = own.join("data");
-        let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
-        command.arg("serve").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
-        command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
-        command.env("HALIDOM_RENDITIONS__PREVIEWS", previews.to_string());
-        let mut server = Server::start(&mut command, &own.join("log"))?;
-        server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
+        let data = fresh(dir, "renditions")?.join("data");
+        let (server, port, admin) = serve(&data, processor, previews).await?;
         let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
         let client = reqwest::Client::builder().http1_only().tcp_nodelay(true).build()?;
-        let admin = format!("http://127.0.0.1:{admin_port}/metrics");
-        let mut site = Self { server, client, port, admin, token, album: String::new(), data, previews };
+        let mut site = Self { server, client, port, admin, token, album: String::new(), data, previews, processor };
         site.album = text(&site.post("/v1/albums", &json!({"name": "bench"})).await?, "id")?;
         Ok(site)
+    }
+
+    /// Ends it and starts it again, with what it has, and with previews: of the photos that it has there are none.
+    pub(super) async fn with_previews(self) -> anyhow::Result<Self> {
+        drop(self.server);
+        let (server, port, admin) = serve(&self.data, self.processor, true).await?;
+        Ok(Self { server, port, admin, ..self })
     }
 
     pub(super) fn connect(&self) -> anyhow::Result<Connection> {
@@ -182,6 +183,19 @@ impl Site {
         let request = self.client.post(format!("http://127.0.0.1:{}{path}", self.port)).bearer_auth(&self.token).json(body);
         Ok(request.send().await?.error_for_status()?.json().await?)
     }
+}
+
+/// Starts a server; answers its port and where its metrics are.
+async fn serve(data: &Path, processor: Option<usize>, previews: bool) -> anyhow::Result<(Server, u16, String)> {
+    let (port, admin_port) = (free_port()?, free_port()?);
+    let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
+    command.arg("serve").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
+    command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
+    command.env("HALIDOM_RENDITIONS__PREVIEWS", previews.to_string());
+    let log = data.with_file_name(format!("log-{port}"));
+    let mut server = Server::start(&mut command, &log)?;
+    server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
+    Ok((server, port, format!("http://127.0.0.1:{admin_port}/metrics")))
 }
 
 /// The text of `/metrics`.
