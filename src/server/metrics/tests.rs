@@ -63,6 +63,7 @@ fn page() -> String {
             max_bytes: 30,
             outcomes: [("hit", 5), ("miss", 1), ("damaged", 0), ("failed", 0)],
         }),
+        edge: Some(EdgeReading { silence: Some(Duration::from_millis(1_500)), answers: 7, asked: 9, revoked: 2, joined: 1 }),
         copies_in_flight: Some(2),
         ready: true,
     };

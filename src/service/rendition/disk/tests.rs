@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::*;
+use crate::model::BlobHash;
 
 /// A cache in a directory of its own.
 struct Rig {
