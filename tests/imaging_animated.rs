@@ -196,6 +196,64 @@ fn what_does_not_move_or_shall_not_is_as_without_it() {
 }
 
 #[test]
+fn a_gif_without_its_end_moves_as_one_with_it() {
+    let whole = gif(&three(), Some(Repeat::Infinite));
+    let (cut, limits) = (&whole[..whole.len() - 1], Limits::default());
+    assert_eq!(whole.last(), Some(&0x3B));
+    assert_eq!(render(cut, &moving(0, 0), &limits), render(&whole, &moving(0, 0), &limits));
+}
+
+#[test]
+fn of_two_headers_the_first_counts_everywhere() {
+    let limits = Limits::default();
+    // A WebP of 60 x 40 that says later that it has one pixel.
+    let film = render(&gif(&three(), None), &moving(0, 0), &limits).unwrap().bytes;
+    let later = [film.as_slice(), b"VP8X\x0A\0\0\0\x02", &[0; 9]].concat();
+    let later = [b"RIFF".as_slice(), &(later.len() as u32 - 8).to_le_bytes(), &later[8..]].concat();
+    let seen = halidom::imaging::inspect(&later, &limits).unwrap();
+    assert_eq!((seen.width, seen.height, seen.frames), (60, 40, 3));
+    assert_eq!(render(&later, &moving(30, 30), &limits), render(&film, &moving(30, 30), &limits));
+    let tight = Limits { max_pixels: 1_000, ..Limits::default() };
+    let refused = render(&later, &moving(10, 10), &tight);
+    assert!(matches!(refused, Err(ImagingError::TooLarge { extent: Extent::Pixels, .. })), "{refused:?}");
+
+    // A PNG of three frames that says later, before or behind its data, that it has one or a million.
+    let picture = |nth: u8| (RgbImage::from_pixel(20, 20, Rgb([nth * 100, 50, 50])), 50);
+    let png = apng(&[picture(0), picture(1), picture(2)], 0);
+    let data = png.windows(4).position(|kind| kind == b"IDAT").unwrap() - 4;
+    let with = |at: usize, frames: u32| [&png[..at], &png_chunk(b"acTL", &[frames.to_be_bytes(), [0; 4]].concat()), &png[at..]].concat();
+    let few = Limits { max_frames: 3, ..Limits::default() };
+    for frames in [1, 1_000_000] {
+        for at in [data, png.len() - 12] {
+            assert_eq!(halidom::imaging::inspect(&with(at, frames), &few).unwrap().frames, 3);
+            assert_eq!(render(&with(at, frames), &moving(0, 0), &few), render(&png, &moving(0, 0), &few), "{frames} at {at}");
+        }
+    }
+    let fewer = Limits { max_frames: 2, ..Limits::default() };
+    let refused = render(&with(data, 1), &moving(0, 0), &fewer);
+    assert!(matches!(refused, Err(ImagingError::TooLarge { extent: Extent::Frames, .. })), "{refused:?}");
+    // One that says so only behind its data does not move.
+    let still = encoded(&picture(0).0, Format::Png);
+    let late = [&still[..still.len() - 12], &png_chunk(b"acTL", &[0, 0, 0, 3, 0, 0, 0, 0]), &still[still.len() - 12..]].concat();
+    assert_eq!(render(&late, &moving(0, 0), &limits), render(&still, &moving(0, 0), &limits));
+}
+
+#[test]
+fn a_webp_whose_picture_is_larger_than_it_says_is_refused_before_it_is_unpacked() {
+    let large = encoded(&RgbImage::new(300, 200), Format::WebP);
+    let lying = imaging_samples::webp_with_exif(&large, (3, 2), &[]);
+    let refused = halidom::imaging::inspect(&lying, &Limits::default());
+    assert!(matches!(&refused, Err(ImagingError::Broken { .. })), "{refused:?}");
+    let film = render(&gif(&three(), None), &moving(0, 0), &Limits::default()).unwrap().bytes;
+    let frame = film.windows(4).position(|kind| kind == b"ANMF").unwrap();
+    let mut small = film.clone();
+    // The width of the first frame, less one.
+    small[frame + 8 + 6] = 3;
+    let refused = render(&small, &moving(0, 0), &Limits::default());
+    assert!(matches!(&refused, Err(ImagingError::Broken { .. })), "{refused:?}");
+}
+
+#[test]
 fn all_frames_together_have_a_limit() {
     let limits = Limits { max_pixels: 100_000_000, ..Limits::default() };
     let small: Vec<_> = (0..200).map(|nth| (filled(8, 8, [nth as u8, 90, 90]), 20)).collect();

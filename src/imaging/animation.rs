@@ -53,7 +53,7 @@ pub(super) fn animated(
     limits.check(Extent::DecodedBytes, canvas * 4 * CANVASES)?;
 
     let broken = |detail| ImagingError::broken(outline.format, detail);
-    let mut film = Film::open(bytes, outline.format, limits)?.ok_or_else(|| broken("no animation"))?;
+    let mut film = Film::open(bytes, outline, limits)?.ok_or_else(|| broken("no animation"))?;
     let shown = orientation.shown((outline.width, outline.height));
     let (mut animation, mut middle) = (None, None);
     while let Some(frame) = film.next() {

@@ -4,6 +4,7 @@ mod frames;
 pub(super) mod heif;
 mod jpeg;
 mod raster;
+mod webp_frames;
 
 pub(super) use self::frames::Film;
 use super::error::ImagingError;

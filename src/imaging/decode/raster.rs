@@ -29,6 +29,11 @@ enum Pass {
     Pixels,
 }
 
+/// The pixels of a decoder that was opened.
+pub(super) fn read_pixels(decoder: impl ImageDecoder, format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
+    read(decoder, format, limits, Pass::Pixels)?.ok_or_else(|| ImagingError::broken(format, "no pixels"))
+}
+
 fn with_decoder(bytes: &[u8], format: Format, limits: &Limits, pass: Pass) -> Result<Option<Decoded>, ImagingError> {
     let wrong = |error: ImageError| refusal(format, limits, error);
     let input = Cursor::new(bytes);

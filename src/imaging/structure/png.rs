@@ -12,6 +12,8 @@ use crate::model::format::Format;
 
 /// ImageMagick's way to keep EXIF from before PNG had a chunk for it: hex in a text chunk of one of these names.
 const RAW_PROFILES: [&[u8]; 2] = [b"Raw profile type exif", b"Raw profile type APP1"];
+/// Numbers of PNG have 31 bits.
+const MAX_NUMBER: u32 = (1 << 31) - 1;
 const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 
 fn broken(detail: &str) -> ImagingError {
@@ -23,6 +25,7 @@ fn broken(detail: &str) -> ImagingError {
 pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a>, ImagingError> {
     let mut outline = None;
     let mut have_data = false;
+    let mut frames = None;
     let mut at = 8;
     loop {
         let length = be_u32(bytes, at).ok_or_else(|| broken("cut off"))? as usize;
@@ -52,12 +55,22 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
             b"PLTE" => {}
             b"IDAT" => have_data = true,
             b"IEND" => break,
-            b"acTL" => outline.frames = be_u32(data, 0).unwrap_or(1).max(1),
+            // A later one, or one behind the data, is passed over, as decoders do.
+            b"acTL" if !have_data && frames.is_none() => frames = animation_frames(data),
+            b"acTL" => {}
             _ if critical => return Err(ImagingError::unsupported(Format::Png, "an unknown critical chunk")),
             _ => ancillary(outline, kind, data, limits),
         }
     }
-    outline.filter(|_| have_data).ok_or_else(|| broken("no image data"))
+    let mut outline = outline.filter(|_| have_data).ok_or_else(|| broken("no image data"))?;
+    outline.frames = frames.unwrap_or(1);
+    Ok(outline)
+}
+
+/// How many frames an animation says it has; `None` where that is no number that it may say.
+fn animation_frames(data: &[u8]) -> Option<u32> {
+    let (frames, plays) = (be_u32(data, 0)?, be_u32(data, 4)?);
+    (frames > 0 && frames <= MAX_NUMBER && plays <= MAX_NUMBER).then_some(frames)
 }
 
 fn header<'a>(data: &[u8], limits: &Limits) -> Result<Outline<'a>, ImagingError> {

@@ -23,7 +23,7 @@ const HOUSEKEEPINGS: usize = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
 /// ([`MAGIC`]) is raised as well, so that none of before is used.
-const ENCODER_VERSION: u32 = 3;
+const ENCODER_VERSION: u32 = 4;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
