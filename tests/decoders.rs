@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halidom::imaging::{
-    Decoders, Extent, Format, ImagingError, Ladder, Limits, Made, MadeFrom, Order, OutputFormat, Priority, Recipe, Rendered, Renderer, Rung,
-    inspect, placeholder, render,
+    Decoders, Extent, Format, ImagingError, Ladder, Limits, Made, MadeFrom, Order, OutputFormat, Priority, Recipe, Rendered, Renderer,
+    Rung, inspect, placeholder, render,
 };
 use halidom::runtime::BlockingPool;
 use imaging_samples::raw::Raw;

@@ -29,11 +29,7 @@ fn climbed(photo: &[u8], ladder: &Ladder, limits: &Limits) -> Vec<Made> {
 type Picture = Result<Rendered, ImagingError>;
 
 /// The same, each made alone.
-fn alone(
-    photo: &[u8],
-    ladder: &Ladder,
-    limits: &Limits,
-) -> (BTreeMap<u32, Picture>, Result<Option<Rendered>, ImagingError>) {
+fn alone(photo: &[u8], ladder: &Ladder, limits: &Limits) -> (BTreeMap<u32, Picture>, Result<Option<Rendered>, ImagingError>) {
     let preview = Renderer::default().preview(photo, limits);
     let rung = |rung: &Rung| match (rung.from, &preview) {
         (MadeFrom::Preview, Ok(Some(preview))) => Renderer::default().render_preview(&preview.bytes, ladder.shown, &rung.recipe, limits),
