@@ -161,3 +161,15 @@ fn users_see_only_their_own_and_deleted_photos_come_back_with_the_next_upload() 
     let image = ann.json(["url", listed["items"][0]["hash"].as_str().unwrap(), "--iiif"]);
     assert_eq!(image["url"], format!("{}{}", server.url, listed["items"][0]["urls"]["iiif"].as_str().unwrap()));
 }
+
+#[test]
+fn a_token_that_is_revoked_is_good_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let admin = server.admin();
+    let made = admin.json(["token", "create", "--scope", "edge", "--scope", "user"]);
+    let other = server.cli(made["token"].as_str().unwrap());
+    other.json(["album", "list"]);
+    assert_eq!(admin.json(["token", "revoke", made["id"].as_str().unwrap()])["id"], made["id"]);
+    other.json_ending(1, ["album", "list"]);
+}

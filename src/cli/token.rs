@@ -43,7 +43,8 @@ enum TokenCommand {
     /// Revoke a token: it is refused from now on
     Revoke {
         /// Its id
-        token: TokenId,
+        #[arg(value_name = "ID")]
+        id: TokenId,
     },
 }
 
@@ -105,9 +106,9 @@ pub(super) async fn run(options: TokenOptions, session: &Session) -> anyhow::Res
                 ]
             })?;
         }
-        TokenCommand::Revoke { token } => {
-            client.revoke_token(tenant, user, token).await.context("could not revoke the token")?;
-            output.either(&serde_json::json!({ "id": token }), |_| format!("Revoked token {token}\n"))?;
+        TokenCommand::Revoke { id } => {
+            client.revoke_token(tenant, user, id).await.context("could not revoke the token")?;
+            output.either(&serde_json::json!({ "id": id }), |_| format!("Revoked token {id}\n"))?;
         }
     }
     Ok(Outcome::Done)

@@ -80,14 +80,19 @@ impl ClientError {
     /// asked for.
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Protocol { .. } => true,
+            Self::Unreachable { .. } => true,
             Self::Refused(problem) => match problem.status {
-                401 | 403 | 408 | 502 | 504 => true,
+                401 | 403 | 502 | 504 => true,
                 503 => !self.is_busy(),
                 _ => false,
             },
             _ => false,
         }
+    }
+
+    /// Whether the server does not know the caller, or not for this.
+    pub fn is_refused_token(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
     }
 
     /// Whether the server has too much to do: come again.

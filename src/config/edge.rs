@@ -97,7 +97,7 @@ impl EdgeConfig {
                 findings.add("edge.token_file", "an edge needs the token that its sites gave it (scope `edge`)".to_owned());
             }
         }
-        findings.time_within("edge.remember", self.remember, Duration::from_secs(10)..=Duration::from_secs(7 * 86_400));
+        findings.time_within("edge.remember", self.remember, Duration::from_secs(30)..=Duration::from_secs(7 * 86_400));
         findings.within("edge.answers", u64::from(self.answers), 1_000..=100_000_000);
     }
 }

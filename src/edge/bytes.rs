@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +11,13 @@ use super::{Edge, refused};
 use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES};
 use crate::model::BlobHash;
 use crate::service::ServiceError;
+
+/// Until the first byte of a photo, at most.
+const LATENCY: Duration = Duration::from_secs(4);
+/// The slowest line to a site that is waited for.
+const BYTES_PER_SECOND: u64 = 1 << 20;
+/// However large a photo is.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// A blob, not yet fetched.
 #[derive(Debug)]
@@ -53,7 +61,7 @@ impl Edge {
         let mut failed = ServiceError::Unavailable("site");
         // Bytes say themselves whether they are the right ones: any site may give them.
         for (_, site) in self.0.sites.current_first() {
-            match site.edge_bytes(hash, size_bytes).await {
+            match site.edge_bytes(hash, size_bytes, transfer_time(size_bytes)).await {
                 Ok(bytes) if BlobHash::of(&bytes) == hash => return Ok(bytes),
                 Ok(_) => {
                     tracing::warn!(%hash, site = site.server(), "a site gives other bytes than the hash names");
@@ -65,8 +73,15 @@ impl Edge {
                 }
             }
         }
+        // How long it is was the site's word, too.
+        self.0.knowledge.forget(hash);
         Err(away("fetch a blob", failed))
     }
+}
+
+/// How long a photo may take to come: whoever waits for its rendition has gone then.
+fn transfer_time(size_bytes: u64) -> Duration {
+    (LATENCY + Duration::from_secs(size_bytes / BYTES_PER_SECOND)).min(LONGEST)
 }
 
 fn away(doing: &'static str, error: ServiceError) -> BlobError {
@@ -85,7 +100,7 @@ impl DerivedStore for Edge {
             }
         }
         let site = self.0.sites.current();
-        site.edge_preview(*of, MAX_DERIVED_BYTES).await.map_err(|error| away("fetch a preview", refused(&error)))
+        site.edge_preview(*of, MAX_DERIVED_BYTES, transfer_time(0)).await.map_err(|error| away("fetch a preview", refused(&error)))
     }
 
     async fn put_derived(&self, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {

@@ -3,6 +3,7 @@
 //! An answer holds while it belongs to the present session, nothing of it was revoked since, and the site was heard of lately. A session begins
 //! whenever the edge cannot know what it has missed: then nothing of before holds.
 
+use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::service::{ServiceError, TenantUrls};
 
 /// How long an answer is taken for true though the site is heard of all the time: what ends it earlier is the feed.
 const ASK_AGAIN: Duration = Duration::from_secs(3_600);
+
+/// Revocations that are looked at before an answer is remembered; of one that was asked for before more of them nothing is.
+const RECENT: usize = 4_096;
 
 /// What is known. All times are monotonic.
 #[derive(Debug)]
@@ -30,8 +34,10 @@ pub(super) struct Knowledge {
 #[derive(Debug, Default)]
 struct State {
     session: u64,
-    /// Counts revocations: an answer that was asked for before one is not remembered.
+    /// Counts revocations.
     revocations: u64,
+    /// The last of them: an answer that was asked for before its own is not remembered.
+    recent: VecDeque<(TenantId, BlobHash)>,
     heard: Option<Duration>,
     tenants: Vec<TenantUrls>,
 }
@@ -49,6 +55,21 @@ pub(super) struct Asked {
     session: u64,
     revocations: u64,
     at: Duration,
+}
+
+impl Asked {
+    /// The session in which it was asked.
+    pub(super) fn session(&self) -> u64 {
+        self.session
+    }
+}
+
+impl State {
+    /// Whether this was revoked after so many revocations, or may have been.
+    fn was_revoked_since(&self, revocations: u64, answer: (TenantId, BlobHash)) -> bool {
+        let since = usize::try_from(self.revocations.saturating_sub(revocations)).unwrap_or(usize::MAX);
+        since > self.recent.len() || self.recent.iter().rev().take(since).any(|revoked| *revoked == answer)
+    }
 }
 
 impl Knowledge {
@@ -74,7 +95,7 @@ impl Knowledge {
     pub(super) fn begin(&self, tenants: Vec<TenantUrls>, heard: Duration) {
         let mut state = self.write();
         state.session += 1;
-        state.revocations += 1;
+        state.recent.clear();
         state.heard = Some(heard);
         state.tenants = tenants;
     }
@@ -124,15 +145,32 @@ impl Knowledge {
         let Some(tenant) = tenant else { return };
         // Held over the insertion: a revocation comes before, and is seen, or after, and removes it.
         let state = self.read();
-        if (state.session, state.revocations) == (asked.session, asked.revocations) {
+        if state.session == asked.session && !state.was_revoked_since(asked.revocations, (tenant, hash)) {
             self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
         }
     }
 
     /// Forgets that a tenant has a blob.
     pub(super) fn revoke(&self, tenant: TenantId, hash: BlobHash) {
-        self.write().revocations += 1;
+        {
+            let mut state = self.write();
+            state.revocations += 1;
+            if state.recent.len() == RECENT {
+                state.recent.pop_front();
+            }
+            state.recent.push_back((tenant, hash));
+        }
         self.owned.invalidate(&(tenant, hash));
+    }
+
+    /// Nothing holds any more, until a site is heard of again.
+    pub(super) fn close(&self) {
+        self.write().heard = None;
+    }
+
+    /// Forgets what was said of a blob, and whose it is: the bytes say otherwise.
+    pub(super) fn forget(&self, hash: BlobHash) {
+        self.blobs.invalidate(&hash);
     }
 
     /// How long ago the site was heard of; `None`: never.
@@ -228,6 +266,13 @@ mod tests {
         assert_eq!(knowledge.owns(other, hash), Ok(true), "the other tenant's stays");
         knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(false), "it was asked before");
+        let another = BlobHash::of(b"another");
+        knowledge.learn(late, Some(TenantId::DEFAULT), another, BLOB);
+        assert_eq!(owns(&knowledge, another), Some(true), "nothing of it was revoked");
+        (0..=RECENT).for_each(|number| knowledge.revoke(TenantId::DEFAULT, BlobHash::of(&number.to_be_bytes())));
+        let third = BlobHash::of(b"third");
+        knowledge.learn(late, Some(TenantId::DEFAULT), third, BLOB);
+        assert_eq!(owns(&knowledge, third), Some(false), "too long ago to say");
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(true));
     }

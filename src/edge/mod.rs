@@ -7,7 +7,9 @@
 
 mod asking;
 mod bytes;
+mod clearing;
 mod follow;
+mod join;
 mod knowledge;
 mod sites;
 
@@ -21,13 +23,17 @@ use crate::api::EdgeBlob;
 use crate::blobs::DiskReader;
 use crate::client::{Client, ClientError};
 use crate::model::{BlobHash, TenantId};
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::service::{BlobReader, Catalogue, RenditionBasis, ServiceError, TenantUrls};
 
 use asking::Asking;
 use bytes::EdgeRead;
-use knowledge::Knowledge;
+use clearing::Clearing;
+use knowledge::{Asked, Knowledge};
 use sites::Sites;
+
+/// How long a question takes at most, whoever is asked: somebody waits for it.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
 
 /// How an edge behaves.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,8 @@ pub struct EdgeSettings {
     pub answers: u64,
     /// What its renditions are a function of: a site that says otherwise is not followed.
     pub basis: RenditionBasis,
+    /// A photo of more bytes is none that a site would have taken.
+    pub max_photo_bytes: u64,
 }
 
 /// What an edge knows, and whom it asks. Cheap to clone.
@@ -50,6 +58,8 @@ struct Inner {
     knowledge: Knowledge,
     sites: Sites,
     asking: Asking,
+    clearing: Clearing,
+    max_photo_bytes: u64,
     /// Where the blobs lie, where this machine can read them itself.
     backend: Option<DiskReader>,
     basis: RenditionBasis,
@@ -83,8 +93,9 @@ impl Edge {
     pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, runtime: Runtime) -> Self {
         let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
         let sites = Sites::new(sites);
-        let (asking, figures) = (Asking::default(), Figures::default());
-        Self(Arc::new(Inner { knowledge, sites, asking, backend, basis: settings.basis, figures, runtime }))
+        let (asking, clearing, figures) = (Asking::default(), Clearing::default(), Figures::default());
+        let EdgeSettings { basis, max_photo_bytes, .. } = settings;
+        Self(Arc::new(Inner { knowledge, sites, asking, clearing, max_photo_bytes, backend, basis, figures, runtime }))
     }
 
     /// Whether it can say whose photos are whose.
@@ -108,30 +119,36 @@ impl Edge {
         }
     }
 
-    /// Asks the site that is followed whose photos they are; where it does not answer, joins the next, and asks that. Each once.
-    async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Result<T, ServiceError>
+    /// Asks the site that is followed; where it is gone, joins the next, and asks that.
+    async fn ask<T, F>(&self, question: impl Fn(Client, Asked) -> F) -> Result<T, ServiceError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        for _ in 0..=self.0.sites.count() {
-            let session = self.0.knowledge.session();
-            match question(self.0.sites.current()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if error.is_away() => {
-                    tracing::debug!(%error, "the site does not answer");
-                    if !self.rejoin(session).await {
-                        break;
-                    }
+        let asking = async {
+            loop {
+                // First: what is joined meanwhile is not what was asked.
+                let asked = self.0.knowledge.asking();
+                if self.has_just_failed() {
+                    return Err(ServiceError::Unavailable("site"));
                 }
-                Err(error) => {
-                    if !error.is_not_found() {
-                        tracing::warn!(%error, "the site refuses to answer its edge");
+                match question(self.0.sites.current(), asked).await {
+                    Ok(answer) => {
+                        self.0.sites.doubts.store(0, Ordering::Relaxed);
+                        return Ok(answer);
                     }
-                    return Err(refused(&error));
+                    Err(error) if error.is_away() && self.rejoin(asked.session()).await => {
+                        tracing::debug!(%error, "another site is asked");
+                    }
+                    Err(error) => {
+                        if !error.is_not_found() {
+                            tracing::warn!(%error, "the site does not answer its edge");
+                        }
+                        return Err(refused(&error));
+                    }
                 }
             }
-        }
-        Err(ServiceError::Unavailable("site"))
+        };
+        runtime::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ServiceError::Unavailable("site")))
     }
 
     /// Asks of a blob, and remembers the answer; with others who ask the same.
@@ -143,11 +160,12 @@ impl Edge {
 
     async fn ask_alone(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
         self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
-        let answered = self.ask(|site| {
-            let asked = self.0.knowledge.asking();
-            async move { Ok((asked, site.edge_blob(hash, tenant).await?)) }
-        });
+        let answered = self.ask(|site, asked| async move { Ok((asked, site.edge_blob(hash, tenant).await?)) });
         match answered.await {
+            Ok((_, blob)) if blob.size_bytes > self.0.max_photo_bytes => {
+                tracing::warn!(%hash, size_bytes = blob.size_bytes, "the site says of a photo that it is larger than any may be");
+                Err(ServiceError::Unavailable("site"))
+            }
             Ok((asked, blob)) => {
                 self.0.knowledge.learn(asked, tenant, hash, blob);
                 Ok(Some(blob))

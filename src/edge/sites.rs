@@ -1,8 +1,11 @@
 //! The sites that an edge may ask, and which of them it asks now.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::client::Client;
 
@@ -14,23 +17,32 @@ pub(super) struct Sites {
     /// One joins at a time.
     pub(super) joining: tokio::sync::Mutex<Joining>,
     cursor: Mutex<Option<String>>,
+    /// When no site could be joined, by the monotonic clock.
+    failed: Mutex<Option<Duration>>,
+    /// Questions that the present one has not answered, since it last did.
+    pub(super) doubts: AtomicU32,
+    /// Told when another was chosen.
+    pub(super) chosen: Notify,
 }
 
-/// What the last attempts to join have come to.
+/// What was said of each site that could not be joined.
 #[derive(Debug, Default)]
 pub(super) struct Joining {
-    /// When no site could be joined, by the monotonic clock.
-    pub(super) failed: Option<Duration>,
+    pub(super) said: HashMap<String, String>,
 }
 
 impl Sites {
     pub(super) fn new(all: Vec<Client>) -> Self {
         assert!(!all.is_empty(), "settings without a site are refused");
-        Self { all, current: AtomicUsize::new(0), joining: tokio::sync::Mutex::default(), cursor: Mutex::default() }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.all.len()
+        Self {
+            all,
+            current: AtomicUsize::new(0),
+            joining: tokio::sync::Mutex::default(),
+            cursor: Mutex::default(),
+            failed: Mutex::default(),
+            doubts: AtomicU32::new(0),
+            chosen: Notify::new(),
+        }
     }
 
     /// The one that is asked.
@@ -50,6 +62,19 @@ impl Sites {
     pub(super) fn choose(&self, number: usize, cursor: String) {
         self.current.store(number, Ordering::Release);
         self.set_cursor(cursor);
+        self.doubts.store(0, Ordering::Relaxed);
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.chosen.notify_one();
+    }
+
+    /// No site could be joined, at that time.
+    pub(super) fn note_failure(&self, at: Duration) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// When no site could be joined, where none was since.
+    pub(super) fn failed(&self) -> Option<Duration> {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where its feed goes on.

@@ -83,7 +83,8 @@ impl EdgeParts {
             max_side: config.renditions.max_side,
             previews: config.renditions.previews,
         };
-        let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis };
+        let max_photo_bytes = config.limits.max_upload_bytes.as_u64();
+        let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis, max_photo_bytes };
         let edge = Edge::new(settings, sites, backend, runtime.clone());
         let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
         let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("previews", previews.clone())];

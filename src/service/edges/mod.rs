@@ -67,6 +67,9 @@ impl Services {
         let Some(share) = self.limits.download_shares.take(caller.owner) else {
             return Err(ServiceError::TooManyDownloads { limit: self.limits.download_shares.limit() });
         };
+        if !self.look_up(move |at| Ok(at.is_referenced(&hash)?)).await? {
+            return Err(ServiceError::NotFound("blob"));
+        }
         Ok(self.open_blob(hash).await?.in_turn(permit, share))
     }
 

@@ -26,7 +26,7 @@ const QUEUE: usize = 4_096;
 const REMEMBERED_BYTES: u64 = 32 << 20;
 const REMEMBER: Duration = Duration::from_secs(60);
 /// What a stored preview begins with: this version's bytes. Another version's is as good as none.
-pub(super) const MAGIC: &[u8; 16] = b"halidom preview1";
+pub(super) const MAGIC: &[u8; 16] = b"halidom preview2";
 
 /// Who makes previews, and what is remembered of them.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) struct Previews {
     passed_over: AtomicU64,
 }
 
-/// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of what follows, width and height in four bytes each, big-endian, and the picture.
+/// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of the photo's hash and what follows, width and height in four bytes each, big-endian, and the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Preview {
     /// The photo's width and height, as shown.
@@ -70,17 +70,16 @@ pub struct PreviewFigures {
 }
 
 impl Preview {
-    pub(super) fn to_record(&self) -> Bytes {
+    pub(super) fn to_record(&self, hash: &BlobHash) -> Bytes {
         let (width, height) = (self.shown.0.to_be_bytes(), self.shown.1.to_be_bytes());
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&width).update(&height).update(&self.picture);
-        [MAGIC.as_slice(), hasher.finalize().as_bytes(), &width, &height, &self.picture].concat().into()
+        let hash = check(hash, &[&width, &height, &self.picture]);
+        [MAGIC.as_slice(), hash.as_bytes(), &width, &height, &self.picture].concat().into()
     }
 
-    /// `None` for what is torn, damaged, or another version's.
-    pub(super) fn from_record(record: &Bytes) -> Option<Self> {
-        let (hash, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
-        if blake3::hash(body) != blake3::Hash::from_slice(hash).ok()? {
+    /// `None` for what is torn, damaged, another photo's or another version's.
+    pub(super) fn from_record(hash: &BlobHash, record: &Bytes) -> Option<Self> {
+        let (said, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
+        if check(hash, &[body]) != blake3::Hash::from_slice(said).ok()? {
             return None;
         }
         let (width, rest) = body.split_first_chunk()?;
@@ -88,6 +87,16 @@ impl Preview {
         let shown = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
         (shown.0 > 0 && shown.1 > 0).then(|| Self { shown, picture: record.slice_ref(picture) })
     }
+}
+
+/// Covers the photo too: one that came under another's name is none.
+fn check(of: &BlobHash, body: &[&[u8]]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(of.as_bytes());
+    for part in body {
+        hasher.update(part);
+    }
+    hasher.finalize()
 }
 
 impl Previews {
@@ -136,7 +145,7 @@ impl Previews {
                 return None;
             }
         };
-        let preview = Preview::from_record(&record).filter(|preview| preview.shown == shown);
+        let preview = Preview::from_record(hash, &record).filter(|preview| preview.shown == shown);
         if preview.is_none() {
             tracing::info!(%hash, "a stored preview is damaged or another version's: it is made anew");
         }
@@ -288,7 +297,7 @@ impl RenditionService {
     /// Keeps a preview on the backend: for who asks next, so that it cannot be kept is no failure of who asked now.
     async fn keep_preview(&self, hash: BlobHash, preview: &Preview) {
         let kept = async {
-            self.renditions.previews.store.put_derived(&hash, preview.to_record()).await?;
+            self.renditions.previews.store.put_derived(&hash, preview.to_record(&hash)).await?;
             // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
             if !self.catalogue.is_present(hash).await.unwrap_or(false) {
                 self.forget_preview(hash).await?;
@@ -318,13 +327,15 @@ mod tests {
     #[test]
     fn a_record_is_what_was_written_or_nothing() {
         let preview = Preview { shown: (6_000, 4_000), picture: Bytes::from_static(b"a picture") };
-        let record = preview.to_record();
-        assert_eq!(Preview::from_record(&record), Some(preview));
+        let hash = BlobHash::of(b"photo");
+        let record = preview.to_record(&hash);
+        assert_eq!(Preview::from_record(&hash, &record), Some(preview));
+        assert_eq!(Preview::from_record(&BlobHash::of(b"another"), &record), None);
         for at in 0..record.len() {
             let mut damaged = record.to_vec();
             damaged[at] ^= 1;
-            assert_eq!(Preview::from_record(&damaged.into()), None, "{at}");
-            assert_eq!(Preview::from_record(&record.slice(..at)), None, "{at}");
+            assert_eq!(Preview::from_record(&hash, &damaged.into()), None, "{at}");
+            assert_eq!(Preview::from_record(&hash, &record.slice(..at)), None, "{at}");
         }
     }
 }

@@ -1,0 +1,132 @@
+//! Joining a site: finding out where its feed stands, and what its tenants are.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::api::{EdgeBasis, EdgeSigningKey, EdgeTenant};
+use crate::client::{Client, ClientError};
+use crate::model::tenant::SigningKey;
+use crate::service::{RenditionBasis, TenantUrls};
+
+use super::Edge;
+use super::sites::Joining;
+
+/// How long nobody is asked where nobody has answered.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a site was not joined.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JoinError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(
+        "its renditions are made with other settings than here: renditions.default_quality {}, max_side {}, previews {}",
+        .0.default_quality, .0.max_side, .0.previews
+    )]
+    OtherSettings(EdgeBasis),
+    #[error("a signing key that cannot be read")]
+    Malformed,
+}
+
+impl JoinError {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Client(error) if error.is_refused_token())
+    }
+}
+
+impl Edge {
+    /// Looks whether the site that is followed still is of use, after a question of `session` to it has failed, and joins another where it is
+    /// not. Answers whether another was joined: then the question may be asked again.
+    pub(super) async fn rejoin(&self, session: u64) -> bool {
+        let mut joining = self.0.sites.joining.lock().await;
+        if self.0.knowledge.session() != session {
+            return true;
+        }
+        if self.has_just_failed() {
+            return false;
+        }
+        let mut order: Vec<_> = self.0.sites.current_first().collect();
+        if session > 0 {
+            // What it says of its feed says whether it is there. That it does not answer three times in a row is as good as gone.
+            let doubts = self.0.sites.doubts.fetch_add(1, Ordering::Relaxed);
+            if (order.len() == 1 || doubts < 2) && self.is_still_followed().await {
+                return false;
+            }
+            order.rotate_left(1);
+        }
+        let mut refused = 0;
+        for (number, site) in &order {
+            match self.join(*number, site).await {
+                Ok(()) => return true,
+                Err(error) => {
+                    refused += usize::from(error.is_refused());
+                    joining.say(site, &error);
+                }
+            }
+        }
+        if refused == order.len() {
+            // Not away: none of them wants this edge to know anything.
+            self.0.knowledge.close();
+        }
+        self.0.sites.note_failure(self.0.runtime.clock.monotonic());
+        false
+    }
+
+    /// Whether no site could be joined a moment ago: asking now would take as long, and be as futile.
+    pub(super) fn has_just_failed(&self) -> bool {
+        self.0.sites.failed().is_some_and(|failed| self.0.runtime.clock.monotonic().saturating_sub(failed) < PAUSE)
+    }
+
+    /// Whether the feed goes on where it was left: then nothing of what is known is wrong.
+    async fn is_still_followed(&self) -> bool {
+        let Some(cursor) = self.0.sites.cursor() else { return false };
+        let page = self.0.sites.current().edge_feed(Some(&cursor), Duration::ZERO).await;
+        page.is_ok_and(|page| !page.missed)
+    }
+
+    /// Begins a new session with this site. Only for who has `joining`.
+    pub(super) async fn join(&self, number: usize, site: &Client) -> Result<(), JoinError> {
+        // The place in the feed first: what changes from here on is told.
+        let begun = self.0.runtime.clock.monotonic();
+        let feed = site.edge_feed(None, Duration::ZERO).await?;
+        let tenants = self.tenants_of(site).await?;
+        self.0.sites.choose(number, feed.next);
+        self.0.knowledge.begin(tenants, begun);
+        self.0.figures.joined.fetch_add(1, Ordering::Relaxed);
+        self.0.clearing.all();
+        tracing::info!(site = site.server(), "follows this site");
+        Ok(())
+    }
+
+    /// The tenants as a site says them.
+    pub(super) async fn tenants_of(&self, site: &Client) -> Result<Vec<TenantUrls>, JoinError> {
+        let answer = site.edge_tenants().await?;
+        let basis = answer.basis;
+        let theirs = RenditionBasis { quality: basis.default_quality, max_side: basis.max_side, previews: basis.previews };
+        if theirs != self.0.basis {
+            return Err(JoinError::OtherSettings(basis));
+        }
+        answer.tenants.into_iter().map(read_tenant).collect::<Option<_>>().ok_or(JoinError::Malformed)
+    }
+}
+
+impl Joining {
+    /// Says why a site was not joined; the same again only for who looks for it.
+    fn say(&mut self, site: &Client, error: &JoinError) {
+        let text = error.to_string();
+        if self.said.insert(site.server().to_owned(), text.clone()).as_ref() == Some(&text) {
+            tracing::debug!(site = site.server(), %error, "a site still cannot be joined");
+        } else {
+            tracing::warn!(site = site.server(), %error, "a site cannot be joined");
+        }
+    }
+}
+
+fn read_tenant(tenant: EdgeTenant) -> Option<TenantUrls> {
+    let read = |key: &EdgeSigningKey| Some(SigningKey { key: STANDARD.decode(&key.key).ok()?, salt: STANDARD.decode(&key.salt).ok()? });
+    let signing_keys = tenant.signing_keys.iter().map(read).collect::<Option<_>>()?;
+    Some(TenantUrls { id: tenant.id, signing_keys, settings: tenant.renditions.into() })
+}
