@@ -5,3 +5,7 @@ foreach(codec IN ITEMS
     OPEN_JPH_ENCODER FFMPEG_DECODER OpenH264_DECODER UVG266 VVDEC VVENC LIBSHARPYUV)
   set(WITH_${codec} OFF CACHE BOOL "see cmake/codecs.cmake" FORCE)
 endforeach()
+
+# A release build keeps line numbers, and with them CMake's own flags are -O2, where libjpeg-turbo without them takes -O3: decoding a JPEG
+# is all but all of what a thumbnail costs.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O3 -g -DNDEBUG" CACHE STRING "see cmake/codecs.cmake")

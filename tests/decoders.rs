@@ -59,17 +59,30 @@ async fn the_same_is_made_as_in_this_process() {
     assert_eq!(decoders.processes(), Some((1, 0)), "one at a time needs one process");
 }
 
+/// How nice a process is.
+fn nice(id: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    // After the name, which stands in brackets, the 17th field (proc(5)).
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+fn they_let_the_process_that_they_work_for_go_first() {
+    let own = nice(std::process::id());
+    for (priority, nicer) in [(Priority::Awaited, 10), (Priority::Slow, 12), (Priority::Background, 19)] {
+        let (program, pool) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1));
+        let decoders = Decoders::in_processes(program, pool, Limits::default(), 64 << 20, LONG, priority).unwrap().0;
+        let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+        assert_eq!(nice(id), (own + nicer).min(19), "{priority:?}");
+    }
+}
+
 #[tokio::test]
-async fn previews_are_those_of_this_process_and_made_when_there_is_time() {
+async fn previews_are_those_of_this_process() {
     let pool = BlockingPool::new("decoders", 1);
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let limits = Limits::default();
     let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background).unwrap().0;
-    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
-    // After the name, which stands in brackets, the 17th field (proc(5)).
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    assert_eq!(stat.rsplit_once(") ").unwrap().1.split(' ').nth(16), Some("19"));
-
     let photo = Bytes::from(jpeg_of(&corners(2_600, 1_000), Subsamp::Sub2x2, false));
     let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
     assert_eq!(decoders.preview(photo).await.unwrap(), Ok(Some(preview.clone())));

@@ -174,6 +174,24 @@ impl Files {
         })
     }
 
+    /// As [`Files::read`], of so many bytes into memory of their own, which is not cleared before.
+    pub(super) fn read_new(&self, path: &Path, file: &File, length: usize, offset: u64) -> io::Result<Vec<u8>> {
+        self.call(Call::Read, path, || {
+            let mut bytes = Vec::with_capacity(length);
+            while bytes.len() < length {
+                let at = offset + bytes.len() as u64;
+                match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
+                    Ok(0) => break,
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // There may be more room than was asked for.
+            bytes.truncate(length);
+            Ok(bytes)
+        })
+    }
+
     /// Reads what lies in the page cache without waiting for the device; `EAGAIN` where nothing does.
     pub(super) fn read_cached(&self, path: &Path, file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
         self.call(Call::Read, path, || Ok(rustix::io::preadv2(file, &mut [IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT)?))

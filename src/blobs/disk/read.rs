@@ -19,7 +19,7 @@ use crate::model::{BlobHash, BlobKey};
 
 /// What is copied from the page cache by one call on an async thread: some 20 µs.
 const CACHED_PIECE_BYTES: usize = 128 * 1024;
-/// Longer reads go to the pool at once: copying alone would hold the async thread for too long.
+/// Longer reads go to the pool at once: clearing memory and copying alone would hold the async thread for too long.
 const CACHED_READ_BYTES: usize = 1024 * 1024;
 
 /// An open copy.
@@ -67,7 +67,7 @@ pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobErr
 impl Opened {
     /// Fills as much as the page cache gives without waiting.
     fn fill_cached(&self, into: &mut [u8], offset: u64) -> usize {
-        if into.len() > CACHED_READ_BYTES || !self.shared.reads_cached.load(Ordering::Relaxed) {
+        if !self.shared.reads_cached.load(Ordering::Relaxed) {
             return 0;
         }
         let mut filled = 0;
@@ -91,7 +91,19 @@ impl Opened {
     /// Fills all, waiting for the device.
     fn fill(&self, into: &mut [u8], offset: u64) -> Result<(), BlobError> {
         let found = self.shared.files.read(&self.path, &self.file, into, offset).map_err(|error| BlobError::from_read(&self.key, error))?;
-        if found < into.len() {
+        self.require_all(offset, found, into.len())
+    }
+
+    /// Reads so many bytes, waiting for the device.
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, BlobError> {
+        let read = self.shared.files.read_new(&self.path, &self.file, length, offset);
+        let bytes = read.map_err(|error| BlobError::from_read(&self.key, error))?;
+        self.require_all(offset, bytes.len(), length)?;
+        Ok(bytes)
+    }
+
+    fn require_all(&self, offset: u64, found: usize, length: usize) -> Result<(), BlobError> {
+        if found < length {
             let damage = Damage::Short { size_bytes: self.size_bytes, found_bytes: offset + found as u64 };
             return Err(BlobError::Damaged { key: self.key, damage });
         }
@@ -178,13 +190,19 @@ impl BlobRead for DiskRead {
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         self.check_range(offset, length)?;
-        let mut bytes = vec![0; length];
-        let filled = self.opened.fill_cached(&mut bytes, offset);
-        if filled < length {
+        let bytes = if length > CACHED_READ_BYTES {
             let opened = self.opened.clone();
-            let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
-            bytes = self.pools.io.run(work).await??;
-        }
+            self.pools.io.run(move || opened.read(offset, length)).await??
+        } else {
+            let mut bytes = vec![0; length];
+            let filled = self.opened.fill_cached(&mut bytes, offset);
+            if filled < length {
+                let opened = self.opened.clone();
+                let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
+                bytes = self.pools.io.run(work).await??;
+            }
+            bytes
+        };
         self.opened.require_unchanged()?;
         Ok(bytes.into())
     }

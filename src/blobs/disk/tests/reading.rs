@@ -65,6 +65,25 @@ async fn missing_and_unreadable_bytes_are_damage() {
 }
 
 #[tokio::test]
+async fn long_reads_are_whole_or_damage() {
+    let place = Place::new();
+    let store = place.open().await.unwrap();
+    let content = bytes(1, 3_000_001);
+    let key = put(&store, &content, 1).await.unwrap();
+    let read = store.open(&key).await.unwrap();
+    for (offset, length) in [(0, content.len()), (1, 2_000_000), (1_000_001, 2_000_000)] {
+        assert_eq!(read.read_at(offset as u64, length).await.unwrap(), content[offset..offset + length], "{length} from {offset}");
+    }
+    store.shared.files.faults().plan_next(is_read, Fault::Fail(Errno::IO));
+    let failed = read.read_at(0, content.len()).await;
+    assert!(matches!(failed, Err(BlobError::Damaged { damage: Damage::Unreadable(_), .. })), "{failed:?}");
+    std::fs::File::options().write(true).open(place.at(path::copy(&key))).unwrap().set_len(2_500_000).unwrap();
+    let failed = read.read_at(0, content.len()).await;
+    let short = matches!(failed, Err(BlobError::Damaged { damage: Damage::Short { found_bytes: 2_500_000, .. }, .. }));
+    assert!(short, "{failed:?}");
+}
+
+#[tokio::test]
 async fn an_upload_given_up_in_the_middle_of_a_write_leaves_nothing() {
     let place = Place::new();
     let store = place.open().await.unwrap();
