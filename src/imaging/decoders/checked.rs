@@ -20,7 +20,8 @@ pub(super) fn is_picture(rendered: &Rendered, recipe: &Recipe) -> bool {
 
 /// Whether an inspection is one that a sound process could give of a photo of this format.
 pub(in crate::imaging) fn is_inspection(inspection: &Inspection, of: Format, limits: &Limits) -> bool {
-    let Inspection { format, width, height, orientation, frames, camera_make, camera_model, lens, gps, placeholder, warning, .. } = inspection;
+    let Inspection { format, width, height, orientation, frames, camera_make, camera_model, lens, gps, placeholder, warning, .. } =
+        inspection;
     *format == of
         && *width > 0
         && *height > 0
