@@ -44,8 +44,9 @@ pub fn rendition_url(bytes: &[u8]) {
 fn read(signed: &str, presets: &Presets, none: &Presets) -> Option<RecipeKey> {
     let read = RenditionUrl::parse(signed, presets);
     let opened = RenditionUrl::open(&signed_path(&key(), signed), [((), &key())], |()| presets);
-    // With its signature a path may be too long.
-    assert!(opened == read.clone().map(|url| ((), url)) || opened == Err(UrlError::NotARendition), "{opened:?}, not {read:?}");
+    // With its signature a path may be too long; without a slash the signature has another end.
+    let is_other = opened == Err(UrlError::NotARendition) || !signed.starts_with('/');
+    assert!(is_other || opened == read.clone().map(|url| ((), url)), "{opened:?}, not {read:?}");
     let url = read.ok()?;
     let written = url.to_signed_part();
     let again = RenditionUrl::parse(&written, none);

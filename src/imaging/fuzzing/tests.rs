@@ -28,3 +28,15 @@ fn targets_of_pictures_hold_for_their_seeds() {
 fn recipes_hold_for_their_seeds() {
     run(super::render_recipe, &["fuzz/seeds/render_recipe"]);
 }
+
+/// Found by `structure`: brought to a decoder without its first segment, it no longer began as a JPEG does, and was refused.
+#[test]
+fn a_jpeg_with_something_between_its_segments_is_one_for_a_decoder_too() {
+    let sound = include_bytes!("../../../fixtures/photos/clock.jpg");
+    let (start, rest) = sound.split_at(2);
+    let odd = [start, b"\xFF\xE1\0\x04XXjunk", rest].concat();
+    let parts = super::jpeg_without_notes(&odd).unwrap();
+    assert!(parts.concat().starts_with(&[0xFF, 0xD8, 0xFF]));
+    super::structure(&odd);
+    super::inspect(&odd);
+}

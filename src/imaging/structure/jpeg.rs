@@ -241,9 +241,13 @@ const MAX_PIECES: usize = 64;
 /// The file in pieces, without the segments before its first scan that say something of the picture but are nothing of it (APP1 to APP13,
 /// APP15, comments). `None` where there is no scan, or those segments stand in too many places.
 pub(in crate::imaging) fn without_notes(bytes: &[u8]) -> Option<Vec<&[u8]>> {
-    let (mut pieces, mut kept_from, mut at) = (vec![], 0, 2);
+    let (mut pieces, mut kept_from, mut at) = (Vec::<&[u8]>::new(), 0, 2);
     loop {
         let (marker, after) = next_marker(bytes, at)?;
+        // Put together, it has to begin as a JPEG does: what stands between a segment that is left out and the next would come right after the start.
+        if kept_from == at && pieces.iter().map(|piece| piece.len()).sum::<usize>() == 2 {
+            kept_from = after - 2;
+        }
         match marker {
             0xD9 => return None,
             0x01 | 0xD0..=0xD7 => at = after,
