@@ -58,7 +58,7 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Catalogue, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis, RenditionDisk,
+    Accepted, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis, RenditionDisk,
     RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;

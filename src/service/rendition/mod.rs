@@ -4,8 +4,10 @@ mod accepted;
 mod cache;
 mod catalogue;
 mod disk;
+mod forgotten;
 mod freshness;
 mod iiif;
+mod kept;
 mod keys;
 mod lane;
 mod preview;
@@ -33,7 +35,7 @@ pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
-pub use disk::{DiskFigures, RenditionDisk};
+pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
 pub use freshness::Freshness;
 pub use iiif::IiifImage;
 use keys::{Keys, TenantKeys};
@@ -299,7 +301,7 @@ impl RenditionService {
             slow_renders_limit: slow_limit,
             previews: self.renditions.previews.figures(),
             cached_bytes: self.renditions.cache.size().1,
-            on_disk: self.renditions.disk.as_ref().map(RenditionDisk::figures),
+            on_disk: self.renditions.disk.as_ref().and_then(RenditionDisk::figures),
         }
     }
 
