@@ -8,7 +8,7 @@ use crate::model::tenant::{RenditionSettings, TenantEdit, TenantView};
 use super::caller::Caller;
 use super::rendition::RenditionService;
 use super::rendition_url::{MAX_PRESETS, Presets, RenditionFormat, SideTooLarge};
-use super::signing_keys::require_tenant;
+use super::signing_keys::{edited_tenant, require_tenant};
 use super::{ServiceError, Services, audit};
 
 /// What to set; the rest stays.
@@ -68,7 +68,8 @@ impl Services {
     /// Changes what a tenant says of its rendition URLs. It holds for every request that comes to this site after the answer.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`; `Invalid` for a preset whose name, options or size cannot be, for too many, and for an age past a year.
+    /// `Forbidden`, `NotFound`; `Invalid` for a preset whose name, options or size cannot be, for too many, and for an age past a year; `Conflict` where a newer
+    /// version wrote the presets.
     pub async fn edit_tenant_renditions(&self, caller: &Caller, id: TenantId, edit: RenditionsEdit) -> Result<TenantView, ServiceError> {
         caller.require_tenant(id)?;
         edit.check()?;
@@ -84,7 +85,7 @@ impl Services {
                 ..TenantEdit::default()
             };
             let stamp = tx.stamp();
-            tx.apply_all(tenant.edit(stamp, &edit))?;
+            tx.apply_all(edited_tenant(&tenant, stamp, &edit)?)?;
             audit::note(tx, &caller, "tenant.renditions", id)?;
             require_tenant(tx, id)
         });
