@@ -32,6 +32,8 @@ pub(super) struct CacheKey {
     pub(super) recipe: RecipeKey,
     /// Whether small ones are made from previews at this site.
     pub(super) previews: bool,
+    /// A larger colour profile, or orientation in a larger block, is not looked at at this site.
+    pub(super) max_embedded_bytes: u64,
 }
 
 impl CacheKey {
@@ -52,6 +54,7 @@ impl CacheKey {
         if self.previews {
             hasher.update(MAGIC);
         }
+        hasher.update(&self.max_embedded_bytes.to_be_bytes());
         hasher.update(self.recipe.to_string().as_bytes());
         hasher.finalize()
     }
@@ -293,7 +296,7 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             let recipe = RecipeRequest { width: 10, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
-            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), previews: false };
+            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), previews: false, max_embedded_bytes: 1 << 20 };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }
         }
@@ -374,6 +377,19 @@ mod tests {
             rig.cache.forget(&rig.key.hash.prefix()).await;
             assert!(!rig.cache.contains(&rig.key));
         }
+    }
+
+    #[test]
+    fn all_that_the_bytes_follow_from_is_in_the_tag() {
+        let key = Rig::new().key;
+        let recipe = RecipeRequest { width: 11, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
+        let others = [
+            CacheKey { hash: BlobHash::of(b"y"), ..key },
+            CacheKey { recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), ..key },
+            CacheKey { previews: true, ..key },
+            CacheKey { max_embedded_bytes: 1, ..key },
+        ];
+        assert!(others.iter().all(|other| other.tag() != key.tag()));
     }
 
     #[tokio::test]

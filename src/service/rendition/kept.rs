@@ -111,7 +111,7 @@ mod tests {
         let key = |nth: u32, width: u32| {
             let recipe = RecipeRequest { width, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
             let recipe = recipe.settle(RenditionFormat::Png, 80, 1_000).unwrap();
-            CacheKey { hash: BlobHash::of(&nth.to_be_bytes()), recipe, previews: false }
+            CacheKey { hash: BlobHash::of(&nth.to_be_bytes()), recipe, previews: false, max_embedded_bytes: 0 }
         };
         let picture = || Rendition { bytes: Bytes::from(vec![0; 1_000 - OVERHEAD]), format: RenditionFormat::Png };
         for nth in 0..200 {

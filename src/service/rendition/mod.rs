@@ -128,6 +128,7 @@ pub(super) struct Renditions {
     previews: Previews,
     avif_by_accept: bool,
     max_side: u32,
+    max_embedded_bytes: u64,
     quality: u8,
     deadline: Duration,
 }
@@ -184,6 +185,7 @@ impl Renditions {
     /// What lies on this disk and nothing else, before a pool that renders so many at once, and one that renders so many slow ones.
     fn new(
         config: &RenditionsConfig,
+        max_embedded_bytes: u64,
         previews: Arc<dyn DerivedStore>,
         disk: Option<RenditionDisk>,
         at_once: usize,
@@ -200,6 +202,7 @@ impl Renditions {
             previews: Previews::new(previews, config),
             avif_by_accept: config.avif_by_accept,
             max_side: config.max_side,
+            max_embedded_bytes,
             quality: config.default_quality,
             deadline: config.deadline,
         }
@@ -216,7 +219,7 @@ impl Renditions {
     }
 
     fn key(&self, hash: BlobHash, recipe: RecipeKey) -> CacheKey {
-        CacheKey { hash, recipe, previews: self.previews.are_used() }
+        CacheKey { hash, recipe, previews: self.previews.are_used(), max_embedded_bytes: self.max_embedded_bytes }
     }
 
     /// Waits for the turn of a render. Who gives up here leaves nothing behind.
@@ -269,7 +272,7 @@ impl RenditionService {
             config: config.limits.clone(),
         };
         let (at_once, slow_at_once) = (pools.imaging.load().limit, pools.slow.load().limit);
-        let renditions = Renditions::new(&config.renditions, previews, disk, at_once, slow_at_once);
+        let renditions = Renditions::new(&config.renditions, config.limits.max_embedded_bytes.as_u64(), previews, disk, at_once, slow_at_once);
         Self { catalogue, runtime, pools, limits, renditions }
     }
 
