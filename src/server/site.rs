@@ -208,7 +208,8 @@ pub(super) async fn open_rendition_disk(config: &Config, runtime: &Runtime, thre
         match RenditionDisk::open(&directory, max_bytes, threads.clone(), runtime.clock.clone()).await {
             Ok(disk) => return disk,
             Err(error) => {
-                tracing::warn!(%error, directory = %directory.display(), "no renditions are kept on disk: they are made anew after a restart");
+                let directory = directory.display();
+                tracing::warn!(%error, %directory, "no renditions are kept on disk: they are made anew after a restart");
             }
         }
     }

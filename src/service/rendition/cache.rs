@@ -296,7 +296,8 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             let recipe = RecipeRequest { width: 10, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
-            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), previews: false, max_embedded_bytes: 1 << 20 };
+            let recipe = recipe.settle(RenditionFormat::Png, 80, 100).unwrap();
+            let key = CacheKey { hash: BlobHash::of(b"x"), recipe, previews: false, max_embedded_bytes: 1 << 20 };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }
         }

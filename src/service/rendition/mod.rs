@@ -272,7 +272,8 @@ impl RenditionService {
             config: config.limits.clone(),
         };
         let (at_once, slow_at_once) = (pools.imaging.load().limit, pools.slow.load().limit);
-        let renditions = Renditions::new(&config.renditions, config.limits.max_embedded_bytes.as_u64(), previews, disk, at_once, slow_at_once);
+        let max_embedded_bytes = config.limits.max_embedded_bytes.as_u64();
+        let renditions = Renditions::new(&config.renditions, max_embedded_bytes, previews, disk, at_once, slow_at_once);
         Self { catalogue, runtime, pools, limits, renditions }
     }
 

@@ -180,16 +180,13 @@ impl RenditionDisk {
                 return;
             };
             // Where not even the folders are known, an entry that is not in the index may well be there.
-            if failed.as_ref().is_some_and(|failed| !failed.is_empty()) || round == COUNTED_AT_MOST {
+            if failed.is_some() || round == COUNTED_AT_MOST {
                 self.0.listed.store(true, Ordering::Release);
             }
-            match failed {
-                Some(failed) if failed.is_empty() => {
-                    self.0.listed.store(true, Ordering::Release);
-                    return;
-                }
-                failed => folders = failed,
+            if failed.as_ref().is_some_and(Vec::is_empty) || round == COUNTED_AT_MOST {
+                return;
             }
+            folders = failed;
             runtime::sleep(COUNT_AGAIN).await;
             // Nobody else has it any more.
             if Arc::strong_count(&self.0) == 1 {
