@@ -57,7 +57,8 @@ fn deltas() -> Vec<(&'static str, Delta)> {
         max_age_seconds: Some(3_600),
         ..TenantEdit::default()
     };
-    let settings = tenant::view(&made.key, &tenant_births).expect("just created").edit(stamp(2), &settings).remove(0);
+    let shown = tenant::view(&made.key, &tenant_births).expect("just created");
+    let settings = shown.edit(stamp(2), &settings).expect("nothing newer").remove(0);
     let token = NewToken {
         secret_hash: [0x66; 32],
         scopes: [Scope::User, Scope::Read].into_iter().collect(),

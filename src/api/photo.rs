@@ -105,7 +105,8 @@ pub struct PhotoUrls {
     #[serde(default)]
     pub srcset: String,
     /// The photo as an image of IIIF Image API 3.0, in every size and part: its base URI, relative to the server; `info.json` lies under it.
-    #[serde(default)]
+    /// Absent where the tenant's photos are shown by presets only.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub iiif: String,
 }
 

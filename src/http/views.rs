@@ -44,7 +44,7 @@ impl PhotoWriter {
             thumbnail: self.0.thumbnail(view.hash),
             preview: self.0.preview(view.hash),
             srcset: self.0.srcset(view.hash, (view.width, view.height)),
-            iiif: self.0.iiif(view.hash),
+            iiif: self.0.iiif(view.hash).unwrap_or_default(),
         };
         api::Photo {
             id: view.id,

@@ -1,4 +1,5 @@
-//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used, previews of new photos.
+//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used, previews of new photos, and at the start
+//! clearing the cache of renditions of what nobody has any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,19 @@ pub(super) fn start(
     let previews: Vec<_> = (0..previews_at_once.max(1))
         .map(|_| runtime::spawn_joined(services.renditions().clone().make_previews(shutdown.clone())))
         .collect();
+    let clearing = runtime::spawn_joined({
+        let (services, mut shutdown) = (services.clone(), shutdown.clone());
+        async move {
+            tokio::select! {
+                () = shutdown.stopping() => {}
+                cleared = services.forget_unowned_renditions() => {
+                    if let Err(error) = cleared {
+                        tracing::warn!(%error, "renditions of what nobody has any more stay in the cache until the next start");
+                    }
+                }
+            }
+        }
+    });
     let uses = every(USES_EVERY, shutdown, move || {
         let services = services.clone();
         async move {
@@ -57,6 +71,7 @@ pub(super) fn start(
     async move {
         // A task that panicked has ended as well.
         let _ = deleting.await;
+        let _ = clearing.await;
         let _ = uses.await;
         for making in previews {
             let _ = making.await;

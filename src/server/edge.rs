@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ServerError;
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
-use super::site::{RENDITION_THREADS, decoders, make_private_dir, open_rendition_disk, renders_at_once};
+use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
 use crate::blobs::{DiskPools, DiskReader};
 use crate::client::{Client, ClientSettings, RetrySettings};
 use crate::config::{BlobsUrl, Config};
@@ -48,7 +48,7 @@ pub(super) struct EdgeParts {
     pub(super) edge: Edge,
     pools: Vec<(&'static str, BlockingPool)>,
     decoders: Vec<(&'static str, Decoders)>,
-    rendition_disk: Option<RenditionDisk>,
+    rendition_disk: RenditionDisk,
     metrics: Metrics,
 }
 
@@ -68,7 +68,7 @@ impl EdgeParts {
         let imaging = decoders(config, &imaging_pool, Priority::Awaited)?;
         let slow = decoders(config, &slow_pool, Priority::Slow)?;
         let previews = decoders(config, &previews_pool, Priority::Background)?;
-        let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
+        let rendition_threads = rendition_threads();
         let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
         let hashing_pool = BlockingPool::new("hashing", cores());
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: blobs_pool.clone(), hashing: hashing_pool.clone() };
@@ -86,12 +86,12 @@ impl EdgeParts {
         let max_photo_bytes = config.limits.max_upload_bytes.as_u64();
         let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis, max_photo_bytes };
         let edge = Edge::new(settings, sites, backend, runtime.clone());
-        let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
+        let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
         let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("previews", previews.clone())];
         let renditions = RenditionService::new(
             Arc::new(edge.clone()),
             Arc::new(edge.clone()),
-            rendition_disk.clone(),
+            Some(rendition_disk.clone()),
             runtime.clone(),
             RenditionPools { imaging, slow, previews },
             config,
@@ -102,7 +102,8 @@ impl EdgeParts {
             ("pool_imaging", imaging_pool),
             ("pool_slow_imaging", slow_pool),
             ("pool_previews", previews_pool),
-            ("pool_renditions", renditions_pool),
+            ("pool_renditions", rendition_threads.writing),
+            ("pool_rendition_reads", rendition_threads.reading),
         ];
         let metrics = Metrics::new(runtime.clock.unix_ms());
         Ok(Self { renditions: Arc::new(renditions), edge, pools, decoders: all_decoders, rendition_disk, metrics })
@@ -124,9 +125,7 @@ impl EdgeParts {
     pub(super) async fn close(self, beside: impl Future<Output = ()>, limit: Duration) {
         let closing = async {
             beside.await;
-            if let Some(disk) = &self.rendition_disk {
-                disk.settle().await;
-            }
+            self.rendition_disk.settle().await;
             for (_, pool) in &self.pools {
                 pool.close().await;
             }

@@ -19,13 +19,13 @@ use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
-use crate::service::{Derived, Pools, RenditionDisk, ServiceError, Services};
+use crate::service::{Derived, DiskThreads, Pools, RenditionDisk, ServiceError, Services};
 
 /// RocksDB's directory under the data directory.
 pub(super) const METADATA_DIR: &str = "metadata";
 
-/// Threads that read and write renditions on disk.
-pub(super) const RENDITION_THREADS: usize = 4;
+/// Threads that read renditions on disk, and as many that write them.
+const RENDITION_THREADS: usize = 4;
 
 /// An open site.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) struct Site {
     /// Where checks run.
     checks: BlockingPool,
     /// What is still to be written there is waited for at the stop.
-    rendition_disk: Option<RenditionDisk>,
+    rendition_disk: RenditionDisk,
     metrics: Metrics,
 }
 
@@ -85,9 +85,9 @@ impl Site {
             ("inspecting", inspecting.clone()),
         ];
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
-        let renditions_pool = BlockingPool::new("renditions", RENDITION_THREADS);
-        let rendition_disk = open_rendition_disk(config, runtime, &renditions_pool).await;
-        let derived = Derived { previews: Arc::new(disk.clone()), cache: rendition_disk.clone() };
+        let rendition_threads = rendition_threads();
+        let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
+        let derived = Derived { previews: Arc::new(disk.clone()), cache: Some(rendition_disk.clone()) };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
@@ -100,7 +100,8 @@ impl Site {
             ("pool_slow_imaging", slow_pool),
             ("pool_previews", previews_pool),
             ("pool_inspecting", inspecting_pool),
-            ("pool_renditions", renditions_pool),
+            ("pool_renditions", rendition_threads.writing),
+            ("pool_rendition_reads", rendition_threads.reading),
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
         ];
@@ -158,9 +159,7 @@ impl Site {
             // The writer ends what it is at, which a disk that hangs may hold up.
             let metadata = self.metadata.clone();
             let _ = self.pool.run(move || metadata.close()).await;
-            if let Some(disk) = &self.rendition_disk {
-                disk.settle().await;
-            }
+            self.rendition_disk.settle().await;
             for (_, pool) in &self.pools {
                 pool.close().await;
             }
@@ -194,19 +193,27 @@ pub(super) async fn open_metadata(config: &Config, runtime: &Runtime, pool: &Blo
     Ok(opened.await.map_err(ServiceError::from)??)
 }
 
-/// Opens the cache of renditions on disk. A site that cannot have it makes them anew.
-pub(super) async fn open_rendition_disk(config: &Config, runtime: &Runtime, pool: &BlockingPool) -> Option<RenditionDisk> {
-    let (directory, max_bytes) = (config.renditions.disk_directory(&config.storage.data), config.renditions.disk_bytes.as_u64());
-    if max_bytes == 0 {
-        return None;
+/// Threads for the cache of renditions on disk.
+pub(super) fn rendition_threads() -> DiskThreads {
+    DiskThreads {
+        reading: BlockingPool::new("rendition reads", RENDITION_THREADS),
+        writing: BlockingPool::new("renditions", RENDITION_THREADS),
     }
-    match RenditionDisk::open(&directory, max_bytes, pool.clone(), runtime.clock.clone()).await {
-        Ok(disk) => Some(disk),
-        Err(error) => {
-            tracing::warn!(%error, directory = %directory.display(), "no renditions are kept on disk: they are made anew after a restart");
-            None
+}
+
+/// Opens the cache of renditions on disk. A site that cannot have it makes them anew, and removes what lies there all the same.
+pub(super) async fn open_rendition_disk(config: &Config, runtime: &Runtime, threads: &DiskThreads) -> RenditionDisk {
+    let (directory, max_bytes) = (config.renditions.disk_directory(&config.storage.data), config.renditions.disk_bytes.as_u64());
+    if max_bytes > 0 {
+        match RenditionDisk::open(&directory, max_bytes, threads.clone(), runtime.clock.clone()).await {
+            Ok(disk) => return disk,
+            Err(error) => {
+                let directory = directory.display();
+                tracing::warn!(%error, %directory, "no renditions are kept on disk: they are made anew after a restart");
+            }
         }
     }
+    RenditionDisk::closed(&directory, threads.clone(), runtime.clock.clone())
 }
 
 /// Opens the blob backend and claims it: a backend of another site is refused, and nothing in it is removed. Gives the claim that stands.

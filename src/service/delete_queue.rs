@@ -10,6 +10,7 @@ use crate::blobs::{BlobStore, Deletion, Marker};
 use crate::metadata::{Doom, MetadataError, Read};
 use crate::model::{BlobKey, WallMs};
 
+use super::edges::unowned;
 use super::{ServiceError, Services};
 
 /// Keys that are read at once.
@@ -99,6 +100,23 @@ impl Services {
 }
 
 impl Services {
+    /// Removes the renditions of what nobody has any more, of all that lie in the caches; to be called at the start. While the server was down,
+    /// or the cache on disk another, they may have outlived their photos. What cannot be removed now is removed at the next start.
+    ///
+    /// # Errors
+    /// Where metadata cannot be read.
+    pub async fn forget_unowned_renditions(&self) -> Result<(), ServiceError> {
+        for asked in self.renditions.cached_blobs().await.chunks(SCAN_PIECE) {
+            let asked = asked.to_vec();
+            for prefix in self.read(move |at| Ok(unowned(at, asked)?)).await? {
+                if let Err(error) = self.renditions.forget_prefix(prefix).await {
+                    tracing::warn!(%error, "renditions of what nobody has any more could not be removed");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes a copy, and, where the blob has no other, first what was derived from it.
     async fn delete_copy(&self, key: &BlobKey) -> Result<Deletion, ServiceError> {
         let hash = key.hash;

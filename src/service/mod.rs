@@ -60,8 +60,8 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Catalogue, DiskFigures, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis, RenditionDisk,
-    RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
+    Accepted, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis,
+    RenditionDisk, RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};

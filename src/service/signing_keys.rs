@@ -2,8 +2,9 @@
 //! signs, and the old one goes when what it signed is no longer asked for.
 
 use crate::metadata::{Read, Transaction};
+use crate::model::row::Delta;
 use crate::model::tenant::{SigningKey, TenantEdit, TenantView};
-use crate::model::{SigningKeyId, TenantId};
+use crate::model::{SigningKeyId, Stamp, TenantId};
 
 use super::caller::Caller;
 use super::{ServiceError, Services, audit};
@@ -93,7 +94,7 @@ impl Services {
             let mut keys = tenant.signing_keys.clone();
             let answer = change(&mut keys)?;
             let stamp = tx.stamp();
-            tx.apply_all(tenant.edit(stamp, &TenantEdit { signing_keys: Some(keys), ..TenantEdit::default() }))?;
+            tx.apply_all(edited_tenant(&tenant, stamp, &TenantEdit { signing_keys: Some(keys), ..TenantEdit::default() })?)?;
             audit::note(tx, &caller, action, format_args!("{id}/{key}"))?;
             Ok(answer)
         });
@@ -105,6 +106,17 @@ impl Services {
     pub(super) fn fresh_signing_key(&self) -> SigningKey {
         SigningKey { key: self.runtime.random.bytes::<32>().to_vec(), salt: self.runtime.random.bytes::<32>().to_vec() }
     }
+}
+
+/// What an edit of a tenant changes.
+///
+/// # Errors
+/// `Conflict` for what a newer version wrote.
+pub(super) fn edited_tenant(tenant: &TenantView, at: Stamp, edit: &TenantEdit) -> Result<Vec<Delta>, ServiceError> {
+    tenant.edit(at, edit).map_err(|error| ServiceError::Conflict {
+        code: "written_by_newer",
+        detail: format!("this server cannot change what it cannot read: {error}; upgrade it"),
+    })
 }
 
 pub(super) fn require_tenant(tx: &Transaction, id: TenantId) -> Result<TenantView, ServiceError> {

@@ -6,8 +6,9 @@ use crate::model::TenantId;
 use crate::model::tenant::{RenditionSettings, TenantEdit, TenantView};
 
 use super::caller::Caller;
-use super::rendition_url::{MAX_PRESETS, Presets};
-use super::signing_keys::require_tenant;
+use super::rendition::RenditionService;
+use super::rendition_url::{MAX_PRESETS, Presets, RenditionFormat, SideTooLarge};
+use super::signing_keys::{edited_tenant, require_tenant};
 use super::{ServiceError, Services, audit};
 
 /// What to set; the rest stays.
@@ -36,6 +37,16 @@ impl RenditionsEdit {
         Ok(())
     }
 
+    /// Refuses sizes that no rendition of this site can have.
+    fn check_sizes(&self, renditions: &RenditionService) -> Result<(), ServiceError> {
+        for (name, options) in self.presets.iter().filter_map(|(name, options)| Some((name, options.as_ref()?))) {
+            let detail = |error: SideTooLarge| format!("the preset {name:?}: {error}");
+            let settled = renditions.settle(&Presets::recipe(options)?, RenditionFormat::Jpeg);
+            settled.map_err(|error| ServiceError::Invalid { field: "renditions.presets", detail: detail(error) })?;
+        }
+        Ok(())
+    }
+
     /// The presets that a tenant has afterwards.
     fn presets(&self, settings: &RenditionSettings) -> Result<BTreeMap<String, String>, ServiceError> {
         let mut presets = settings.presets.clone();
@@ -57,10 +68,12 @@ impl Services {
     /// Changes what a tenant says of its rendition URLs. It holds for every request that comes to this site after the answer.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`; `Invalid` for a preset whose name or options cannot be, for too many, and for an age past a year.
+    /// `Forbidden`, `NotFound`; `Invalid` for a preset whose name, options or size cannot be, for too many, and for an age past a year; `Conflict` where a newer
+    /// version wrote the presets.
     pub async fn edit_tenant_renditions(&self, caller: &Caller, id: TenantId, edit: RenditionsEdit) -> Result<TenantView, ServiceError> {
         caller.require_tenant(id)?;
         edit.check()?;
+        edit.check_sizes(&self.renditions)?;
         let caller = caller.clone();
         let edited = self.metadata.write("tenant.renditions", move |tx| -> Result<_, ServiceError> {
             let tenant = require_tenant(tx, id)?;
@@ -72,7 +85,7 @@ impl Services {
                 ..TenantEdit::default()
             };
             let stamp = tx.stamp();
-            tx.apply_all(tenant.edit(stamp, &edit))?;
+            tx.apply_all(edited_tenant(&tenant, stamp, &edit)?)?;
             audit::note(tx, &caller, "tenant.renditions", id)?;
             require_tenant(tx, id)
         });

@@ -55,6 +55,8 @@ async fn a_tenant_is_shown_and_edited() {
         (json!({ "presets": { "halidom-320": "w:5" } }), "no preset can be called"),
         (json!({ "presets": { "good": "w:5", "bad": "w:wide" } }), "the preset \"bad\": w takes a width"),
         (json!({ "presets": { "a": "pr:thumb" } }), "only a URL can"),
+        (json!({ "presets": { "default": "w:20000" } }), "the preset \"default\": 20000 pixels are more than"),
+        (json!({ "presets": { "twice": "w:5000/dpr:2" } }), "the preset \"twice\": 10000 pixels are more than"),
         (json!({ "presets": { "a": format!("cb:{}", "x".repeat(510)) } }), "more than 512 bytes"),
         (json!({ "presets": (0..65).map(|n| (format!("p{n}"), json!("w:5"))).collect::<serde_json::Map<_, _>>() }), "at most 64 presets"),
         (json!({ "max_age_seconds": 31_536_001 }), "0 to 31536000 seconds"),
@@ -191,6 +193,20 @@ async fn what_the_server_signs_is_served_whatever_a_tenant_says() {
         let problem = ask(request.clone()).await.refused(400, "invalid");
         assert!(problem.detail.as_deref().is_some_and(|detail| detail.contains("preset")), "{request}: {problem:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_presets_only_are_taken_no_iiif_image_is_signed() {
+    let (site, before, _) = signed_site().await;
+    let shown = async || site.admin.get(&format!("/v1/photos/{}", before.id)).await.value(200)["urls"].clone();
+    let sign = async || site.admin.post("/v1/urls", json!({ "hash": before.hash, "iiif": true })).await;
+    assert!(shown().await["iiif"].is_string());
+    sign().await.value(200);
+    set(&site, json!({ "presets_only": true })).await;
+    assert_eq!(shown().await.get("iiif"), None);
+    let problem = sign().await.refused(400, "invalid");
+    assert!(problem.detail.as_deref().is_some_and(|detail| detail.contains("presets only")), "{problem:?}");
+    site.nobody().get(&format!("{}/info.json", before.urls.iiif)).await.refused(403, "bad_signature");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

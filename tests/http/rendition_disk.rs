@@ -1,10 +1,13 @@
 //! Renditions on disk: they outlive a restart, and nothing that happens to them fails a request.
 
+use halidom::api::Tenant;
 use halidom::config::{ByteSize, Config};
 use reqwest::Method;
+use serde_json::json;
 
 use super::answer::answer;
 use super::photos::{fixture, small};
+use super::signatures::url;
 use super::site::{Site, until};
 
 const RENDERED: &str = "halidom_renditions_total{outcome=\"rendered\"}";
@@ -97,4 +100,33 @@ async fn a_site_that_cannot_have_them_on_disk_does_without() {
     let site = site.restart().await;
     site.nobody().get(&photo.urls.thumbnail).await.bytes(200);
     assert_eq!((site.metric(RENDERED).await, site.metric("halidom_rendition_disk_limit_bytes").await), (1.0, 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_tenant_gets_nothing_from_the_disk() {
+    let site = Site::start_with(on_disk).await;
+    let tenant: Tenant = site.admin.post("/v1/admin/tenants", json!({ "name": "other" })).await.json(201);
+    let photo = site.admin.uploaded(&site.admin.album("Album").await, "a.jpg", &small(1)).await;
+    site.nobody().get(&photo.urls.thumbnail).await.bytes(200);
+    let (site, key) = site.with_signing_key(tenant.id).await;
+    let site = site.restart().await;
+    let theirs = url(&key, &format!("/rs:fit:320:320/plain/{}@jpg", photo.hash));
+    site.nobody().get(&theirs).await.refused(404, "not_found");
+    assert_eq!(site.metric(FROM_DISK).await, 0.0);
+    site.nobody().get(&photo.urls.thumbnail).await.bytes(200);
+    assert_eq!(site.metric(FROM_DISK).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_removes_what_nobody_has() {
+    let site = Site::start_with(on_disk).await;
+    let photo = site.admin.uploaded(&site.admin.album("Album").await, "a.jpg", &small(1)).await;
+    site.nobody().get(&photo.urls.thumbnail).await.bytes(200);
+    until("it is on disk", async || site.renditions_on_disk().len() == 1).await;
+    let kept = site.renditions_on_disk();
+    let folder = site.data().join("renditions-cache/v1/abc");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("abc{}", "0".repeat(61))), b"of an erased photo").unwrap();
+    let site = site.restart().await;
+    until("only what somebody has is there", async || site.renditions_on_disk() == kept).await;
 }

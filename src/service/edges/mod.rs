@@ -5,7 +5,7 @@ mod feed;
 
 use std::time::Duration;
 
-use crate::metadata::Read;
+use crate::metadata::{MetadataError, Read};
 use crate::model::{BlobHash, HashPrefix, TenantId};
 
 use super::rendition::{Catalogue as _, RenditionBasis};
@@ -99,16 +99,7 @@ impl Services {
         if prefixes.len() > ASKED_AT_ONCE {
             return Err(ServiceError::TooLarge(format!("at most {ASKED_AT_ONCE} at once")));
         }
-        let asked = self.read_of(caller.owner, move |at| {
-            let mut unowned = vec![];
-            for prefix in prefixes {
-                if !at.is_any_referenced(prefix)? {
-                    unowned.push(prefix);
-                }
-            }
-            Ok(unowned)
-        });
-        asked.await
+        self.read_of(caller.owner, move |at| Ok(unowned(at, prefixes)?)).await
     }
 
     /// What edges have to forget, see [`Feed::after`]; `wait` is cut to ten seconds.
@@ -119,4 +110,15 @@ impl Services {
         caller.require(Scope::Edge)?;
         Ok(self.feed.after(cursor, TOLD_AT_ONCE, wait.min(LONGEST_WAIT)).await)
     }
+}
+
+/// Which of these beginnings of hashes are those of no blob that anybody has.
+pub(super) fn unowned(at: &impl Read, prefixes: Vec<HashPrefix>) -> Result<Vec<HashPrefix>, MetadataError> {
+    let mut unowned = vec![];
+    for prefix in prefixes {
+        if !at.is_any_referenced(prefix)? {
+            unowned.push(prefix);
+        }
+    }
+    Ok(unowned)
 }

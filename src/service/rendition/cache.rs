@@ -13,11 +13,11 @@ use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
 
 use super::disk::EntryName;
+use super::forgotten::Forgotten;
+use super::kept::Kept;
 use super::preview::MAGIC;
 use super::{Rendition, ServiceError};
 
-/// Bytes that an entry costs beside its image.
-const OVERHEAD: usize = 512;
 /// The cache puts out late what is too much, and lets go of it later still: within two turns of its housekeeping as a rule.
 const HOUSEKEEPINGS: usize = 4;
 
@@ -32,6 +32,8 @@ pub(super) struct CacheKey {
     pub(super) recipe: RecipeKey,
     /// Whether small ones are made from previews at this site.
     pub(super) previews: bool,
+    /// A larger colour profile, or orientation in a larger block, is not looked at at this site.
+    pub(super) max_embedded_bytes: u64,
 }
 
 impl CacheKey {
@@ -52,6 +54,7 @@ impl CacheKey {
         if self.previews {
             hasher.update(MAGIC);
         }
+        hasher.update(&self.max_embedded_bytes.to_be_bytes());
         hasher.update(self.recipe.to_string().as_bytes());
         hasher.finalize()
     }
@@ -64,8 +67,8 @@ pub(super) struct Cache {
     flights: Flights,
     alive: Arc<AtomicU64>,
     max_alive: u64,
-    /// Counts what was forgotten: what was begun before is not kept.
-    forgotten: Arc<AtomicU64>,
+    /// What was forgotten: what was begun of it before is not kept.
+    forgotten: Lately,
 }
 
 /// An image, counted for as long as anybody has it: the cache, or a client that takes it.
@@ -86,16 +89,23 @@ impl Drop for Counted {
     }
 }
 
-type Kept = moka::future::Cache<CacheKey, Rendition>;
+/// What was forgotten lately.
+#[derive(Debug, Clone, Default)]
+struct Lately(Arc<Mutex<Forgotten>>);
+
+impl Lately {
+    fn get(&self) -> MutexGuard<'_, Forgotten> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 type Rendered = BoxFuture<'static, Result<Rendition, ServiceError>>;
 
 impl Cache {
     /// Holds at most `max_bytes` of images. Clients may hold `max_taken` more that were put out of it.
     pub(super) fn new(max_bytes: u64, max_taken: u64) -> Self {
-        let weigh = |_: &CacheKey, rendition: &Rendition| (rendition.bytes.len() + OVERHEAD).try_into().unwrap_or(u32::MAX);
-        let kept = moka::future::Cache::builder().max_capacity(max_bytes).weigher(weigh).build();
-        let max_alive = max_bytes.saturating_add(max_taken);
-        Self { kept, flights: Flights::default(), alive: Arc::default(), max_alive, forgotten: Arc::default() }
+        let (kept, max_alive) = (Kept::new(max_bytes), max_bytes.saturating_add(max_taken));
+        Self { kept, flights: Flights::default(), alive: Arc::default(), max_alive, forgotten: Lately::default() }
     }
 
     /// Counts an image until the last who has it lets it go.
@@ -110,21 +120,22 @@ impl Cache {
             if self.alive.load(Ordering::Relaxed) < self.max_alive {
                 return true;
             }
-            self.kept.run_pending_tasks().await;
+            self.kept.tidy().await;
         }
         self.alive.load(Ordering::Relaxed) < self.max_alive
     }
 
     /// Counts forgettings: to be asked before something is made without being asked for.
     pub(super) fn forgettings(&self) -> u64 {
-        self.forgotten.load(Ordering::SeqCst)
+        self.forgotten.get().count()
     }
 
-    /// Keeps what was made without being asked for, unless anything was forgotten since so many forgettings.
+    /// Keeps what was made without being asked for, unless its blob was forgotten since so many forgettings.
     pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition, forgettings: u64) {
         self.kept.insert(key, rendition).await;
-        if self.forgettings() != forgettings {
-            self.kept.invalidate(&key).await;
+        let is_forgotten = self.forgotten.get().is_since(forgettings, key.hash.prefix());
+        if is_forgotten {
+            self.kept.remove(&key).await;
         }
     }
 
@@ -135,7 +146,7 @@ impl Cache {
 
     /// Whether it lies here; nobody asks for it by that.
     pub(super) fn contains(&self, key: &CacheKey) -> bool {
-        self.kept.contains_key(key)
+        self.kept.contains(key)
     }
 
     pub(super) async fn get(&self, key: &CacheKey) -> Option<Rendition> {
@@ -144,16 +155,15 @@ impl Cache {
 
     /// Drops the renditions of blobs whose hash begins so; one that is made meanwhile will not be kept.
     pub(super) async fn forget(&self, prefix: &HashPrefix) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        let keys: Vec<CacheKey> = self.kept.iter().map(|(key, _)| *key).filter(|key| key.hash.prefix() == *prefix).collect();
-        for key in keys {
-            self.kept.invalidate(&key).await;
+        self.forgotten.get().add(*prefix);
+        for key in self.kept.of_blob(prefix) {
+            self.kept.remove(&key).await;
         }
     }
 
     /// Of which blobs there are renditions here.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = BlobHash> + '_ {
-        self.kept.iter().map(|(key, _)| key.hash)
+    pub(super) fn blobs(&self) -> Vec<HashPrefix> {
+        self.kept.blobs()
     }
 
     /// The kept rendition, or the one that `stored` finds elsewhere, or the one that `render` makes once it is its `turn`; others that ask meanwhile wait for it and share its
@@ -175,7 +185,7 @@ impl Cache {
             if let Some(rendition) = kept.get(&key).await {
                 return Ok(rendition);
             }
-            let begun = forgotten.load(Ordering::SeqCst);
+            let begun = forgotten.get().count();
             let rendition = match stored.await {
                 Some(rendition) => rendition,
                 None => {
@@ -186,8 +196,9 @@ impl Cache {
             };
             kept.insert(key, rendition.clone()).await;
             // Either the forgetting sees it there, or this sees the forgetting.
-            if forgotten.load(Ordering::SeqCst) != begun {
-                kept.invalidate(&key).await;
+            let is_forgotten = forgotten.get().is_since(begun, key.hash.prefix());
+            if is_forgotten {
+                kept.remove(&key).await;
             }
             Ok(rendition)
         };
@@ -196,7 +207,7 @@ impl Cache {
 
     /// Entries and bytes.
     pub(super) fn size(&self) -> (u64, u64) {
-        (self.kept.entry_count(), self.kept.weighted_size())
+        self.kept.size()
     }
 }
 
@@ -285,7 +296,8 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             let recipe = RecipeRequest { width: 10, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
-            let key = CacheKey { hash: BlobHash::of(b"x"), recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), previews: false };
+            let recipe = recipe.settle(RenditionFormat::Png, 80, 100).unwrap();
+            let key = CacheKey { hash: BlobHash::of(b"x"), recipe, previews: false, max_embedded_bytes: 1 << 20 };
             let (turns, ends) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             Self { cache: Cache::new(1_000_000, 0), key, turns, ends, renders: Arc::default() }
         }
@@ -350,6 +362,35 @@ mod tests {
         rig.ends.add_permits(1);
         assert_eq!(second.await.unwrap().bytes, "picture");
         assert_eq!(rig.renders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_forgetting_refuses_what_is_under_way_of_its_own_blob_alone() {
+        let rig = Rig::new();
+        rig.turns.add_permits(2);
+        for (forgotten, is_kept) in [(BlobHash::of(b"another"), true), (rig.key.hash, false)] {
+            let mut rendering = rig.ask();
+            assert!(poll!(&mut rendering).is_pending());
+            rig.cache.forget(&forgotten.prefix()).await;
+            rig.ends.add_permits(1);
+            assert_eq!(rendering.await.unwrap().bytes, "picture");
+            assert_eq!(rig.cache.contains(&rig.key), is_kept);
+            rig.cache.forget(&rig.key.hash.prefix()).await;
+            assert!(!rig.cache.contains(&rig.key));
+        }
+    }
+
+    #[test]
+    fn all_that_the_bytes_follow_from_is_in_the_tag() {
+        let key = Rig::new().key;
+        let recipe = RecipeRequest { width: 11, height: 10, format: Some(RenditionFormat::Png), ..RecipeRequest::default() };
+        let others = [
+            CacheKey { hash: BlobHash::of(b"y"), ..key },
+            CacheKey { recipe: recipe.settle(RenditionFormat::Png, 80, 100).unwrap(), ..key },
+            CacheKey { previews: true, ..key },
+            CacheKey { max_embedded_bytes: 1, ..key },
+        ];
+        assert!(others.iter().all(|other| other.tag() != key.tag()));
     }
 
     #[tokio::test]

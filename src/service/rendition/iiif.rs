@@ -117,21 +117,26 @@ impl Services {
     /// The base URI of an image without scheme and host, signed. Signs only for blobs that the caller owns.
     ///
     /// # Errors
-    /// `NotFound` for a blob that is not the caller's.
+    /// `NotFound` for a blob that is not the caller's; `Invalid` where the tenant's photos are shown by presets only.
     pub async fn sign_iiif(&self, caller: &Caller, hash: BlobHash, expires: Option<u64>) -> Result<String, ServiceError> {
         caller.require(Scope::Read)?;
         let owner = caller.owner;
         if !self.look_up(move |at| Ok(at.owns(owner, &hash)?)).await? {
             return Err(ServiceError::NotFound("image"));
         }
-        Ok(Identifier { hash, expires }.to_path(&self.signer(owner.tenant).await?.key))
+        let signer = self.signer(owner.tenant).await?;
+        if signer.presets.only() {
+            // It would be refused.
+            return Err(ServiceError::Invalid { field: "iiif", detail: "this tenant's photos are shown by presets only".into() });
+        }
+        Ok(Identifier { hash, expires }.to_path(&signer.key))
     }
 }
 
 impl PhotoUrlSigner {
-    /// The base URI of the photo as an IIIF image, without scheme and host.
-    pub fn iiif(&self, hash: BlobHash) -> String {
-        Identifier { hash, expires: None }.to_path(&self.key)
+    /// The base URI of the photo as an IIIF image, without scheme and host; `None` where the tenant's photos are shown by presets only.
+    pub fn iiif(&self, hash: BlobHash) -> Option<String> {
+        (!self.presets_only).then(|| Identifier { hash, expires: None }.to_path(&self.key))
     }
 }
 

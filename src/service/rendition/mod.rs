@@ -4,11 +4,13 @@ mod accepted;
 mod cache;
 mod catalogue;
 mod disk;
+mod forgotten;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
 mod gather;
 mod iiif;
+mod kept;
 mod keys;
 mod ladder;
 mod lane;
@@ -37,7 +39,7 @@ pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
-pub use disk::{DiskFigures, RenditionDisk};
+pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
 pub use freshness::Freshness;
 use gather::Gather;
 pub use iiif::IiifImage;
@@ -133,6 +135,7 @@ pub(super) struct Renditions {
     previews: Previews,
     avif_by_accept: bool,
     max_side: u32,
+    max_embedded_bytes: u64,
     quality: u8,
     deadline: Duration,
 }
@@ -189,6 +192,7 @@ impl Renditions {
     /// What lies on this disk and nothing else, before a pool that renders so many at once, and one that renders so many slow ones.
     fn new(
         config: &RenditionsConfig,
+        max_embedded_bytes: u64,
         previews: Arc<dyn DerivedStore>,
         disk: Option<RenditionDisk>,
         at_once: usize,
@@ -206,6 +210,7 @@ impl Renditions {
             previews: Previews::new(previews, config),
             avif_by_accept: config.avif_by_accept,
             max_side: config.max_side,
+            max_embedded_bytes,
             quality: config.default_quality,
             deadline: config.deadline,
         }
@@ -222,7 +227,7 @@ impl Renditions {
     }
 
     fn key(&self, hash: BlobHash, recipe: RecipeKey) -> CacheKey {
-        CacheKey { hash, recipe, previews: self.previews.are_used() }
+        CacheKey { hash, recipe, previews: self.previews.are_used(), max_embedded_bytes: self.max_embedded_bytes }
     }
 
     /// Waits for the turn of a render that is slow. Who gives up here leaves nothing behind.
@@ -275,7 +280,8 @@ impl RenditionService {
             config: config.limits.clone(),
         };
         let (at_once, slow_at_once) = (pools.imaging.load().limit, pools.slow.load().limit);
-        let renditions = Renditions::new(&config.renditions, previews, disk, at_once, slow_at_once);
+        let max_embedded_bytes = config.limits.max_embedded_bytes.as_u64();
+        let renditions = Renditions::new(&config.renditions, max_embedded_bytes, previews, disk, at_once, slow_at_once);
         Self { catalogue, runtime, pools, limits, renditions }
     }
 
@@ -307,7 +313,7 @@ impl RenditionService {
             slow_renders_limit: slow_limit,
             previews: self.renditions.previews.figures(),
             cached_bytes: self.renditions.cache.size().1,
-            on_disk: self.renditions.disk.as_ref().map(RenditionDisk::figures),
+            on_disk: self.renditions.disk.as_ref().and_then(RenditionDisk::figures),
         }
     }
 

@@ -78,7 +78,7 @@ impl Services {
     /// Where the tenant has no signing key.
     pub async fn photo_urls(&self, caller: &Caller) -> Result<PhotoUrlSigner, ServiceError> {
         let Signer { key, presets } = self.signer(caller.owner.tenant).await?;
-        Ok(PhotoUrlSigner { key, by_name: presets.name_own_sizes(), max_side: self.renditions.max_side() })
+        Ok(PhotoUrlSigner { key, by_name: presets.name_own_sizes(), presets_only: presets.only(), max_side: self.renditions.max_side() })
     }
 
     pub(super) async fn signer(&self, tenant: TenantId) -> Result<Signer, ServiceError> {
@@ -92,7 +92,7 @@ impl Services {
 /// What a tenant's URLs are signed with, and how they are read.
 pub(super) struct Signer {
     pub(super) key: SigningKey,
-    presets: Presets,
+    pub(super) presets: Presets,
 }
 
 /// Signs the rendition URLs of a photo.
@@ -101,6 +101,8 @@ pub struct PhotoUrlSigner {
     pub(super) key: SigningKey,
     /// Whether sizes are asked for by the names of the presets that every tenant has.
     by_name: bool,
+    /// Whether nothing else may be asked for.
+    pub(super) presets_only: bool,
     max_side: u32,
 }
 

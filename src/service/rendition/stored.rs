@@ -49,11 +49,13 @@ impl Renditions {
     /// # Errors
     /// `Unavailable` where the disk would not remove them: ask again.
     async fn forget(&self, prefix: HashPrefix) -> Result<(), ServiceError> {
-        self.cache.forget(&prefix).await;
-        match &self.disk {
+        // The disk first: what is read from it meanwhile is forgotten in memory.
+        let from_disk = match &self.disk {
             Some(disk) => disk.forget(prefix).await,
             None => Ok(()),
-        }
+        };
+        self.cache.forget(&prefix).await;
+        from_disk
     }
 }
 
@@ -84,7 +86,7 @@ impl RenditionService {
 
     /// Of which blobs there are renditions in memory and on disk; some of them more than once. Where the disk cannot be read, of some.
     pub async fn cached_blobs(&self) -> Vec<HashPrefix> {
-        let mut blobs: Vec<_> = self.renditions.cache.blobs().map(|hash| hash.prefix()).collect();
+        let mut blobs = self.renditions.cache.blobs();
         if let Some(disk) = &self.renditions.disk {
             blobs.extend(disk.blobs().await);
         }

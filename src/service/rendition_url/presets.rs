@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::UrlError;
 use super::options::Options;
+use super::recipe::RecipeRequest;
 use crate::model::BlobHash;
 use crate::model::tenant::RenditionSettings;
 
@@ -104,6 +105,16 @@ impl Presets {
             read.map_err(|error| PresetError::Options { name: name(), error })?;
         }
         Ok(())
+    }
+
+    /// What these options ask for, where nothing else does.
+    ///
+    /// # Errors
+    /// [`UrlError`] for one that is not understood.
+    pub fn recipe(options: &str) -> Result<RecipeRequest, UrlError> {
+        let mut read = Options::NONE;
+        apply(options, &mut read)?;
+        Ok(read.request())
     }
 
     /// Whether the server's own sizes have to be asked for by their names: where nothing else is taken, or where the tenant's default would

@@ -38,7 +38,7 @@ async fn set_keys(site: &Site, keys: Vec<Key>) {
     let set = site.metadata.write("keys", move |tx| {
         let tenant = tx.tenant(TenantId::DEFAULT)?.expect("it is there");
         let stamp = tx.stamp();
-        tx.apply_all(tenant.edit(stamp, &TenantEdit { signing_keys: Some(keys), ..TenantEdit::default() }))
+        tx.apply_all(tenant.edit(stamp, &TenantEdit { signing_keys: Some(keys), ..TenantEdit::default() })?)
     });
     set.await.unwrap();
 }

@@ -33,8 +33,8 @@ pub(in crate::imaging::structure) fn format_of_tiff(bytes: &[u8]) -> Option<RawF
     if find(tag::DNG_VERSION).is_some() {
         return Some(RawFormat::Dng);
     }
-    let make = find(tag::MAKE).and_then(|entry| reader.bytes(entry))?.to_ascii_uppercase();
-    let is_of = |maker: &&str| make.starts_with(maker.as_bytes());
+    let make = find(tag::MAKE).and_then(|entry| reader.bytes(entry))?;
+    let is_of = |maker: &&str| make.get(..maker.len()).is_some_and(|start| start.eq_ignore_ascii_case(maker.as_bytes()));
     let raw = if is_of(&"NIKON") {
         RawFormat::Nef
     } else if is_of(&"SONY") {

@@ -18,12 +18,13 @@ const LOCK: &str = "lock";
 /// Hex digits of a name that are its folder's.
 const FAN_OUT: usize = 3;
 
-/// An open directory. One process has it at a time.
+/// A directory. One process has it open at a time.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
     staged: AtomicU64,
-    _lock: File,
+    /// None where it is not open.
+    _lock: Option<File>,
 }
 
 /// A file that has no name of an entry yet. Where it gets none, it goes.
@@ -57,7 +58,12 @@ impl Files {
         let staging = root.join(STAGING);
         absent(fs::remove_dir_all(&staging))?;
         make(&staging)?;
-        Ok(Self { root, staged: AtomicU64::new(0), _lock: lock })
+        Ok(Self { root, staged: AtomicU64::new(0), _lock: Some(lock) })
+    }
+
+    /// A directory that is not used, or cannot be: what lies there can be looked at and removed.
+    pub(super) fn closed(directory: &Path) -> Self {
+        Self { root: directory.join(LAYOUT), staged: AtomicU64::new(0), _lock: None }
     }
 
     pub(super) fn space(&self) -> io::Result<Space> {
@@ -97,40 +103,46 @@ impl Files {
         })
     }
 
-    /// It may be gone already.
+    /// It may be gone already. A folder of that name is no entry, and stays.
     pub(super) fn remove(&self, name: &EntryName) -> io::Result<()> {
-        absent(fs::remove_file(self.path(name)))
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(()),
+            removed => absent(removed),
+        }
     }
 
     /// The folders that there are.
     pub(super) fn folders(&self) -> io::Result<Vec<String>> {
         let mut folders = Vec::new();
-        for folder in fs::read_dir(&self.root)? {
+        for folder in present(fs::read_dir(&self.root))?.into_iter().flatten() {
             folders.extend(folder?.file_name().into_string().ok().filter(|name| is_folder(name)));
         }
         Ok(folders)
     }
 
-    /// The entries in a folder, with the sizes of their files. Files of other names are passed over.
-    pub(super) fn entries(&self, folder: &str) -> io::Result<Vec<(EntryName, u64)>> {
-        let mut entries = Vec::new();
-        for file in fs::read_dir(self.root.join(folder))? {
-            let file = file?;
-            let name = file.file_name().to_str().and_then(EntryName::parse);
-            if let Some(name) = name
-                && let Some(metadata) = present(file.metadata())?
-            {
-                entries.push((name, metadata.len()));
-            }
+    /// The names of the entries in a folder. Files of other names are passed over, and so is a folder that is none.
+    pub(super) fn names(&self, folder: &str) -> io::Result<Vec<EntryName>> {
+        let mut names = Vec::new();
+        for file in present(fs::read_dir(self.root.join(folder)))?.into_iter().flatten() {
+            names.extend(file?.file_name().to_str().and_then(EntryName::parse));
         }
-        Ok(entries)
+        Ok(names)
     }
 
-    /// The entries of a blob.
-    pub(super) fn of_blob(&self, blob: &HashPrefix) -> io::Result<Vec<EntryName>> {
+    /// The size of an entry's file; `None` where there is none.
+    pub(super) fn size(&self, name: &EntryName) -> io::Result<Option<u64>> {
+        Ok(present(fs::symlink_metadata(self.path(name)))?.filter(fs::Metadata::is_file).map(|metadata| metadata.len()))
+    }
+
+    /// Removes the entries of a blob for good: what is gone is gone after a power cut too.
+    pub(super) fn forget(&self, blob: &HashPrefix) -> io::Result<Vec<EntryName>> {
         let folder: String = blob.to_string().chars().take(FAN_OUT).collect();
-        let entries = present(self.entries(&folder))?.unwrap_or_default();
-        Ok(entries.into_iter().map(|(name, _)| name).filter(|name| name.blob() == *blob).collect())
+        let mut names = self.names(&folder)?;
+        names.retain(|name| name.blob() == *blob);
+        names.iter().try_for_each(|name| self.remove(name))?;
+        // Also where nothing was found: an earlier call may have removed it and then failed to sync.
+        present(File::open(self.root.join(folder)).and_then(|folder| folder.sync_all()))?;
+        Ok(names)
     }
 
     fn path(&self, name: &EntryName) -> PathBuf {
@@ -158,8 +170,9 @@ fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(folder)
 }
 
+/// Also where a file stands in a folder's place: nothing lies below it.
 fn is_absent(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::NotFound
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn present<T>(found: io::Result<T>) -> io::Result<Option<T>> {

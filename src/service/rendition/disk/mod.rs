@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
 use crate::service::rendition_url::RenditionFormat;
 
+use super::forgotten::Forgotten;
 use super::{Rendition, ServiceError};
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
@@ -30,6 +31,11 @@ use pause::Pause;
 const BLOCK_BYTES: u64 = 4_096;
 /// Entries that may wait to be written: more are not kept.
 const WRITES: u32 = 32;
+/// Entries that may be read or wait for it: more are rendered.
+const READS: usize = 32;
+/// After how long what could not be counted is tried again, and how often.
+const COUNT_AGAIN: Duration = Duration::from_secs(60);
+const COUNTED_AT_MOST: usize = 10;
 /// A larger image is not kept.
 const MAX_IMAGE_BYTES: usize = 32 << 20;
 /// A disk that has not answered by then is not waited for: rendering anew takes no longer.
@@ -51,18 +57,30 @@ pub struct RenditionDisk(Arc<Inner>);
 struct Inner {
     files: Files,
     max_bytes: u64,
-    pool: BlockingPool,
+    /// Where it is not, nothing is read or written, and what lies there is removed when its blob is forgotten.
+    is_open: bool,
+    threads: DiskThreads,
     /// What lies there, with the bytes that each is counted as. Before all was found (`listed`), some of it.
     index: Index,
     listed: AtomicBool,
     /// What the index put out, to be removed before anything else is written.
     doomed: Arc<Mutex<Vec<EntryName>>>,
-    /// Counts what was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
-    forgotten: RwLock<u64>,
+    /// What was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
+    forgotten: RwLock<Forgotten>,
+    reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     reading: Pause,
     writing: Pause,
     figures: Figures,
+}
+
+/// Where the disk is asked: somebody waits for what is read, nobody for the rest.
+#[derive(Debug, Clone)]
+pub struct DiskThreads {
+    /// For reading.
+    pub reading: BlockingPool,
+    /// For writing, counting and removing.
+    pub writing: BlockingPool,
 }
 
 /// What has become of what was asked.
@@ -103,15 +121,28 @@ impl RenditionDisk {
     ///
     /// # Errors
     /// Where the directory cannot be used, or another server has it. The server does without.
-    pub async fn open(directory: &Path, max_bytes: u64, pool: BlockingPool, clock: Clock) -> std::io::Result<Self> {
+    pub async fn open(directory: &Path, max_bytes: u64, threads: DiskThreads, clock: Clock) -> std::io::Result<Self> {
         let directory = directory.to_owned();
         let opening = move || -> std::io::Result<(Files, Space)> {
             let files = Files::open(&directory)?;
             let space = files.space()?;
             Ok((files, space))
         };
-        let (files, space) = pool.run(opening).await.map_err(std::io::Error::other)??;
-        let max_bytes = max_bytes.min(space.total / SHARE);
+        let (files, space) = threads.writing.run(opening).await.map_err(std::io::Error::other)??;
+        let disk = Self::over(files, Some(max_bytes.min(space.total / SHARE)), threads, clock);
+        let listing = disk.clone();
+        runtime::spawn(async move { listing.list().await });
+        Ok(disk)
+    }
+
+    /// The same directory where it is not used, or cannot be: nothing is read or written, but what lies there of a blob that is forgotten is
+    /// removed.
+    pub fn closed(directory: &Path, threads: DiskThreads, clock: Clock) -> Self {
+        Self::over(Files::closed(directory), None, threads, clock)
+    }
+
+    fn over(files: Files, max_bytes: Option<u64>, threads: DiskThreads, clock: Clock) -> Self {
+        let (is_open, max_bytes) = (max_bytes.is_some(), max_bytes.unwrap_or(0));
         let doomed: Arc<Mutex<Vec<EntryName>>> = Arc::default();
         let going = doomed.clone();
         let index = moka::future::Cache::builder()
@@ -123,50 +154,85 @@ impl RenditionDisk {
                 }
             })
             .build();
-        let disk = Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             files,
             max_bytes,
-            pool,
+            is_open,
+            threads,
             index,
             listed: AtomicBool::new(false),
             doomed,
-            forgotten: RwLock::new(0),
+            forgotten: RwLock::default(),
+            reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
             writing: Pause::new(clock),
             figures: Figures::default(),
-        }));
-        let listing = disk.clone();
-        runtime::spawn(async move { listing.list().await });
-        Ok(disk)
+        }))
     }
 
-    /// Counts what lies there, a folder at a time, and puts out what is too much.
-    async fn list(&self) {
-        let found = async {
-            for folder in self.on_disk(|inner| inner.files.folders()).await?? {
-                let entries = self.on_disk(move |inner| inner.files.entries(&folder)).await??;
-                for (name, size) in entries {
-                    self.0.index.insert(name, blocks(size)).await;
-                }
-                self.0.index.run_pending_tasks().await;
-                self.on_disk(Inner::remove_doomed).await?;
+    /// Counts what lies there, a folder at a time, and puts out what is too much. What cannot be counted holds up nothing else.
+    async fn list(self) {
+        let mut folders = None;
+        for round in 1..=COUNTED_AT_MOST {
+            let Ok(failed) = self.count(folders.take()).await else {
+                tracing::debug!("the renditions on disk were not counted to the end");
+                return;
+            };
+            // Where not even the folders are known, an entry that is not in the index may well be there.
+            if failed.is_some() || round == COUNTED_AT_MOST {
+                self.0.listed.store(true, Ordering::Release);
             }
-            Ok::<_, ListError>(())
-        };
-        match found.await {
-            Ok(()) => self.0.listed.store(true, Ordering::Release),
-            Err(ListError::Gone(gone)) => tracing::debug!(%gone, "the renditions on disk were not counted to the end"),
-            Err(ListError::Io(error)) => {
-                self.0.writing.begin();
-                tracing::warn!(%error, "the renditions on disk cannot be counted: what was not found stays until it is asked for");
+            if failed.as_ref().is_some_and(Vec::is_empty) || round == COUNTED_AT_MOST {
+                return;
+            }
+            folders = failed;
+            runtime::sleep(COUNT_AGAIN).await;
+            // Nobody else has it any more.
+            if Arc::strong_count(&self.0) == 1 {
+                return;
             }
         }
     }
 
+    /// Counts these folders, or all. Answers which of them could not be counted; `None`: not even what folders there are is known.
+    async fn count(&self, folders: Option<Vec<String>>) -> Result<Option<Vec<String>>, Gone> {
+        let folders = match folders {
+            Some(folders) => folders,
+            None => match self.on_disk(|inner| inner.files.folders()).await? {
+                Ok(folders) => folders,
+                Err(error) => {
+                    self.0.failed_to_count(&error);
+                    return Ok(None);
+                }
+            },
+        };
+        let mut failed = vec![];
+        for folder in folders {
+            let looked = folder.clone();
+            match self.on_disk(move |inner| inner.entries(&looked)).await? {
+                Ok(entries) => {
+                    for (name, size) in entries {
+                        self.0.index.insert(name, blocks(size)).await;
+                    }
+                    self.0.index.run_pending_tasks().await;
+                    self.on_disk(Inner::remove_doomed).await?;
+                }
+                Err(error) => {
+                    self.0.failed_to_count(&error);
+                    failed.push(folder);
+                }
+            }
+        }
+        Ok(Some(failed))
+    }
+
     /// The image that lies there, read and checked.
     pub(super) async fn get(&self, name: EntryName) -> Option<(Vec<u8>, RenditionFormat)> {
-        let Inner { index, figures, reading, .. } = &*self.0;
+        let Inner { index, figures, reading, is_open, .. } = &*self.0;
+        if !is_open {
+            return None;
+        }
         // Asked in every case: that is how it learns what is asked for again.
         let known = index.get(&name).await;
         if reading.holds() {
@@ -176,15 +242,40 @@ impl RenditionDisk {
             figures.misses.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let read = self.on_disk(move |inner| {
+        let Ok(place) = self.0.reads.clone().try_acquire_owned() else {
+            figures.misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let (begin, begun) = oneshot::channel();
+        let inner = self.0.clone();
+        let read = self.0.threads.reading.run(move || {
+            let _ = begin.send(());
             let read = inner.files.read(&name);
             if read.is_err() {
                 // Whatever it is, it is not asked for again.
                 let _ = inner.files.remove(&name);
             }
+            drop(place);
             read
         });
-        let Some(read) = runtime::timeout(READ_WAIT, read).await else {
+        let mut read = std::pin::pin!(read);
+        // That others are read first is not the disk's fault, but no reason to wait either.
+        let turn = async {
+            tokio::select! {
+                biased;
+                read = &mut read => Some(read),
+                _ = begun => None,
+            }
+        };
+        let Some(read_already) = runtime::timeout(READ_WAIT, turn).await else {
+            figures.misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let read = match read_already {
+            Some(read) => Some(read),
+            None => runtime::timeout(READ_WAIT, read).await,
+        };
+        let Some(read) = read else {
             figures.failed.fetch_add(1, Ordering::Relaxed);
             reading.begin();
             tracing::warn!("the disk of the renditions does not answer: for a minute nothing is read from it");
@@ -225,13 +316,13 @@ impl RenditionDisk {
 
     /// To be asked before a render begins.
     pub(super) fn seen(&self) -> Seen {
-        Seen(*self.0.forgotten.read().unwrap_or_else(PoisonError::into_inner))
+        Seen(self.0.forgotten.read().unwrap_or_else(PoisonError::into_inner).count())
     }
 
-    /// Keeps a rendition, behind the caller's back. One of which something was forgotten since is not kept, nor one that is too large, nor
+    /// Keeps a rendition, behind the caller's back. One whose blob was forgotten since is not kept, nor one that is too large, nor
     /// one behind too many others.
     pub(super) fn keep(&self, name: EntryName, rendition: Rendition, seen: Seen) {
-        if self.0.writing.holds() || rendition.bytes.len() > MAX_IMAGE_BYTES {
+        if !self.0.is_open || self.0.writing.holds() || rendition.bytes.len() > MAX_IMAGE_BYTES {
             return;
         }
         let Ok(place) = self.0.writes.clone().try_acquire_owned() else {
@@ -278,10 +369,8 @@ impl RenditionDisk {
     /// Where the system would not remove them: ask again. The cause is logged.
     pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
-            *inner.forgotten.write().unwrap_or_else(PoisonError::into_inner) += 1;
-            let names = inner.files.of_blob(&blob)?;
-            names.iter().try_for_each(|name| inner.files.remove(name))?;
-            Ok::<_, std::io::Error>(names)
+            inner.forgotten.write().unwrap_or_else(PoisonError::into_inner).add(blob);
+            inner.files.forget(&blob)
         });
         let names = forgotten.await?.map_err(|error| {
             tracing::warn!(%error, "renditions on disk cannot be removed");
@@ -298,8 +387,8 @@ impl RenditionDisk {
         let mut blobs = vec![];
         let folders = self.on_disk(|inner| inner.files.folders()).await;
         for folder in folders.ok().and_then(Result::ok).unwrap_or_default() {
-            let entries = self.on_disk(move |inner| inner.files.entries(&folder)).await;
-            blobs.extend(entries.ok().and_then(Result::ok).unwrap_or_default().iter().map(|(name, _)| name.blob()));
+            let names = self.on_disk(move |inner| inner.files.names(&folder)).await;
+            blobs.extend(names.ok().and_then(Result::ok).unwrap_or_default().iter().map(EntryName::blob));
             // Entries of one blob lie in one folder.
             blobs.sort_unstable();
             blobs.dedup();
@@ -312,8 +401,12 @@ impl RenditionDisk {
         let _ = self.0.writes.acquire_many(WRITES).await;
     }
 
-    /// What it holds, and what has come of it.
-    pub fn figures(&self) -> DiskFigures {
+    /// What it holds, and what has come of it; `None` where it is not open.
+    pub fn figures(&self) -> Option<DiskFigures> {
+        self.0.is_open.then(|| self.counted())
+    }
+
+    fn counted(&self) -> DiskFigures {
         let Inner { index, figures, max_bytes, .. } = &*self.0;
         let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         DiskFigures {
@@ -329,11 +422,27 @@ impl RenditionDisk {
 
     async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Gone> {
         let inner = self.0.clone();
-        self.0.pool.run(move || work(&inner)).await
+        self.0.threads.writing.run(move || work(&inner)).await
     }
 }
 
 impl Inner {
+    /// The entries in a folder, with the sizes of their files.
+    fn entries(&self, folder: &str) -> std::io::Result<Vec<(EntryName, u64)>> {
+        let mut entries = Vec::new();
+        for name in self.files.names(folder)? {
+            if let Some(size) = self.files.size(&name)? {
+                entries.push((name, size));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn failed_to_count(&self, error: &std::io::Error) {
+        self.figures.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%error, "some renditions on disk cannot be counted: they are tried again");
+    }
+
     fn remove_doomed(&self) {
         let doomed = std::mem::take(&mut *self.doomed.lock().unwrap_or_else(PoisonError::into_inner));
         for name in doomed {
@@ -355,7 +464,7 @@ impl Inner {
         }
         let staged = self.files.stage(name, rendition.format, &rendition.bytes)?;
         let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
-        if *forgotten != seen.0 {
+        if forgotten.is_since(seen.0, name.blob()) {
             return Ok(false);
         }
         self.files.land(&staged, name)?;
@@ -366,13 +475,4 @@ impl Inner {
 /// What a file of so many bytes is counted as.
 fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES).saturating_add(1).saturating_mul(BLOCK_BYTES)
-}
-
-/// Why not all was counted.
-#[derive(Debug, thiserror::Error)]
-enum ListError {
-    #[error(transparent)]
-    Gone(#[from] Gone),
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
 }

@@ -60,7 +60,11 @@ impl Rig {
 }
 
 async fn open(folder: &Path, max_bytes: u64, clock: &Clock) -> std::io::Result<RenditionDisk> {
-    RenditionDisk::open(folder, max_bytes, BlockingPool::new("renditions", 2), clock.clone()).await
+    RenditionDisk::open(folder, max_bytes, threads(), clock.clone()).await
+}
+
+fn threads() -> DiskThreads {
+    DiskThreads { reading: BlockingPool::new("reading renditions", 2), writing: BlockingPool::new("renditions", 2) }
 }
 
 async fn listed(disk: &RenditionDisk) {
@@ -107,7 +111,7 @@ async fn what_was_kept_is_there_after_a_restart_and_what_a_kill_left_is_not() {
     listed(&rig.disk).await;
     assert!(rig.has(1).await);
     assert_eq!((fs::read_dir(staging).unwrap().count(), rig.files().len()), (0, 1));
-    assert_eq!((rig.disk.figures().damaged, rig.disk.figures().failed), (1, 0));
+    assert_eq!((rig.disk.counted().damaged, rig.disk.counted().failed), (1, 0));
 }
 
 #[tokio::test]
@@ -126,7 +130,7 @@ async fn a_damaged_entry_is_dropped_and_never_served() {
         rig.put(1, 300).await;
         assert!(rig.has(1).await);
     }
-    assert_eq!(rig.disk.figures().damaged, whole.len() as u64);
+    assert_eq!(rig.disk.counted().damaged, whole.len() as u64);
 }
 
 #[tokio::test]
@@ -151,7 +155,7 @@ async fn it_keeps_its_bound_and_what_is_asked_for_again() {
     let rig = rig.reopened(max_bytes / 4).await;
     listed(&rig.disk).await;
     assert!(rig.files().len() <= 16, "{}", rig.files().len());
-    assert!(rig.disk.figures().bytes <= max_bytes / 4);
+    assert!(rig.disk.counted().bytes <= max_bytes / 4);
 }
 
 #[tokio::test]
@@ -179,7 +183,7 @@ async fn what_is_forgotten_leaves_the_disk_and_does_not_come_back() {
 async fn what_somebody_looked_for_before_it_was_written_is_counted() {
     let rig = Rig::new(MIB).await;
     listed(&rig.disk).await;
-    let pool = rig.disk.0.pool.clone();
+    let pool = rig.disk.0.threads.writing.clone();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     // Both threads are busy.
@@ -202,7 +206,7 @@ async fn what_somebody_looked_for_before_it_was_written_is_counted() {
     writing.await;
     assert!(rig.has(1).await);
     rig.disk.0.index.run_pending_tasks().await;
-    assert_eq!((rig.disk.figures().entries, rig.files().len()), (1, 1));
+    assert_eq!((rig.disk.counted().entries, rig.files().len()), (1, 1));
 }
 
 #[tokio::test]
@@ -221,7 +225,7 @@ async fn a_directory_that_cannot_be_used_is_refused_and_one_with_other_things_is
     let second = open(folder.path(), MIB, &clock).await.unwrap_err();
     assert!(second.to_string().contains("another server"), "{second}");
     listed(&disk).await;
-    assert_eq!(disk.figures().entries, 0);
+    assert_eq!(disk.counted().entries, 0);
     assert!(strange.join("notes.txt").exists());
 }
 
@@ -242,7 +246,7 @@ async fn an_emptied_directory_is_used_again_and_a_broken_one_left_alone_for_a_mi
     fs::write(root.join("staging"), b"").unwrap();
     rig.put(2, 100).await;
     assert!(!rig.has(2).await && rig.has(1).await, "reading goes on");
-    assert_eq!(rig.disk.figures().failed, 1);
+    assert_eq!(rig.disk.counted().failed, 1);
     fs::remove_file(root.join("staging")).unwrap();
     rig.put(2, 100).await;
     assert!(!rig.has(2).await, "not yet");
@@ -255,7 +259,87 @@ async fn an_emptied_directory_is_used_again_and_a_broken_one_left_alone_for_a_mi
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(!rig.has(1).await && !rig.has(2).await);
-    assert_eq!(rig.disk.figures().failed, 2);
+    assert_eq!(rig.disk.counted().failed, 2);
     rig.clock.advance(Duration::from_secs(60));
     assert!(rig.has(2).await);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_leaves_a_cache_that_is_not_used() {
+    let rig = Rig::new(MIB).await;
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    // Another has it open, or none is wanted.
+    let closed = RenditionDisk::closed(rig.folder.path(), threads(), rig.clock.clone());
+    assert!(closed.get(name(1)).await.is_none() && !closed.knows(&name(1)) && closed.figures().is_none());
+    closed.keep(name(3), picture(3, 100), closed.seen());
+    closed.settle().await;
+    assert_eq!(rig.files().len(), 2, "nothing is kept");
+    let mut blobs = closed.blobs().await;
+    blobs.sort_unstable();
+    let mut both = [blob(1).prefix(), blob(2).prefix()];
+    both.sort_unstable();
+    assert_eq!(blobs, both);
+    closed.forget(blob(1).prefix()).await.unwrap();
+    closed.forget(blob(1).prefix()).await.unwrap();
+    assert_eq!(rig.files().len(), 1);
+    assert!(!rig.has(1).await && rig.has(2).await);
+    // One that was never made, and one that cannot be.
+    let empty = tempfile::tempdir().unwrap();
+    RenditionDisk::closed(empty.path(), threads(), rig.clock.clone()).forget(blob(1).prefix()).await.unwrap();
+    fs::write(empty.path().join("v1"), b"").unwrap();
+    RenditionDisk::closed(empty.path(), threads(), rig.clock.clone()).forget(blob(1).prefix()).await.unwrap();
+    // What cannot be removed is said.
+    let folder = blob(2).to_string()[..3].to_owned();
+    let place = rig.folder.path().join("v1").join(folder);
+    fs::remove_dir_all(&place).unwrap();
+    std::os::unix::fs::symlink(&place, &place).unwrap();
+    assert!(matches!(closed.forget(blob(2).prefix()).await, Err(ServiceError::Unavailable(_))), "it leads nowhere but to itself");
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_does_not_end_the_counting() {
+    let rig = Rig::new(MIB).await;
+    for nth in 0..8 {
+        rig.put(nth, 100).await;
+    }
+    let root = rig.folder.path().join("v1");
+    // A file in a folder's place, a folder in a file's, a file that is a link to nothing, and a folder that leads to itself.
+    fs::write(root.join("000"), b"").unwrap();
+    let of_name = |nth: u32| root.join(&name(nth).to_string()[..3]).join(name(nth).to_string());
+    fs::remove_file(of_name(0)).unwrap();
+    fs::create_dir(of_name(0)).unwrap();
+    fs::remove_file(of_name(1)).unwrap();
+    std::os::unix::fs::symlink("nowhere", of_name(1)).unwrap();
+    std::os::unix::fs::symlink(root.join("fff"), root.join("fff")).unwrap();
+    let rig = rig.reopened(MIB).await;
+    listed(&rig.disk).await;
+    rig.disk.0.index.run_pending_tasks().await;
+    assert_eq!((rig.disk.counted().entries, rig.disk.counted().failed), (6, 1));
+    for nth in 2..8 {
+        assert!(rig.has(nth).await, "{nth}");
+    }
+}
+
+#[tokio::test]
+async fn reads_that_wait_for_others_are_misses_and_switch_nothing_off() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 100).await;
+    let places = rig.disk.0.reads.clone().acquire_many_owned(READS as u32).await.unwrap();
+    assert!(!rig.has(1).await, "no place");
+    drop(places);
+    assert!(rig.has(1).await, "and it was not struck off");
+    assert_eq!((rig.disk.counted().failed, rig.disk.counted().misses), (0, 1));
+}
+
+#[tokio::test]
+async fn a_render_of_another_blob_is_kept_whatever_is_forgotten_meanwhile() {
+    let rig = Rig::new(MIB).await;
+    let begun = rig.disk.seen();
+    rig.disk.forget(blob(1).prefix()).await.unwrap();
+    rig.disk.keep(name(2), picture(2, 100), begun);
+    rig.disk.keep(name(1), picture(1, 100), begun);
+    rig.disk.settle().await;
+    assert!(rig.has(2).await && !rig.has(1).await);
 }

@@ -15,7 +15,12 @@ const PHOTOS: u8 = 3;
 
 fn key(photo: u8, width: u32) -> CacheKey {
     let recipe = RecipeRequest { width, format: Some(RenditionFormat::Jpeg), ..RecipeRequest::default() };
-    CacheKey { hash: BlobHash::of(&[photo]), recipe: recipe.settle(RenditionFormat::Jpeg, 80, 2_000).unwrap(), previews: false }
+    CacheKey {
+        hash: BlobHash::of(&[photo]),
+        recipe: recipe.settle(RenditionFormat::Jpeg, 80, 2_000).unwrap(),
+        previews: false,
+        max_embedded_bytes: 0,
+    }
 }
 
 fn picture(number: u64) -> Rendition {
