@@ -144,3 +144,30 @@ pub(super) fn explain(error: &reqwest::Error) -> String {
     }
     if text.is_empty() { error.to_string() } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> ClientError {
+        let problem = serde_json::json!({ "type": "about:blank", "title": "t", "status": status, "code": code });
+        ClientError::Refused(Box::new(serde_json::from_value(problem).unwrap()))
+    }
+
+    #[test]
+    fn a_server_is_away_where_another_may_answer() {
+        for (error, expected) in [
+            (ClientError::Unreachable { server: String::new(), detail: String::new() }, true),
+            // Whatever stands between may say so of one thing.
+            (ClientError::Protocol { server: String::new(), detail: String::new() }, false),
+            (refused(401, "unauthenticated"), true),
+            (refused(404, "not_found"), false),
+            (refused(429, "too_many_downloads"), false),
+            (refused(500, "damaged"), false),
+            (refused(503, "busy"), false),
+            (refused(503, "unavailable"), true),
+        ] {
+            assert_eq!(error.is_away(), expected, "{error}");
+        }
+    }
+}

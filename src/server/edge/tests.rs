@@ -390,3 +390,22 @@ async fn a_site_that_renders_otherwise_is_not_followed_nor_one_that_refuses_the_
     }
     rig.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_whose_token_is_taken_away_knows_nothing_any_more() {
+    let rig = Rig::new().await;
+    let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
+    let made = rig.call(Method::POST, "/v1/admin/tokens", Some(json!({ "scopes": ["edge"] }))).await.json();
+    let file = rig.folder.path().join("other.token");
+    std::fs::write(&file, made["token"].as_str().unwrap()).unwrap();
+    let edge = rig.edge(&[site_url(&rig)], |config| config.edge.token_file = file).await;
+    assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 200);
+    rig.call(Method::DELETE, &format!("/v1/admin/tokens/{}", made["id"].as_str().unwrap()), None).await;
+    assert_eq!(edge.status(&url(&other, "thumbnail"), &rig).await, 503);
+    assert_eq!(edge.status("/readyz", &rig).await, 503);
+    // An answer of a moment ago is given again for a moment.
+    edge.clock.advance(Duration::from_secs(1));
+    assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 503);
+    edge.running.stop().await;
+    rig.running.stop().await;
+}
