@@ -51,6 +51,8 @@ pub struct EdgeBasis {
     pub max_side: u32,
     /// `renditions.previews`
     pub previews: bool,
+    /// `limits.max_embedded_bytes`
+    pub max_embedded_bytes: u64,
 }
 
 /// What an edge has to know of a blob: all of it follows from the bytes.

@@ -94,19 +94,32 @@ impl Edge {
     /// Clears, until it is dropped.
     pub(super) async fn clear_on(&self, renditions: &RenditionService) {
         let clearing = &self.0.clearing;
+        // What is still to be asked of where everything is.
+        let mut everything = vec![];
         loop {
-            let now = self.0.runtime.clock.monotonic();
             if clearing.take_all() {
-                let cached = renditions.cached_blobs().await;
-                clearing.some(cached, now);
+                // However many there are: they lie in no queue.
+                everything = renditions.cached_blobs().await;
+                everything.sort_unstable();
+                everything.dedup();
             }
+            let now = self.0.runtime.clock.monotonic();
+            // What was lost comes first.
             let due = clearing.take_due(now);
-            if due.is_empty() {
+            if !due.is_empty() {
+                if !self.clear(renditions, &due).await {
+                    clearing.some(due, now);
+                    runtime::sleep(PAUSE).await;
+                }
+            } else if !everything.is_empty() {
+                let next = everything.split_off(everything.len().saturating_sub(ASKED_AT_ONCE));
+                if !self.clear(renditions, &next).await {
+                    everything.extend(next);
+                    runtime::sleep(PAUSE).await;
+                }
+            } else {
                 // What is due only later is looked for now and then.
                 let _ = runtime::timeout(PAUSE, clearing.news.notified()).await;
-            } else if !self.clear(renditions, &due).await {
-                clearing.some(due, now);
-                runtime::sleep(PAUSE).await;
             }
         }
     }

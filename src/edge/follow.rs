@@ -18,11 +18,19 @@ const NEWS_WAIT: Duration = Duration::from_secs(5);
 impl Edge {
     /// Follows a site, and another where that one goes, until the stop. `renditions`: whose caches are cleared of what nobody has any more.
     pub async fn follow(self, renditions: Arc<RenditionService>, mut shutdown: Shutdown) {
+        let (edge, caches, mut stop) = (self.clone(), renditions.clone(), shutdown.clone());
+        // In a task of its own: the feed waits for nothing.
+        let clearing = runtime::spawn_joined(async move {
+            tokio::select! {
+                () = stop.stopping() => {}
+                () = edge.clear_on(&caches) => {}
+            }
+        });
         tokio::select! {
             () = shutdown.stopping() => {}
             () = self.follow_on(&renditions) => {}
-            () = self.clear_on(&renditions) => {}
         }
+        let _ = clearing.await;
     }
 
     async fn follow_on(&self, renditions: &RenditionService) {

@@ -23,8 +23,8 @@ pub(super) enum JoinError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(
-        "its renditions are made with other settings than here: renditions.default_quality {}, max_side {}, previews {}",
-        .0.default_quality, .0.max_side, .0.previews
+        "its renditions are made with other settings than here: renditions.default_quality {}, max_side {}, previews {}, limits.max_embedded_bytes {}",
+        .0.default_quality, .0.max_side, .0.previews, .0.max_embedded_bytes
     )]
     OtherSettings(EdgeBasis),
     #[error("a signing key that cannot be read")]
@@ -105,7 +105,12 @@ impl Edge {
     pub(super) async fn tenants_of(&self, site: &Client) -> Result<Vec<TenantUrls>, JoinError> {
         let answer = site.edge_tenants().await?;
         let basis = answer.basis;
-        let theirs = RenditionBasis { quality: basis.default_quality, max_side: basis.max_side, previews: basis.previews };
+        let theirs = RenditionBasis {
+            quality: basis.default_quality,
+            max_side: basis.max_side,
+            previews: basis.previews,
+            max_embedded_bytes: basis.max_embedded_bytes,
+        };
         if theirs != self.0.basis {
             return Err(JoinError::OtherSettings(basis));
         }

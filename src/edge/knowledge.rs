@@ -139,15 +139,18 @@ impl Knowledge {
         self.blobs.get(&hash)
     }
 
-    /// Remembers what the site answered to something asked: not where anything was revoked meanwhile, which may have been this.
-    pub(super) fn learn(&self, asked: Asked, tenant: Option<TenantId>, hash: BlobHash, blob: EdgeBlob) {
+    /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
+    /// what was answered is no answer any more.
+    pub(super) fn learn(&self, asked: Asked, tenant: Option<TenantId>, hash: BlobHash, blob: EdgeBlob) -> bool {
         self.blobs.insert(hash, blob);
-        let Some(tenant) = tenant else { return };
+        let Some(tenant) = tenant else { return true };
         // Held over the insertion: a revocation comes before, and is seen, or after, and removes it.
         let state = self.read();
-        if state.session == asked.session && !state.was_revoked_since(asked.revocations, (tenant, hash)) {
+        let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, (tenant, hash));
+        if holds {
             self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
         }
+        holds
     }
 
     /// Forgets that a tenant has a blob.

@@ -35,6 +35,9 @@ use sites::Sites;
 /// How long a question takes at most, whoever is asked: somebody waits for it.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often a question is asked whose answer is revoked while it is under way.
+const ASK_AGAIN: usize = 3;
+
 /// How an edge behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct EdgeSettings {
@@ -160,19 +163,21 @@ impl Edge {
 
     async fn ask_alone(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
         self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
-        let answered = self.ask(|site, asked| async move { Ok((asked, site.edge_blob(hash, tenant).await?)) });
-        match answered.await {
-            Ok((_, blob)) if blob.size_bytes > self.0.max_photo_bytes => {
-                tracing::warn!(%hash, size_bytes = blob.size_bytes, "the site says of a photo that it is larger than any may be");
-                Err(ServiceError::Unavailable("site"))
+        for _ in 0..ASK_AGAIN {
+            let answered = self.ask(|site, asked| async move { Ok((asked, site.edge_blob(hash, tenant).await?)) });
+            match answered.await {
+                Ok((_, blob)) if blob.size_bytes > self.0.max_photo_bytes => {
+                    tracing::warn!(%hash, size_bytes = blob.size_bytes, "the site says of a photo that it is larger than any may be");
+                    return Err(ServiceError::Unavailable("site"));
+                }
+                Ok((asked, blob)) if self.0.knowledge.learn(asked, tenant, hash, blob) => return Ok(Some(blob)),
+                // It was revoked while it was under way: the site knows better now.
+                Ok(_) => {}
+                Err(ServiceError::NotFound(_)) => return Ok(None),
+                Err(error) => return Err(error),
             }
-            Ok((asked, blob)) => {
-                self.0.knowledge.learn(asked, tenant, hash, blob);
-                Ok(Some(blob))
-            }
-            Err(ServiceError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
         }
+        Err(ServiceError::Unavailable("site"))
     }
 
     async fn blob(&self, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {

@@ -32,7 +32,12 @@ pub(super) async fn tenants(State(app): State<App>, AuthFor(caller, _): AuthFor<
         let signing_keys = tenant.signing_keys.into_iter().map(key).collect();
         EdgeTenant { id: tenant.id, signing_keys, renditions: tenant.settings.into() }
     });
-    let basis = EdgeBasis { default_quality: basis.quality, max_side: basis.max_side, previews: basis.previews };
+    let basis = EdgeBasis {
+        default_quality: basis.quality,
+        max_side: basis.max_side,
+        previews: basis.previews,
+        max_embedded_bytes: basis.max_embedded_bytes,
+    };
     Ok(([(header::CACHE_CONTROL, CACHING)], Json(EdgeTenants { tenants: tenants.collect(), basis })).into_response())
 }
 

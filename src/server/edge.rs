@@ -82,6 +82,7 @@ impl EdgeParts {
             quality: config.renditions.default_quality,
             max_side: config.renditions.max_side,
             previews: config.renditions.previews,
+            max_embedded_bytes: config.limits.max_embedded_bytes.as_u64(),
         };
         let max_photo_bytes = config.limits.max_upload_bytes.as_u64();
         let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis, max_photo_bytes };

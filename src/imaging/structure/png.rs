@@ -26,6 +26,7 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
     let mut outline = None;
     let mut have_data = false;
     let mut frames = None;
+    let mut has_tried = false;
     let mut at = 8;
     loop {
         let length = be_u32(bytes, at).ok_or_else(|| broken("cut off"))? as usize;
@@ -59,7 +60,7 @@ pub(super) fn outline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Outline<'a
             b"acTL" if !have_data && frames.is_none() => frames = animation_frames(data),
             b"acTL" => {}
             _ if critical => return Err(ImagingError::unsupported(Format::Png, "an unknown critical chunk")),
-            _ => ancillary(outline, kind, data, limits),
+            _ => ancillary(outline, kind, data, limits, &mut has_tried),
         }
     }
     let mut outline = outline.filter(|_| have_data).ok_or_else(|| broken("no image data"))?;
@@ -92,11 +93,13 @@ fn header<'a>(data: &[u8], limits: &Limits) -> Result<Outline<'a>, ImagingError>
     Ok(outline)
 }
 
-fn ancillary<'a>(outline: &mut Outline<'a>, kind: &[u8], data: &'a [u8], limits: &Limits) {
+fn ancillary<'a>(outline: &mut Outline<'a>, kind: &[u8], data: &'a [u8], limits: &Limits, has_tried: &mut bool) {
     match kind {
         // The chunk made for it wins over the text form.
         b"eXIf" if data.len() <= limits.max_metadata_bytes => outline.exif = Some(Cow::Borrowed(without_exif_prefix(data))),
-        b"tEXt" | b"zTXt" if outline.exif.is_none() => {
+        b"tEXt" | b"zTXt" if outline.exif.is_none() && !*has_tried && is_raw_profile(data) => {
+            // The first that says it is one, whatever it holds: each may unpack to megabytes.
+            *has_tried = true;
             outline.exif = raw_profile(kind, data, limits.max_metadata_bytes).map(Cow::Owned);
         }
         b"iTXt" if data.len() <= limits.max_metadata_bytes => {
@@ -104,6 +107,10 @@ fn ancillary<'a>(outline: &mut Outline<'a>, kind: &[u8], data: &'a [u8], limits:
         }
         _ => {}
     }
+}
+
+fn is_raw_profile(data: &[u8]) -> bool {
+    RAW_PROFILES.iter().any(|keyword| data.starts_with(keyword))
 }
 
 /// EXIF from a text chunk: a keyword, then (packed in `zTXt`) a line with the kind, a line with the length, and hex in lines.
@@ -128,4 +135,34 @@ fn raw_profile(kind: &[u8], data: &[u8], max_bytes: usize) -> Option<Vec<u8>> {
         block.push((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
     }
     (block.len() == length && length <= max_bytes).then(|| without_exif_prefix(&block).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture of one pixel with these text chunks before its data.
+    fn with_texts(texts: &[&[u8]]) -> Vec<u8> {
+        let mut png = std::io::Cursor::new(vec![]);
+        image::GrayImage::new(1, 1).write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let mut png = png.into_inner();
+        let chunks = texts.iter().flat_map(|text| {
+            let named = [b"tEXt", *text].concat();
+            [&(text.len() as u32).to_be_bytes()[..], &named, &crc32fast::hash(&named).to_be_bytes()].concat()
+        });
+        // Behind signature and header.
+        png.splice(33..33, chunks.collect::<Vec<_>>());
+        png
+    }
+
+    #[test]
+    fn of_several_blocks_that_say_they_are_exif_the_first_is_unpacked_and_no_other() {
+        let good: &[u8] = b"Raw profile type exif\0\nexif\n2\n4d4d\n";
+        let bad: &[u8] = b"Raw profile type exif\0\nexif\n9\n4d4d\n";
+        let other: &[u8] = b"Comment\0of no matter";
+        let exif_of = |texts: &[&[u8]]| outline(&with_texts(texts), &Limits::default()).unwrap().exif.map(Cow::into_owned);
+        assert_eq!(exif_of(&[other, good]), Some(b"MM".to_vec()));
+        assert_eq!(exif_of(&[bad, good]), None);
+        assert_eq!(exif_of(&[good, bad]), Some(b"MM".to_vec()));
+    }
 }

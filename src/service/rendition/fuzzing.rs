@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::disk::entry::{self, EntryError, EntryName};
-use super::preview::{MAGIC, Preview};
+use super::preview::{MAGIC, Preview, Source};
 use crate::model::BlobHash;
 use crate::service::rendition_url::RenditionFormat;
 
@@ -43,14 +43,14 @@ pub fn rendition_entry(bytes: &[u8]) {
 
 /// A stored preview: likewise.
 pub fn stored_preview(bytes: &[u8]) {
-    let hash = BlobHash::of(b"photo");
-    let readable = |record: &[u8]| Preview::from_record(&hash, &Bytes::copy_from_slice(record));
+    let of = Source { hash: BlobHash::of(b"photo"), max_embedded_bytes: 1 << 20 };
+    let readable = |record: &[u8]| Preview::from_record(of, &Bytes::copy_from_slice(record));
     if let Some(preview) = readable(bytes) {
-        assert_eq!(preview.to_record(&hash), bytes);
+        assert_eq!(preview.to_record(of), bytes);
     }
     let Some((at, change, picture)) = damage(bytes) else { return };
     let preview = Preview { shown: (4_000, 3_000), picture: Bytes::copy_from_slice(picture) };
-    let mut record = preview.to_record(&hash).to_vec();
+    let mut record = preview.to_record(of).to_vec();
     assert!(record.starts_with(MAGIC));
     if changed(&mut record, at, change) {
         assert_eq!(readable(&record), None, "byte {at} changed by {change}");

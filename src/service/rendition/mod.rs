@@ -149,6 +149,8 @@ pub struct RenditionBasis {
     pub max_side: u32,
     /// Whether small renditions of large photos are made from previews.
     pub previews: bool,
+    /// The longest colour profile that is heeded, in bytes.
+    pub max_embedded_bytes: u64,
 }
 
 /// How busy renditions are.
@@ -207,7 +209,7 @@ impl Renditions {
             gather: Gather::default(),
             slow: Lane::new(config.queue_limit, slow_at_once),
             given_up: GivenUp::default(),
-            previews: Previews::new(previews, config),
+            previews: Previews::new(previews, config, max_embedded_bytes),
             avif_by_accept: config.avif_by_accept,
             max_side: config.max_side,
             max_embedded_bytes,
@@ -298,8 +300,8 @@ impl RenditionService {
 
     /// What its renditions are a function of, beside blob and recipe.
     pub fn basis(&self) -> RenditionBasis {
-        let Renditions { quality, max_side, previews, .. } = &self.renditions;
-        RenditionBasis { quality: *quality, max_side: *max_side, previews: previews.are_used() }
+        let Renditions { quality, max_side, previews, max_embedded_bytes, .. } = &self.renditions;
+        RenditionBasis { quality: *quality, max_side: *max_side, previews: previews.are_used(), max_embedded_bytes: *max_embedded_bytes }
     }
 
     /// How busy it is.

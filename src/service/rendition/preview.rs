@@ -32,6 +32,7 @@ pub(super) const MAGIC: &[u8; 16] = b"halidom preview2";
 #[derive(Debug)]
 pub(super) struct Previews {
     enabled: bool,
+    max_embedded_bytes: u64,
     store: Arc<dyn DerivedStore>,
     lately: moka::future::Cache<BlobHash, Arc<Preview>>,
     waiting: mpsc::Sender<BlobHash>,
@@ -43,7 +44,7 @@ pub(super) struct Previews {
     passed_over: AtomicU64,
 }
 
-/// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of the photo's hash and what follows, width and height in four bytes each, big-endian, and the picture.
+/// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of the photo's hash, `limits.max_embedded_bytes` in eight bytes, big-endian, and what follows, width and height in four bytes each, big-endian, and the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Preview {
     /// The photo's width and height, as shown.
@@ -70,16 +71,16 @@ pub struct PreviewFigures {
 }
 
 impl Preview {
-    pub(super) fn to_record(&self, hash: &BlobHash) -> Bytes {
+    pub(super) fn to_record(&self, of: Source) -> Bytes {
         let (width, height) = (self.shown.0.to_be_bytes(), self.shown.1.to_be_bytes());
-        let hash = check(hash, &[&width, &height, &self.picture]);
+        let hash = of.check(&[&width, &height, &self.picture]);
         [MAGIC.as_slice(), hash.as_bytes(), &width, &height, &self.picture].concat().into()
     }
 
     /// `None` for what is torn, damaged, another photo's or another version's.
-    pub(super) fn from_record(hash: &BlobHash, record: &Bytes) -> Option<Self> {
+    pub(super) fn from_record(of: Source, record: &Bytes) -> Option<Self> {
         let (said, body) = record.strip_prefix(MAGIC)?.split_at_checked(blake3::OUT_LEN)?;
-        if check(hash, &[body]) != blake3::Hash::from_slice(said).ok()? {
+        if of.check(&[body]) != blake3::Hash::from_slice(said).ok()? {
             return None;
         }
         let (width, rest) = body.split_first_chunk()?;
@@ -89,23 +90,35 @@ impl Preview {
     }
 }
 
-/// Covers the photo too: one that came under another's name is none.
-fn check(of: &BlobHash, body: &[&[u8]]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(of.as_bytes());
-    for part in body {
-        hasher.update(part);
+/// What a preview follows from, beside its own version.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    /// The photo.
+    pub(super) hash: BlobHash,
+    /// The longest colour profile that was heeded, in bytes.
+    pub(super) max_embedded_bytes: u64,
+}
+
+impl Source {
+    /// Covers what it follows from, too: one that came under another photo's name, or was made with another setting, is none.
+    fn check(&self, body: &[&[u8]]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.hash.as_bytes()).update(&self.max_embedded_bytes.to_be_bytes());
+        for part in body {
+            hasher.update(part);
+        }
+        hasher.finalize()
     }
-    hasher.finalize()
 }
 
 impl Previews {
     /// Previews in this store, where the settings ask for them.
-    pub(super) fn new(store: Arc<dyn DerivedStore>, config: &RenditionsConfig) -> Self {
+    pub(super) fn new(store: Arc<dyn DerivedStore>, config: &RenditionsConfig, max_embedded_bytes: u64) -> Self {
         let (waiting, queue) = mpsc::channel(QUEUE);
         let weigh = |_: &BlobHash, preview: &Arc<Preview>| u32::try_from(preview.picture.len() + 256).unwrap_or(u32::MAX);
         Self {
             enabled: config.previews,
+            max_embedded_bytes,
             store,
             lately: moka::future::Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).time_to_live(REMEMBER).build(),
             waiting,
@@ -115,6 +128,10 @@ impl Previews {
             failed: AtomicU64::default(),
             passed_over: AtomicU64::default(),
         }
+    }
+
+    fn source(&self, hash: BlobHash) -> Source {
+        Source { hash, max_embedded_bytes: self.max_embedded_bytes }
     }
 
     /// Whether small renditions of large photos are made from previews.
@@ -145,7 +162,7 @@ impl Previews {
                 return None;
             }
         };
-        let preview = Preview::from_record(hash, &record).filter(|preview| preview.shown == shown);
+        let preview = Preview::from_record(self.source(*hash), &record).filter(|preview| preview.shown == shown);
         if preview.is_none() {
             tracing::info!(%hash, "a stored preview is damaged or another version's: it is made anew");
         }
@@ -224,8 +241,8 @@ impl RenditionService {
             return Ok(preview);
         }
         let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
-        self.keep_preview(hash, &preview).await;
         previews.lately.insert(hash, preview.clone()).await;
+        self.keep_preview(hash, &preview).await;
         Ok(preview)
     }
 
@@ -282,9 +299,10 @@ impl RenditionService {
     pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) {
         let previews = &self.renditions.previews;
         previews.made.fetch_add(1, Ordering::Relaxed);
-        let preview = Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() };
+        let preview = Arc::new(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() });
+        // First: where the blob has gone, keeping it forgets it.
+        previews.lately.insert(hash, preview.clone()).await;
         self.keep_preview(hash, &preview).await;
-        previews.lately.insert(hash, Arc::new(preview)).await;
     }
 
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
@@ -297,7 +315,7 @@ impl RenditionService {
     /// Keeps a preview on the backend: for who asks next, so that it cannot be kept is no failure of who asked now.
     async fn keep_preview(&self, hash: BlobHash, preview: &Preview) {
         let kept = async {
-            self.renditions.previews.store.put_derived(&hash, preview.to_record(&hash)).await?;
+            self.renditions.previews.store.put_derived(&hash, preview.to_record(self.renditions.previews.source(hash))).await?;
             // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
             if !self.catalogue.is_present(hash).await.unwrap_or(false) {
                 self.forget_preview(hash).await?;
@@ -327,15 +345,16 @@ mod tests {
     #[test]
     fn a_record_is_what_was_written_or_nothing() {
         let preview = Preview { shown: (6_000, 4_000), picture: Bytes::from_static(b"a picture") };
-        let hash = BlobHash::of(b"photo");
-        let record = preview.to_record(&hash);
-        assert_eq!(Preview::from_record(&hash, &record), Some(preview));
-        assert_eq!(Preview::from_record(&BlobHash::of(b"another"), &record), None);
+        let of = Source { hash: BlobHash::of(b"photo"), max_embedded_bytes: 7 };
+        let record = preview.to_record(of);
+        assert_eq!(Preview::from_record(of, &record), Some(preview));
+        assert_eq!(Preview::from_record(Source { hash: BlobHash::of(b"another"), ..of }, &record), None);
+        assert_eq!(Preview::from_record(Source { max_embedded_bytes: 8, ..of }, &record), None);
         for at in 0..record.len() {
             let mut damaged = record.to_vec();
             damaged[at] ^= 1;
-            assert_eq!(Preview::from_record(&hash, &damaged.into()), None, "{at}");
-            assert_eq!(Preview::from_record(&hash, &record.slice(..at)), None, "{at}");
+            assert_eq!(Preview::from_record(of, &damaged.into()), None, "{at}");
+            assert_eq!(Preview::from_record(of, &record.slice(..at)), None, "{at}");
         }
     }
 }

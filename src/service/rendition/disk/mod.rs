@@ -67,6 +67,8 @@ struct Inner {
     doomed: Arc<Mutex<Vec<EntryName>>>,
     /// What was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
     forgotten: RwLock<Forgotten>,
+    /// How many forgettings there were: read where nothing may be waited for.
+    forgettings: AtomicU64,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     reading: Pause,
@@ -163,6 +165,7 @@ impl RenditionDisk {
             listed: AtomicBool::new(false),
             doomed,
             forgotten: RwLock::default(),
+            forgettings: AtomicU64::default(),
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
@@ -316,7 +319,7 @@ impl RenditionDisk {
 
     /// To be asked before a render begins.
     pub(super) fn seen(&self) -> Seen {
-        Seen(self.0.forgotten.read().unwrap_or_else(PoisonError::into_inner).count())
+        Seen(self.0.forgettings.load(Ordering::Acquire))
     }
 
     /// Keeps a rendition, behind the caller's back. One whose blob was forgotten since is not kept, nor one that is too large, nor
@@ -369,7 +372,11 @@ impl RenditionDisk {
     /// Where the system would not remove them: ask again. The cause is logged.
     pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
-            inner.forgotten.write().unwrap_or_else(PoisonError::into_inner).add(blob);
+            {
+                let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
+                forgotten.add(blob);
+                inner.forgettings.store(forgotten.count(), Ordering::Release);
+            }
             inner.files.forget(&blob)
         });
         let names = forgotten.await?.map_err(|error| {
@@ -387,11 +394,14 @@ impl RenditionDisk {
         let mut blobs = vec![];
         let folders = self.on_disk(|inner| inner.files.folders()).await;
         for folder in folders.ok().and_then(Result::ok).unwrap_or_default() {
-            let names = self.on_disk(move |inner| inner.files.names(&folder)).await;
-            blobs.extend(names.ok().and_then(Result::ok).unwrap_or_default().iter().map(EntryName::blob));
-            // Entries of one blob lie in one folder.
-            blobs.sort_unstable();
-            blobs.dedup();
+            let found = self.on_disk(move |inner| {
+                let mut blobs: Vec<_> = inner.files.names(&folder)?.iter().map(EntryName::blob).collect();
+                // Entries of one blob lie in one folder.
+                blobs.sort_unstable();
+                blobs.dedup();
+                Ok::<_, std::io::Error>(blobs)
+            });
+            blobs.extend(found.await.ok().and_then(Result::ok).unwrap_or_default());
         }
         blobs
     }
