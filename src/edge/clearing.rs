@@ -1,6 +1,6 @@
 //! Clearing the caches of what nobody has any more, in its own time: what is not cleared yet is not shown either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use super::Edge;
 const ASKED_AT_ONCE: usize = 1_000;
 /// Blobs that wait to be asked of; past it all that lies in the caches is.
 const WAITING: usize = 100_000;
-/// What was lost is asked of once more so much later: no rendition takes as long.
-const AGAIN: Duration = Duration::from_secs(120);
 /// Pause after a site did not answer.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -32,10 +30,7 @@ pub(super) struct Clearing {
 struct State {
     /// Everything that lies in the caches.
     all: bool,
-    /// When each is due, by the monotonic clock.
-    due: BTreeMap<HashPrefix, Duration>,
-    /// When each is due once more.
-    again: BTreeMap<HashPrefix, Duration>,
+    lost: BTreeSet<HashPrefix>,
 }
 
 impl Clearing {
@@ -45,40 +40,22 @@ impl Clearing {
         self.news.notify_one();
     }
 
-    /// These are, at that time.
-    pub(super) fn some(&self, prefixes: impl IntoIterator<Item = HashPrefix>, at: Duration) {
+    /// These are.
+    pub(super) fn some(&self, lost: impl IntoIterator<Item = HashPrefix>) {
         let mut state = self.state();
-        state.due.extend(prefixes.into_iter().map(|prefix| (prefix, at)));
-        if state.due.len() > WAITING {
-            state.due.clear();
+        state.lost.extend(lost);
+        if state.lost.len() > WAITING {
+            state.lost.clear();
             state.all = true;
         }
         drop(state);
         self.news.notify_one();
     }
 
-    /// These are at that time as well: a rendition that was being made when its photo went may have come into a cache behind the clearing.
-    fn once_more(&self, prefixes: impl IntoIterator<Item = HashPrefix>, at: Duration) {
+    /// Those that wait, at most as many as are asked of at once.
+    fn take(&self) -> Vec<HashPrefix> {
         let mut state = self.state();
-        state.again.extend(prefixes.into_iter().map(|prefix| (prefix, at)));
-        if state.again.len() > WAITING {
-            state.again.clear();
-            state.all = true;
-        }
-    }
-
-    /// Those that are due, at most as many as are asked of at once.
-    fn take_due(&self, now: Duration) -> Vec<HashPrefix> {
-        let mut state = self.state();
-        let State { due, again, .. } = &mut *state;
-        for waiting in [due, again] {
-            let taken: Vec<_> = waiting.iter().filter(|(_, at)| **at <= now).map(|(prefix, _)| *prefix).take(ASKED_AT_ONCE).collect();
-            waiting.retain(|prefix, _| taken.binary_search(prefix).is_err());
-            if !taken.is_empty() {
-                return taken;
-            }
-        }
-        vec![]
+        (0..ASKED_AT_ONCE).map_while(|_| state.lost.pop_first()).collect()
     }
 
     fn take_all(&self) -> bool {
@@ -94,21 +71,17 @@ impl Edge {
     /// Clears, until it is dropped.
     pub(super) async fn clear_on(&self, renditions: &RenditionService) {
         let clearing = &self.0.clearing;
-        // What is still to be asked of where everything is.
+        // What is still to be asked of where everything is: however many there are, they lie in no queue.
         let mut everything = vec![];
         loop {
             if clearing.take_all() {
-                // However many there are: they lie in no queue.
                 everything = renditions.cached_blobs().await;
-                everything.sort_unstable();
-                everything.dedup();
             }
-            let now = self.0.runtime.clock.monotonic();
             // What was lost comes first.
-            let due = clearing.take_due(now);
-            if !due.is_empty() {
-                if !self.clear(renditions, &due).await {
-                    clearing.some(due, now);
+            let lost = clearing.take();
+            if !lost.is_empty() {
+                if !self.clear(renditions, &lost).await {
+                    clearing.some(lost);
                     runtime::sleep(PAUSE).await;
                 }
             } else if !everything.is_empty() {
@@ -118,8 +91,7 @@ impl Edge {
                     runtime::sleep(PAUSE).await;
                 }
             } else {
-                // What is due only later is looked for now and then.
-                let _ = runtime::timeout(PAUSE, clearing.news.notified()).await;
+                clearing.news.notified().await;
             }
         }
     }
@@ -135,20 +107,14 @@ impl Edge {
         };
         let mut cleared = true;
         // Only of what was asked: whatever else stands there is no answer.
-        for prefix in unowned.into_iter().filter(|prefix| asked.binary_search(prefix).is_ok()) {
+        let asked: HashSet<_> = asked.iter().collect();
+        for prefix in unowned.iter().copied().filter(|prefix| asked.contains(prefix)) {
             if let Err(error) = renditions.forget_prefix(prefix).await {
                 tracing::warn!(%error, "renditions of what nobody has any more could not be removed");
                 cleared = false;
             }
         }
         cleared
-    }
-
-    /// Has what these were cleared, now and once more later.
-    pub(super) fn clear_lost(&self, lost: &[HashPrefix]) {
-        let now = self.0.runtime.clock.monotonic();
-        self.0.clearing.some(lost.iter().copied(), now);
-        self.0.clearing.once_more(lost.iter().copied(), now + AGAIN);
     }
 }
 
@@ -162,18 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_taken_in_pieces_and_once() {
-        let (clearing, second) = (Clearing::default(), Duration::from_secs(1));
-        clearing.some((0..1_500).map(prefix), second);
-        assert!(clearing.take_due(Duration::ZERO).is_empty());
-        assert_eq!([clearing.take_due(second).len(), clearing.take_due(second).len(), clearing.take_due(second).len()], [1_000, 500, 0]);
-        clearing.once_more([prefix(1)], 2 * second);
-        clearing.some([prefix(1)], second);
-        assert_eq!(clearing.take_due(second), [prefix(1)]);
-        assert!(clearing.take_due(second).is_empty());
-        assert_eq!(clearing.take_due(2 * second), [prefix(1)], "and once more");
+    fn what_waits_is_taken_in_pieces_and_once() {
+        let clearing = Clearing::default();
+        clearing.some((0..1_500).map(prefix));
+        clearing.some([prefix(1)]);
+        assert_eq!([clearing.take().len(), clearing.take().len(), clearing.take().len()], [1_000, 500, 0]);
         assert!(!clearing.take_all());
-        clearing.some((0..=WAITING as u32).map(prefix), second);
-        assert!(clearing.take_all() && clearing.take_due(second).is_empty(), "too many are all");
+        clearing.some((0..=WAITING as u32).map(prefix));
+        assert!(clearing.take_all() && clearing.take().is_empty(), "too many are all");
     }
 }

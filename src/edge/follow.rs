@@ -41,23 +41,21 @@ impl Edge {
                 renditions.keys_changed().await;
                 known = session;
             }
-            let taken = if session == 0 { None } else { Some(self.take_news(renditions).await) };
-            match taken {
-                Some(Ok(())) => is_broken = false,
-                Some(Err(error)) => {
-                    if !is_broken {
+            if session > 0 {
+                match self.take_news(renditions).await {
+                    Ok(()) => {
+                        is_broken = false;
+                        continue;
+                    }
+                    Err(error) if !is_broken => {
+                        is_broken = true;
                         tracing::info!(%error, site = self.0.sites.current().server(), "the site's feed broke off");
                     }
-                    is_broken = true;
-                    if !self.rejoin(session).await {
-                        runtime::sleep(PAUSE).await;
-                    }
+                    Err(_) => {}
                 }
-                None => {
-                    if !self.rejoin(session).await {
-                        runtime::sleep(PAUSE).await;
-                    }
-                }
+            }
+            if !self.rejoin(session).await {
+                runtime::sleep(PAUSE).await;
             }
         }
     }
@@ -107,7 +105,7 @@ impl Edge {
         if tenants || !lost.is_empty() {
             self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
             renditions.keys_changed().await;
-            self.clear_lost(&lost.iter().map(BlobHash::prefix).collect::<Vec<_>>());
+            self.0.clearing.some(lost.iter().map(BlobHash::prefix));
         }
         if is_hasty || unknown {
             // A site that is started anew has one new life; one whose life changes all the time is several behind one address, or none of ours.

@@ -27,7 +27,7 @@ pub(super) struct Knowledge {
     state: RwLock<State>,
     /// Which tenant has which blob.
     owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
-    /// What follows from a blob's bytes: always true.
+    /// What follows from a blob's bytes, of those that somebody had when it was asked.
     blobs: moka::sync::Cache<BlobHash, EdgeBlob>,
 }
 
@@ -65,10 +65,11 @@ impl Asked {
 }
 
 impl State {
-    /// Whether this was revoked after so many revocations, or may have been.
-    fn was_revoked_since(&self, revocations: u64, answer: (TenantId, BlobHash)) -> bool {
+    /// Whether this was revoked after so many revocations, or may have been; of any tenant where none is named.
+    fn was_revoked_since(&self, revocations: u64, tenant: Option<TenantId>, hash: BlobHash) -> bool {
         let since = usize::try_from(self.revocations.saturating_sub(revocations)).unwrap_or(usize::MAX);
-        since > self.recent.len() || self.recent.iter().rev().take(since).any(|revoked| *revoked == answer)
+        let is_it = |revoked: &(TenantId, BlobHash)| revoked.1 == hash && tenant.is_none_or(|tenant| tenant == revoked.0);
+        since > self.recent.len() || self.recent.iter().rev().take(since).any(is_it)
     }
 }
 
@@ -111,6 +112,14 @@ impl Knowledge {
         self.write().tenants = tenants;
     }
 
+    /// Whether what is known holds.
+    ///
+    /// # Errors
+    /// `Unavailable` where the site was not heard of lately.
+    pub(super) fn require(&self) -> Result<(), ServiceError> {
+        self.holds(&self.read())
+    }
+
     /// The tenants, where what is known of them holds.
     ///
     /// # Errors
@@ -142,18 +151,19 @@ impl Knowledge {
     /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
     /// what was answered is no answer any more.
     pub(super) fn learn(&self, asked: Asked, tenant: Option<TenantId>, hash: BlobHash, blob: EdgeBlob) -> bool {
-        self.blobs.insert(hash, blob);
-        let Some(tenant) = tenant else { return true };
         // Held over the insertion: a revocation comes before, and is seen, or after, and removes it.
         let state = self.read();
-        let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, (tenant, hash));
+        let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, tenant, hash);
         if holds {
-            self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+            self.blobs.insert(hash, blob);
+            if let Some(tenant) = tenant {
+                self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+            }
         }
         holds
     }
 
-    /// Forgets that a tenant has a blob.
+    /// Forgets that a tenant has a blob. What is made of it from here on has the site asked whether anybody has it.
     pub(super) fn revoke(&self, tenant: TenantId, hash: BlobHash) {
         {
             let mut state = self.write();
@@ -164,6 +174,7 @@ impl Knowledge {
             state.recent.push_back((tenant, hash));
         }
         self.owned.invalidate(&(tenant, hash));
+        self.forget(hash);
     }
 
     /// Nothing holds any more, until a site is heard of again.
@@ -171,7 +182,7 @@ impl Knowledge {
         self.write().heard = None;
     }
 
-    /// Forgets what was said of a blob, and whose it is: the bytes say otherwise.
+    /// Forgets what was said of a blob.
     pub(super) fn forget(&self, hash: BlobHash) {
         self.blobs.invalidate(&hash);
     }

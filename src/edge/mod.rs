@@ -23,7 +23,7 @@ use crate::api::EdgeBlob;
 use crate::blobs::DiskReader;
 use crate::client::{Client, ClientError};
 use crate::model::{BlobHash, TenantId};
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, BlockingPool, Runtime};
 use crate::service::{BlobReader, Catalogue, RenditionBasis, ServiceError, TenantUrls};
 
 use asking::Asking;
@@ -65,6 +65,8 @@ struct Inner {
     max_photo_bytes: u64,
     /// Where the blobs lie, where this machine can read them itself.
     backend: Option<DiskReader>,
+    /// Where what a site sent is hashed.
+    hashing: BlockingPool,
     basis: RenditionBasis,
     figures: Figures,
 }
@@ -93,12 +95,12 @@ pub struct EdgeFigures {
 
 impl Edge {
     /// An edge of these sites, the first of which it likes best. It knows nothing until it [follows](Edge::follow) one.
-    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, runtime: Runtime) -> Self {
+    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, hashing: BlockingPool, runtime: Runtime) -> Self {
         let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
         let sites = Sites::new(sites);
         let (asking, clearing, figures) = (Asking::default(), Clearing::default(), Figures::default());
         let EdgeSettings { basis, max_photo_bytes, .. } = settings;
-        Self(Arc::new(Inner { knowledge, sites, asking, clearing, max_photo_bytes, backend, basis, figures, runtime }))
+        Self(Arc::new(Inner { knowledge, sites, asking, clearing, max_photo_bytes, backend, hashing, basis, figures, runtime }))
     }
 
     /// Whether it can say whose photos are whose.
@@ -106,7 +108,7 @@ impl Edge {
     /// # Errors
     /// `Unavailable` where no site was heard of lately.
     pub fn ready(&self) -> Result<(), ServiceError> {
-        self.0.knowledge.tenants().map(drop)
+        self.0.knowledge.require()
     }
 
     /// How it stands to its sites.

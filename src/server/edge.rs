@@ -86,7 +86,7 @@ impl EdgeParts {
         };
         let max_photo_bytes = config.limits.max_upload_bytes.as_u64();
         let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis, max_photo_bytes };
-        let edge = Edge::new(settings, sites, backend, runtime.clone());
+        let edge = Edge::new(settings, sites, backend, hashing_pool.clone(), runtime.clone());
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
         let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("previews", previews.clone())];
         let renditions = RenditionService::new(

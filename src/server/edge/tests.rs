@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -124,8 +124,7 @@ impl Rig {
         let bytes = std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos").join(name)).unwrap();
         let url = format!("http://{}/v1/albums/{}/photos?name={name}", self.running.http, album["id"].as_str().unwrap());
         let response = self.http.post(url).bearer_auth(&self.admin).body(bytes).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::CREATED);
-        response.json().await.unwrap()
+        response.error_for_status().unwrap().json().await.unwrap()
     }
 
     /// Deletes a photo for good.
@@ -158,7 +157,24 @@ impl Rig {
         TestEdge { running, clock, config, folder }
     }
 
-    /// Asks until it holds; time goes on meanwhile, by seconds.
+    /// An edge with a cache on disk in which a thumbnail of each of two photos lies.
+    async fn edge_with_two_on_disk(&self) -> (TestEdge, Value, Value) {
+        let (one, other) = (self.upload("camera.jpg").await, self.upload("brick.jpg").await);
+        let edge = self.edge(&[site_url(self)], |config| config.renditions.disk_bytes = crate::config::ByteSize::mib(64)).await;
+        for photo in [&one, &other] {
+            assert_eq!(edge.status(&url(photo, "thumbnail"), self).await, 200);
+        }
+        self.until("renditions are kept on disk", async || edge.on_disk() == 2).await;
+        (edge, one, other)
+    }
+
+    /// Stops both.
+    async fn end(self, edge: TestEdge) {
+        edge.running.stop().await;
+        self.running.stop().await;
+    }
+
+    /// Asks until it holds, giving way to others between two questions.
     async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
@@ -243,19 +259,13 @@ async fn an_edge_answers_as_its_site_does() {
         assert_eq!(edge.status(path, &rig).await, 404, "{path}");
     }
     assert_eq!(edge.status("/livez", &rig).await, 200);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_goes_from_an_edge_and_its_disk() {
     let rig = Rig::new().await;
-    let (gone, kept) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
-    let edge = rig.edge(&[site_url(&rig)], |config| config.renditions.disk_bytes = crate::config::ByteSize::mib(64)).await;
-    for photo in [&gone, &kept] {
-        assert_eq!(edge.status(&url(photo, "thumbnail"), &rig).await, 200);
-    }
-    rig.until("renditions are kept on disk", async || edge.on_disk() == 2).await;
+    let (edge, gone, kept) = rig.edge_with_two_on_disk().await;
     rig.purge(&gone).await;
     // An answer of a moment ago is given again for a moment.
     edge.clock.advance(Duration::from_secs(1));
@@ -263,25 +273,18 @@ async fn what_is_deleted_goes_from_an_edge_and_its_disk() {
     rig.until("nor kept", async || edge.on_disk() == 1).await;
     assert_eq!(edge.parts().edge.figures().revoked, 1);
     assert_eq!(edge.status(&url(&kept, "thumbnail"), &rig).await, 200);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_deleted_while_an_edge_was_away_goes_from_its_disk() {
     let rig = Rig::new().await;
-    let (gone, kept) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
-    let edge = rig.edge(&[site_url(&rig)], |config| config.renditions.disk_bytes = crate::config::ByteSize::mib(64)).await;
-    for photo in [&gone, &kept] {
-        assert_eq!(edge.status(&url(photo, "thumbnail"), &rig).await, 200);
-    }
-    rig.until("renditions are kept on disk", async || edge.on_disk() == 2).await;
+    let (edge, gone, kept) = rig.edge_with_two_on_disk().await;
     let edge = edge.meanwhile(rig.purge(&gone)).await;
     rig.until("what nobody has is cleared", async || edge.on_disk() == 1).await;
     rig.until("and the rest is served", async || edge.status(&url(&kept, "thumbnail"), &rig).await == 200).await;
     assert_eq!(edge.status(&url(&gone, "thumbnail"), &rig).await, 404);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -300,8 +303,7 @@ async fn a_key_that_is_taken_away_is_good_at_no_edge() {
     rig.until("the old key is refused", async || edge.status(&path, &rig).await == 403).await;
     let fresh = rig.call(Method::GET, &format!("/v1/photos/{}", photo["id"].as_str().unwrap()), None).await.json();
     assert_eq!(edge.status(&url(&fresh, "thumbnail"), &rig).await, 200);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -322,8 +324,7 @@ async fn away_from_every_site_it_serves_what_it_knows_and_then_nothing() {
     assert!(closed.headers.contains_key("retry-after"));
     assert_eq!(edge.status("/readyz", &rig).await, 503);
     assert_eq!(edge.status(&format!("{}/info.json", url(&known, "iiif")), &rig).await, 503);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -343,8 +344,7 @@ async fn where_one_site_goes_the_next_is_asked() {
     rig.purge(&known).await;
     edge.clock.advance(Duration::from_secs(1));
     rig.until("the second's feed is followed", async || edge.status(&url(&known, "thumbnail"), &rig).await == 404).await;
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -406,6 +406,5 @@ async fn an_edge_whose_token_is_taken_away_knows_nothing_any_more() {
     // An answer of a moment ago is given again for a moment.
     edge.clock.advance(Duration::from_secs(1));
     assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 503);
-    edge.running.stop().await;
-    rig.running.stop().await;
+    rig.end(edge).await;
 }

@@ -13,7 +13,7 @@ use crate::metadata::{ChangeObserver, Changes};
 use crate::model::{BlobHash, TenantId};
 use crate::runtime::{self, Random};
 
-/// Events that are kept: a minute of deletions, at a rate that no site has.
+/// Events that are kept: a minute of a thousand deletions a second.
 const KEPT: usize = 65_536;
 
 /// Something to forget.
