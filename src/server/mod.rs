@@ -24,7 +24,9 @@ use futures_util::future::BoxFuture;
 
 use crate::blobs::BlobError;
 use crate::config::{Config, Role};
-use crate::http::{self, AnswerMemory, App, AppParts, Front, FrontParts, Health, HotRenditions, HttpLimits, JsonMemory, Observer};
+use crate::http::{
+    self, AnswerMemory, App, AppParts, Entrance, Front, FrontParts, Health, HotRenditions, HttpLimits, JsonMemory, Observer,
+};
 use crate::metadata::MetadataError;
 use crate::runtime::{self, Runtime, Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 use crate::service::{RenditionService, ServiceError};
@@ -204,39 +206,24 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let front = front(config, &runtime, shutdown.clone(), site.services.renditions().clone(), site.services.clone(), observer);
     let app =
         App::new(AppParts { services: site.services.clone(), maintenance: Arc::new(site.maintenance(shutdown)), front: front.clone() });
-    let public = public.listen()?;
-    let admin = admin.map(serve::Reserved::listen).transpose()?;
-    let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
-    let (close, closing) = shutdown_channel();
-    let (end, ending) = shutdown_channel();
+    let Serving { http, admin, close, end, ending, public, beside } =
+        serve(config, &runtime, (public, admin), (http::entrance(app), http::admin_entrance(front)))?;
     let at_once = site.previews_at_once();
-    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, at_once, ending.clone());
+    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, at_once, ending);
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
-    let limits = serve::Limits::new(&config.server, runtime.clock.clone());
-    let admin_limits = limits.for_admin();
-    let served = serve::Server::new(public, http::entrance(app), limits, closing);
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(front), admin_limits, ending));
-
-    let serving = runtime::spawn_joined(served.run());
-    let admin_serving = runtime::spawn_joined(async move {
-        if let Some(server) = admin_served {
-            server.run().await;
-        }
-    });
     let ended = async move {
-        // A task that panicked has nothing left to drain.
-        let _ = serving.await;
+        public.await;
         if !services.finish_uploads(grace).await {
             tracing::warn!("some uploads did not end within the grace; what they wrote may be left over");
         }
         end.stop();
     };
     let beside = async move {
-        let _ = admin_serving.await;
+        beside.await;
         background.await;
     };
     let open = Open::Site(Box::new(site));
-    Ok(Running { http, admin: admin_address, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+    Ok(Running { http, admin, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
 }
 
 async fn start_edge(
@@ -249,32 +236,64 @@ async fn start_edge(
     let edge = EdgeParts::open(config, runtime).await?;
     let observer = Arc::new(edge.observation(shutdown.clone()));
     let front = front(config, runtime, shutdown, edge.renditions.clone(), Arc::new(edge.edge.clone()), observer);
+    let Serving { http, admin, close, end, ending, public, beside } =
+        serve(config, runtime, (public, admin), (http::edge_entrance(front.clone()), http::admin_entrance(front)))?;
+    let following = runtime::spawn_joined(edge.edge.clone().follow(edge.renditions.clone(), ending));
+    let ended = async move {
+        public.await;
+        end.stop();
+    };
+    let beside = async move {
+        beside.await;
+        let _ = following.await;
+    };
+    let (open, grace) = (Open::Edge(Box::new(edge)), config.server.shutdown_grace);
+    Ok(Running { http, admin, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+}
+
+/// Both listeners at work.
+struct Serving {
+    http: SocketAddr,
+    admin: Option<SocketAddr>,
+    /// Has the public one accept nothing more.
+    close: ShutdownTrigger,
+    /// Has the admin one end, and the work beside the requests.
+    end: ShutdownTrigger,
+    ending: Shutdown,
+    /// Comes when the public one has ended.
+    public: BoxFuture<'static, ()>,
+    /// Comes when the admin one has.
+    beside: BoxFuture<'static, ()>,
+}
+
+/// Listens, and serves.
+fn serve(
+    config: &Config,
+    runtime: &Runtime,
+    (public, admin): (serve::Reserved, Option<serve::Reserved>),
+    (entrance, admin_entrance): (Entrance, Entrance),
+) -> Result<Serving, ServerError> {
     let public = public.listen()?;
     let admin = admin.map(serve::Reserved::listen).transpose()?;
     let (http, admin_address) = (public.address(), admin.as_ref().map(serve::Bound::address));
     let (close, closing) = shutdown_channel();
     let (end, ending) = shutdown_channel();
-    let following = runtime::spawn_joined(edge.edge.clone().follow(edge.renditions.clone(), ending.clone()));
     let limits = serve::Limits::new(&config.server, runtime.clock.clone());
-    let admin_limits = limits.for_admin();
-    let serving = runtime::spawn_joined(serve::Server::new(public, http::edge_entrance(front.clone()), limits, closing).run());
-    let admin_served = admin.map(|listener| serve::Server::new(listener, http::admin_entrance(front), admin_limits, ending));
+    let admin_served = admin.map(|listener| serve::Server::new(listener, admin_entrance, limits.for_admin(), ending.clone()));
+    let serving = runtime::spawn_joined(serve::Server::new(public, entrance, limits, closing).run());
     let admin_serving = runtime::spawn_joined(async move {
         if let Some(server) = admin_served {
             server.run().await;
         }
     });
-    let ended = async move {
-        // A task that panicked has nothing left to drain.
+    // A task that panicked has nothing left to drain.
+    let public = Box::pin(async move {
         let _ = serving.await;
-        end.stop();
-    };
-    let beside = async move {
+    });
+    let beside = Box::pin(async move {
         let _ = admin_serving.await;
-        let _ = following.await;
-    };
-    let (open, grace) = (Open::Edge(Box::new(edge)), config.server.shutdown_grace);
-    Ok(Running { http, admin: admin_address, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+    });
+    Ok(Serving { http, admin: admin_address, close, end, ending, public, beside })
 }
 
 /// What answers requests at all, as the settings say.

@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::job::{Done, Job, Step, Task, Told, receive, send};
+use super::job::{Done, Job, Laid, Step, Task, Told, receive, send};
 use super::worker::{Answer, answer_of};
 use super::{is_believable, process};
 use crate::imaging::fuzzing::limits;
@@ -87,7 +87,7 @@ fn climbed(worker: &mut process::Worker, job: &Job, rungs: usize, shared: &File)
     let (mut rest, mut told, mut end) = (wire.as_slice(), 0, 0);
     while let Some(Told { done, .. }) = receive::<Told>(&mut rest).expect("whole messages") {
         told += 1;
-        if let Step::Rendered { picture_bytes, .. } = done {
+        if let Step::Rendered(Laid { picture_bytes, .. }) = done {
             end += picture_bytes;
         }
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn answers_hold_for_their_seeds() {
         let rendered = |picture_bytes: usize| {
-            let done = Done::Rendered { picture_bytes: picture_bytes as u64, format: OutputFormat::Jpeg, width: 20, height: 15 };
+            let done = Done::Rendered(Laid { picture_bytes: picture_bytes as u64, format: OutputFormat::Jpeg, width: 20, height: 15 });
             wire(&done, PHOTO)
         };
         let impression = Impression { placeholder: vec![7; 25], perceptual_hash: Some(PerceptualHash(9)) };

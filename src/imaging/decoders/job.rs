@@ -60,16 +60,20 @@ impl Task {
     }
 }
 
+/// A picture in the shared memory.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Laid {
+    pub(super) picture_bytes: u64,
+    pub(super) format: OutputFormat,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
 /// How it went.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Done {
     /// The picture lies in the shared memory.
-    Rendered {
-        picture_bytes: u64,
-        format: OutputFormat,
-        width: u32,
-        height: u32,
-    },
+    Rendered(Laid),
     /// The photo can have no preview.
     NoPreview,
     Inspected(Box<Inspection>),
@@ -90,12 +94,7 @@ pub(super) struct Told {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Step {
     /// The picture lies in the shared memory, behind the ones before.
-    Rendered {
-        picture_bytes: u64,
-        format: OutputFormat,
-        width: u32,
-        height: u32,
-    },
+    Rendered(Laid),
     /// The photo can have no preview.
     NoPreview,
     /// It was made, but there is no room for it behind the others.

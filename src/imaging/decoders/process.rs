@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use super::confine::confine;
-use super::job::{Done, Job, Ready, Step, Task, Told, receive, send};
+use super::job::{Done, Job, Laid, Ready, Step, Task, Told, receive, send};
 use crate::imaging::{ImagingError, Made, Rendered, Renderer, inspect, placeholder};
 
 /// Memory of a photo that is kept for the next.
@@ -102,7 +102,7 @@ impl Worker {
             Ok(Worked::Rendered(rendered)) => {
                 self.shared.write_all_at(&rendered.bytes, 0)?;
                 let (format, width, height) = (rendered.format, rendered.width, rendered.height);
-                Done::Rendered { picture_bytes: rendered.bytes.len() as u64, format, width, height }
+                Done::Rendered(Laid { picture_bytes: rendered.bytes.len() as u64, format, width, height })
             }
             Ok(Worked::Other(done)) => done,
             Err(error) => Done::Failed(error),
@@ -165,7 +165,7 @@ fn laid(shared: &File, end: &mut u64, room: u64, made: Result<Option<Rendered>, 
     }
     shared.write_all_at(&bytes, *end)?;
     *end += picture_bytes;
-    Ok(Step::Rendered { picture_bytes, format, width, height })
+    Ok(Step::Rendered(Laid { picture_bytes, format, width, height }))
 }
 
 enum Worked {

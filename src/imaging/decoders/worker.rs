@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::DecoderLimits;
-use super::job::{Done, Job, Ready, Step, Task, Told, receive, send};
+use super::job::{Done, Job, Laid, Ready, Step, Task, Told, receive, send};
 use crate::imaging::{ImagingError, Limits, Rendered};
 use crate::runtime::{ChildProcess, Clock, spawn_process};
 
@@ -102,7 +102,7 @@ impl Worker {
         for _ in 0..count {
             let Told { number, done } = self.answer(time)?;
             let made = match done {
-                Step::Rendered { picture_bytes, format, width, height } => {
+                Step::Rendered(Laid { picture_bytes, format, width, height }) => {
                     let bytes = self.picture(end, picture_bytes)?;
                     end += picture_bytes;
                     Ok(Some(Rendered { bytes, format, width, height }))
@@ -157,7 +157,7 @@ fn nonsense(what: &'static str) -> io::Error {
 /// What a process answers, with the picture that it left in the shared memory.
 pub(super) fn answer_of(done: Done, shared: &File, output_bytes: u64) -> io::Result<Answer> {
     Ok(match done {
-        Done::Rendered { picture_bytes, format, width, height } => {
+        Done::Rendered(Laid { picture_bytes, format, width, height }) => {
             Answer::Rendered(Rendered { bytes: picture_in(shared, output_bytes, 0, picture_bytes)?, format, width, height })
         }
         other => Answer::Other(other),
