@@ -7,10 +7,11 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Receiver};
 
+use super::Rendition;
 use super::cache::CacheKey;
 use super::gather::{Asked, Begun, Taking};
+use super::make::{Made, imaging_recipe};
 use super::preview::Preview;
-use super::{Made, Rendition, imaging_recipe};
 use crate::imaging::{self, Ladder, MAX_RUNGS, MadeFrom, Order, Rung, preview_serves};
 use crate::model::BlobHash;
 use crate::runtime;

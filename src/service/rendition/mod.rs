@@ -14,27 +14,28 @@ mod kept;
 mod keys;
 mod ladder;
 mod lane;
+mod make;
 mod preview;
+mod resolve;
 mod shown;
 mod sign;
 mod stored;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::blobs::DerivedStore;
 use crate::config::{Config, LimitsConfig, RenditionsConfig};
-use crate::imaging::{self, Decoders};
+use crate::imaging::Decoders;
 use crate::model::{BlobHash, WallMs};
 use crate::runtime::Runtime;
 
 use super::ServiceError;
 use super::memory::Memory;
-use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, RenditionUrl, SideTooLarge};
+use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLarge};
 pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
@@ -43,8 +44,8 @@ pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
 pub use freshness::Freshness;
 use gather::Gather;
 pub use iiif::IiifImage;
-use keys::{Keys, TenantKeys};
-use lane::{Lane, Place, Turn};
+use keys::TenantKeys;
+use lane::Lane;
 pub use preview::PreviewFigures;
 use preview::Previews;
 pub use sign::{PhotoUrlSigner, UrlOptions};
@@ -183,13 +184,6 @@ pub struct RenditionRequest {
     expires: Option<WallMs>,
 }
 
-/// How a rendition that nobody else had begun came to be there. Times are monotonic.
-#[derive(Debug, Clone, Copy)]
-enum Made {
-    Found,
-    Rendered { begun: Duration, ended: Duration },
-}
-
 impl Renditions {
     /// What lies on this disk and nothing else, before a pool that renders so many at once, and one that renders so many slow ones.
     fn new(
@@ -230,16 +224,6 @@ impl Renditions {
 
     fn key(&self, hash: BlobHash, recipe: RecipeKey) -> CacheKey {
         CacheKey { hash, recipe, previews: self.previews.are_used(), max_embedded_bytes: self.max_embedded_bytes }
-    }
-
-    /// Waits for the turn of a render that is slow. Who gives up here leaves nothing behind.
-    async fn slow_turn(&self, key: &CacheKey) -> Result<(Place, Turn), ServiceError> {
-        let place = self.slow.place(key.hash)?;
-        let turn = self.slow.turn().await?;
-        if !self.cache.has_room().await {
-            return Err(ServiceError::Busy("too many renditions are still being taken"));
-        }
-        Ok((place, turn))
     }
 }
 
@@ -332,153 +316,8 @@ impl RenditionService {
         recipe.settle(format, self.renditions.quality, self.renditions.max_side)
     }
 
-    /// Reads a rendition's path, checks its signature against every live key, and that its tenant has the blob. `accepted` are the
-    /// formats where the URL names none.
-    ///
-    /// # Errors
-    /// `BadSignature`, also for an expired URL; `Invalid` for options that are not understood; `NotFound` for a blob that no user of
-    /// the tenant has, whether another tenant has it or not.
-    pub async fn resolve(self: &Arc<Self>, path: &str, accepted: Accepted) -> Result<RenditionRequest, ServiceError> {
-        let keys = self.live_keys().await?;
-        let (tenant, url) = RenditionUrl::open(path, keys::candidates(&keys), |tenant| &tenant.presets)?;
-        let now = WallMs(self.runtime.clock.unix_ms());
-        if url.is_expired(now) {
-            return Err(ServiceError::BadSignature("the URL has expired"));
-        }
-        let settle = |format| url.recipe.settle(format, self.renditions.quality, self.renditions.max_side);
-        let (recipe, meanwhile) = match accepted.meanwhile {
-            // What is to move would stand still in AVIF.
-            Some(meanwhile) if url.recipe.format.is_none() && self.renditions.avif_by_accept && !url.recipe.animated => {
-                (settle(accepted.best)?, Some(settle(meanwhile)?))
-            }
-            Some(meanwhile) => (settle(meanwhile)?, None),
-            None => (settle(accepted.best)?, None),
-        };
-        let freshness = Freshness { immutable: !url.by_preset, ..Freshness::of(tenant.max_age_seconds, url.expires, now) };
-        let (hash, tenant) = (url.hash, tenant.id);
-        if !self.catalogue.tenant_owns(tenant, hash).await? {
-            return Err(ServiceError::NotFound("image"));
-        }
-        let key = |recipe| self.renditions.key(hash, recipe);
-        let expires = url.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
-        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), freshness, expires })
-    }
-
     /// Changes with everything on this site that an answer depends on, but for the photos themselves.
     pub fn epoch(&self) -> u64 {
         self.renditions.epoch.load(Ordering::Acquire)
-    }
-
-    /// All signing keys, as they were at most a second ago; one that this site made is among them at once.
-    async fn live_keys(self: &Arc<Self>) -> Result<Keys, ServiceError> {
-        let asked = self.runtime.clock.monotonic();
-        if let Some(keys) = self.renditions.keys.recent(asked) {
-            return Ok(keys);
-        }
-        let services = self.clone();
-        // In a task of its own: a client that leaves must not have the next one read anew what was all but read.
-        let reading = crate::runtime::spawn_joined(async move {
-            let read = async {
-                let began = services.runtime.clock.monotonic();
-                Ok((began, keys::live(services.catalogue.tenants().await?)))
-            };
-            services.renditions.keys.recent_or_read(asked, read).await
-        });
-        reading.await?
-    }
-
-    /// Renders, or takes from the cache. Any number of requests for the same rendition wait for one render; it is given up where all of
-    /// them have gone before its turn.
-    ///
-    /// # Errors
-    /// `Busy` where too many renditions wait, or are still being taken, or the deadline passes; `Damaged` where the original's bytes are;
-    /// `BrokenImage` where it cannot be decoded.
-    pub async fn rendition(self: &Arc<Self>, request: &RenditionRequest) -> Result<Served, ServiceError> {
-        let key = request.key;
-        if let Some(rendition) = self.renditions.in_memory(&key).await {
-            return Ok(Served { rendition, from: ServedFrom::Cache, queued: Duration::ZERO });
-        }
-        let began = self.runtime.clock.monotonic();
-        let made = Arc::new(OnceLock::new());
-        let making = self.made(key, {
-            let made = made.clone();
-            move |how| {
-                let _ = made.set(how);
-            }
-        });
-        let in_time = crate::runtime::timeout(self.renditions.deadline, making).await;
-        let rendition = in_time.unwrap_or(Err(ServiceError::Busy("the rendition took too long")))?;
-        let (queued, from) = match made.get() {
-            Some(Made::Found) => (Duration::ZERO, ServedFrom::Disk),
-            Some(Made::Rendered { begun, ended }) => (begun.saturating_sub(began), ServedFrom::Rendered(ended.saturating_sub(began))),
-            None => (Duration::ZERO, ServedFrom::Joined),
-        };
-        Ok(Served { rendition, from, queued })
-    }
-
-    /// The rendition once it is there: kept, under way, found on disk or rendered now; of the last two `told` says which.
-    async fn made(self: &Arc<Self>, key: CacheKey, told: impl Fn(Made) + Clone + Send + 'static) -> Result<Rendition, ServiceError> {
-        let (looking, waiting, services) = (self.clone(), self.clone(), self.clone());
-        let stored = {
-            let told = told.clone();
-            async move {
-                let rendition = looking.renditions.on_disk(&key).await?;
-                told(Made::Found);
-                Some(rendition)
-            }
-        };
-        if !key.recipe.is_slow() {
-            return self.made_together(key, stored, told).await;
-        }
-        let turn = async move { waiting.renditions.slow_turn(&key).await };
-        let render = move |turn: (Place, Turn)| async move {
-            let (begun, seen) = (services.runtime.clock.monotonic(), services.renditions.seen());
-            let rendition = services.render_alone(&key, &services.pools.slow).await?;
-            services.renditions.keep(&key, &rendition, seen);
-            drop(turn);
-            told(Made::Rendered { begun, ended: services.runtime.clock.monotonic() });
-            Ok(rendition)
-        };
-        self.renditions.cache.get_or_render(key, stored, turn, render).await
-    }
-
-    async fn render_alone(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
-        if let Some(rendition) = self.render_from_preview(key, decoders).await? {
-            return Ok(rendition);
-        }
-        let (original, _memory) = self.original_to_render(key.hash, &self.limits.render_memory).await?;
-        let rendered = decoders.render(original, imaging_recipe(&key.recipe)).await??;
-        Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
-    }
-
-    /// A photo's bytes, and what holds room for them in this memory: to be kept until they are dropped.
-    async fn original_to_render(&self, hash: BlobHash, memory: &Memory) -> Result<(Bytes, OwnedSemaphorePermit), ServiceError> {
-        let blob = self.catalogue.open(hash).await?;
-        let size = blob.size_bytes();
-        let memory = memory.take(size).await?;
-        let length = usize::try_from(size).map_err(|_| ServiceError::TooLarge("the original is too large to decode".into()))?;
-        Ok((blob.read_at(0, length).await?, memory))
-    }
-}
-
-fn imaging_recipe(recipe: &RecipeKey) -> imaging::Recipe {
-    let format = match recipe.format {
-        RenditionFormat::Jpeg => imaging::OutputFormat::Jpeg,
-        RenditionFormat::Png => imaging::OutputFormat::Png,
-        RenditionFormat::WebP => imaging::OutputFormat::WebP,
-        RenditionFormat::Avif => imaging::OutputFormat::Avif,
-    };
-    imaging::Recipe {
-        region: recipe.region,
-        turn: recipe.turn,
-        tone: recipe.tone,
-        resize: recipe.resize,
-        gravity: recipe.gravity,
-        enlarge: recipe.enlarge,
-        blur: recipe.blur,
-        background: recipe.background,
-        quality: recipe.quality,
-        animated: recipe.animated,
-        ..imaging::Recipe::fit(recipe.width, recipe.height, format)
     }
 }

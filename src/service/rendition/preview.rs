@@ -10,8 +10,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cache::CacheKey;
+use super::make::imaging_recipe;
 use super::sign::{THUMBNAIL, thumbnail_recipe};
-use super::{Rendition, RenditionFormat, RenditionService, imaging_recipe};
+use super::{Rendition, RenditionFormat, RenditionService};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
 use crate::imaging::{Decoders, Rendered, has_preview, preview_serves};
