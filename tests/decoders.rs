@@ -329,6 +329,18 @@ async fn of_several_pictures_the_one_that_takes_too_long_fails() {
     assert_eq!(told.len(), 2, "the other is told as well");
 }
 
+#[tokio::test]
+async fn a_photo_that_takes_too_long_does_so_for_all_of_its_pictures() {
+    let decoders = decoders(1, Duration::from_millis(1));
+    // Whatever is made of it takes far more than a millisecond.
+    let recipes = (0..8).map(|more| (Recipe { enlarge: true, ..Recipe::fit(3_000 + more, 0, OutputFormat::Png) }, MadeFrom::Photo));
+    let order = Order { original: photo(600), preview: None, ladder: ladder((600, 300), recipes.collect::<Vec<_>>()) };
+    let told = climbed(&decoders, order, || ()).await;
+    let too_long = |made: &Result<_, _>| matches!(made, Err(ImagingError::TooLarge { extent: Extent::Seconds, .. }));
+    assert!(told.len() == 8 && told.values().all(too_long), "{told:?}");
+    assert_eq!(decoders.processes().unwrap().1, 2, "all together, and one alone");
+}
+
 /// Set for the process in which [`what_is_confined_has_nothing`] tries what it must not be able to do.
 const CONFINED: &str = "HALIDOM_TEST_CONFINED";
 

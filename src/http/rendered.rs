@@ -12,7 +12,7 @@ use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
 use super::{Front, RenditionOutcome, caching, server_timing};
-use crate::service::{Freshness, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
+use crate::service::{Freshness, Ready, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
 /// For how many seconds what stands in for a better one may be shown.
 const MEANWHILE_SECONDS: u32 = 30;
@@ -33,7 +33,7 @@ pub(super) async fn answer(
 ) -> Result<(Response, Option<Bytes>), ApiError> {
     let begun = front.runtime.clock.monotonic();
     let asked = request;
-    let (request, is_best) = front.renditions.ready(*request, *method == Method::GET).await;
+    let Ready { request, is_best, found } = front.renditions.ready(*request, *method == Method::GET).await;
     let freshness = request.freshness();
     let caching = caching::cache_control(if is_best {
         freshness
@@ -60,9 +60,16 @@ pub(super) async fn answer(
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     }
     if *method == Method::HEAD {
-        return Ok((head(&request, front.renditions.cached(&request).await, &tag, caching), None));
+        let cached = match found {
+            Some(served) => Some(served.rendition),
+            None => front.renditions.cached(&request).await,
+        };
+        return Ok((head(&request, cached, &tag, caching), None));
     }
-    let served = front.renditions.rendition(&request).await.map_err(|error| refused(front, error))?;
+    let served = match found {
+        Some(served) => served,
+        None => front.renditions.rendition(&request).await.map_err(|error| refused(front, error))?,
+    };
     front.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,
         ServedFrom::Disk => RenditionOutcome::Disk,

@@ -61,6 +61,11 @@ pub enum ImagingError {
 }
 
 impl ImagingError {
+    /// Whether it took longer than a decoder has.
+    pub(super) fn is_too_slow(&self) -> bool {
+        matches!(self, Self::TooLarge { extent: Extent::Seconds, .. })
+    }
+
     pub(super) fn broken(format: Format, detail: impl Into<String>) -> Self {
         Self::Broken { format, detail: detail.into() }
     }

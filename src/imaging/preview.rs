@@ -11,14 +11,16 @@ use super::render::oversize;
 
 /// The side of the square that previews fit into, in pixels.
 const SIDE: u32 = 1_280;
+/// The longer side that a photo has at least, to have one: with a little more than the preview's pixels it is decoded as quickly itself.
+const SIDE_AT_LEAST: u32 = 1_920;
 /// Quality of the JPEG: what is made from it is at most half as large on each side, and shows nothing of the loss.
 const QUALITY: u8 = 90;
 /// Sides are rounded; so much may a picture need beyond the preview.
 const TOLERANCE: u32 = 2;
 
-/// Whether a photo of this size, as shown, has a preview: one that is not much larger than that is decoded as quickly itself.
+/// Whether a photo of this size, as shown, has a preview.
 pub fn has_preview(shown: (u32, u32)) -> bool {
-    shown.0.max(shown.1) >= 2 * SIDE
+    shown.0.max(shown.1) >= SIDE_AT_LEAST
 }
 
 /// Whether the preview of a photo of this size, as shown, is large enough to make this picture from: twice the picture on each side. Not what
@@ -44,14 +46,14 @@ mod tests {
 
     #[test]
     fn large_photos_have_one_and_small_pictures_are_made_from_it() {
-        assert!(has_preview((2_560, 100)) && has_preview((1_000, 2_560)));
-        assert!(!has_preview((2_559, 2_559)));
+        assert!(has_preview((1_920, 100)) && has_preview((1_000, 1_920)));
+        assert!(!has_preview((1_919, 1_919)));
         let camera = (6_000, 4_000);
         let fit = |side| Recipe::fit(side, side, OutputFormat::Jpeg);
         for side in [1, 160, 320, 640] {
             assert!(preview_serves(camera, &fit(side)), "{side}");
             assert!(preview_serves((4_001, 2_999), &fit(side)), "{side}");
-            assert!(!preview_serves((2_000, 1_500), &fit(side)), "{side}: there is none");
+            assert!(!preview_serves((1_600, 1_200), &fit(side)), "{side}: there is none");
         }
         assert!(!preview_serves(camera, &fit(660)));
         assert!(!preview_serves(camera, &fit(0)));

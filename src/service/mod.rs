@@ -60,7 +60,7 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Rendition, RenditionBasis,
+    Accepted, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Ready, Rendition, RenditionBasis,
     RenditionDisk, RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use halidom::api::Problem;
 use halidom::config::environment;
@@ -32,6 +33,8 @@ const LONG_AT_ONCE: usize = 16;
 const LONG_ROUNDS: u8 = 10;
 /// What a decoder process may have beside three times what decoding may take, and the photo (docs/operating.md).
 const PROCESS_MIB: u64 = 256;
+/// Kinds of decoders: for uploads, renditions, slow renditions, previews.
+const KINDS: u64 = 4;
 /// The manifest's date of these is not EXIF's: it comes from a maker's note of thermal cameras.
 const DATES_ELSEWHERE: [&str; 1] = ["cam_flir-iphone-device.jpg"];
 
@@ -74,6 +77,16 @@ fn decoders_of(server: u32) -> Vec<u32> {
         status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()
     };
     ids.filter(|id| parent(*id) == Some(server)).collect()
+}
+
+/// The memory that processes have now, together, in bytes; what they share is counted for each.
+fn together(processes: &[u32]) -> u64 {
+    let resident = |id: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    processes.iter().filter_map(resident).sum::<u64>() * 1024
 }
 
 /// The most memory that a process ever had, in bytes.
@@ -204,8 +217,14 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
     assert!(files.len() > 100, "only {} files: is this the corpus?", files.len());
     let is_long = environment().get("HALIDOM_TEST_LONG").is_some_and(|value| value == "1");
     let (rounds, at_once) = if is_long { (LONG_ROUNDS, LONG_AT_ONCE) } else { (1, AT_ONCE) };
+    let most = AtomicU64::new(0);
     for round in 0..rounds {
-        let judged = futures_util::stream::iter(files.iter().map(|file| sender.judge(file, round)));
+        let judge = async |file| {
+            let wrong = sender.judge(file, round).await;
+            most.fetch_max(together(&decoders_of(server.id())), Ordering::Relaxed);
+            wrong
+        };
+        let judged = futures_util::stream::iter(files.iter().map(judge));
         let judged = futures_util::StreamExt::buffer_unordered(judged, at_once);
         let wrong: Vec<String> = futures_util::StreamExt::collect::<Vec<_>>(judged).await.concat();
         assert!(wrong.is_empty(), "round {round}: {} differences:\n{}", wrong.len(), wrong.join("\n"));
@@ -232,4 +251,9 @@ async fn every_file_gets_its_verdict_and_memory_stays_within_the_settings() {
         allowed_each / MIB
     ));
     assert!(own <= allowed && each <= allowed_each && count > 0);
+    // Of each kind of decoders, for each four of them, one photo as large as may be; and what the processes are beside that.
+    let (most, allowed) =
+        (most.into_inner(), (KINDS * halidom::runtime::cores().div_ceil(4) as u64 * DECODED_MIB + count as u64 * PROCESS_MIB) * MIB);
+    say(&format!("all decoders had {} MiB together, {} allowed", most / MIB, allowed / MIB));
+    assert!(most <= allowed);
 }

@@ -46,6 +46,36 @@ async fn what_was_rendered_is_there_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_an_avif_that_lies_there_and_cannot_be_read() {
+    let site = Site::start_with(on_disk).await;
+    let album = site.admin.album("Album").await;
+    let photo = site.admin.uploaded(&album, "clock.jpg", &fixture("clock.jpg")).await;
+    let (site, key) = site.with_signing_key(halidom::model::TenantId::DEFAULT).await;
+    let url = url(&key, &format!("/w:50/plain/{}", photo.hash));
+    async fn ask(site: &Site, url: &str) -> super::answer::Answer {
+        site.nobody().get_with(url, &[("accept", "image/avif,image/webp")]).await
+    }
+    until("the AVIF is made", || async { ask(&site, &url).await.field("content-type") == "image/avif" }).await;
+    let is_avif = |path: &std::path::PathBuf| std::fs::read(path).unwrap().windows(8).any(|bytes| bytes == b"ftypavif");
+    until("it is on disk", async || site.renditions_on_disk().iter().any(is_avif)).await;
+
+    let site = site.restart().await;
+    let best = ask(&site, &url).await;
+    assert_eq!((best.status, best.field("content-type"), site.metric(FROM_DISK).await), (200, "image/avif", 1.0));
+    // From then on it lies in memory.
+    assert_eq!(ask(&site, &url).await.field("content-type"), "image/avif");
+    assert_eq!(site.metric("halidom_renditions_total{outcome=\"hit\"}").await, 1.0);
+
+    let site = site.restart().await;
+    let on_disk = site.renditions_on_disk();
+    let path = on_disk.iter().find(|path| is_avif(path)).unwrap();
+    std::fs::write(path, b"torn").unwrap();
+    let meanwhile = ask(&site, &url).await;
+    assert_eq!((meanwhile.field("content-type"), meanwhile.field("cache-control")), ("image/webp", "public, max-age=30"));
+    until("the AVIF is made anew", || async { ask(&site, &url).await.field("content-type") == "image/avif" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_ones_are_rendered_anew() {
     let site = Site::start_with(|config| {
         on_disk(config);

@@ -19,6 +19,8 @@ use crate::model::format::Format;
 
 /// Bytes that decoding takes for a pixel: planes of up to 16 bits and what becomes of them.
 const BYTES_PER_PIXEL: u64 = 10;
+/// Sizes stand among the metadata, which comes before the pictures.
+const HEAD_BYTES: usize = 1 << 20;
 
 /// Reads what the file says of its main picture.
 pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits) -> Result<Outline<'static>, ImagingError> {
@@ -38,6 +40,18 @@ pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits)
         }
     }
     Ok(outline)
+}
+
+/// The most memory that decoding takes, without the library: from the largest size that any item is said to have (`ispe`, ISO/IEC 23008-12,
+/// 6.5.3). `None` where none is.
+pub(in crate::imaging) fn cost(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
+    let pixels = |at: usize| {
+        let (_, said) = head.get(at + 4..)?.split_first_chunk::<4>()?;
+        let (width, said) = said.split_first_chunk()?;
+        Some(u64::from(u32::from_be_bytes(*width)) * u64::from(u32::from_be_bytes(*said.first_chunk()?)))
+    };
+    memmem::find_iter(head, b"ispe").filter_map(pixels).max().map(|pixels| pixels.saturating_mul(BYTES_PER_PIXEL))
 }
 
 /// Whether there is a box of pictures, and every box at the top level ends within the file (ISO/IEC 14496-12, 4.2): the library takes a file

@@ -57,6 +57,7 @@ impl Decoders {
     /// Has pictures made of a photo, or of a preview.
     fn climb(&self, photo: &[u8], ladder: &Ladder, task: fn(Ladder) -> Task, each: &mut dyn FnMut(Made)) {
         let task = task(ladder.clone());
+        let held = self.room_for(photo, &task);
         let Some(processes) = &self.processes else {
             let mut renderer = Renderer::default();
             return match &task {
@@ -77,10 +78,12 @@ impl Decoders {
                 return left.tell_all(&error, each);
             }
         }
+        drop(held);
         self.one_by_one(photo, ladder.shown, is_preview, left, each);
     }
 
-    /// Makes what is left, each as if it were asked for alone.
+    /// Makes what is left, each as if it were asked for alone. Once one takes too long, all that are left do: otherwise a slow photo held the
+    /// thread for as often as it was asked for.
     fn one_by_one(&self, photo: &[u8], shown: (u32, u32), is_preview: bool, left: Left<'_>, each: &mut dyn FnMut(Made)) {
         let mut preview = left.preview;
         if left.is_preview_left {
@@ -88,14 +91,19 @@ impl Decoders {
             each(Made::Preview(made.clone()));
             preview = Some(made);
         }
+        let mut too_slow = preview.as_ref().and_then(|made| made.as_ref().err()).filter(|error| error.is_too_slow()).cloned();
         for rung in left.rungs {
             let recipe = rung.recipe.clone();
             let made = match (rung.from, &preview) {
+                _ if let Some(error) = &too_slow => Err(error.clone()),
                 _ if is_preview => self.render_preview_now(photo, shown, recipe),
                 (MadeFrom::Preview, Some(Ok(Some(preview)))) => self.render_preview_now(&preview.bytes, shown, recipe),
                 (MadeFrom::Preview, Some(Err(error))) => Err(error.clone()),
                 _ => self.render_now(photo, recipe),
             };
+            if too_slow.is_none() {
+                too_slow = made.as_ref().err().filter(|error| error.is_too_slow()).cloned();
+            }
             each(Made::Rung(rung.number, made));
         }
     }

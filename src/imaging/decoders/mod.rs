@@ -4,12 +4,14 @@
 
 mod checked;
 mod confine;
+mod cost;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 mod job;
 mod ladder;
 mod priority;
 mod process;
+mod room;
 mod worker;
 
 use std::io;
@@ -29,6 +31,7 @@ use self::job::{Done, Task};
 pub use self::ladder::Order;
 pub use self::priority::Priority;
 pub use self::process::{DecoderLimits, decode_for_others};
+use self::room::{Held, Room};
 use self::worker::{Answer, Worker};
 use super::error::{Extent, ImagingError};
 use super::inspect::Examined;
@@ -42,7 +45,7 @@ const JOBS_OF_ONE: u32 = 1_000;
 /// How often a job is begun where the process dies at it: it may have been killed for what another did.
 const TRIES: u32 = 2;
 /// How many times as long a process for which nobody waits may take: what others leave it may be little.
-const BACKGROUND_TIMES: u32 = 30;
+const BACKGROUND_TIMES: u32 = 6;
 /// What goes in a message at most, thumbnail and profile; with more the whole photo is looked at.
 const LOOK_BYTES: usize = 512 << 10;
 /// The process itself, before a photo comes.
@@ -53,6 +56,7 @@ const OWN_BYTES: u64 = 256 << 20;
 pub struct Decoders {
     pool: BlockingPool,
     limits: Limits,
+    room: Room,
     processes: Option<Arc<Processes>>,
 }
 
@@ -70,7 +74,8 @@ struct Processes {
 impl Decoders {
     /// Decoders in this process, on this pool's threads.
     pub fn in_threads(pool: BlockingPool, limits: Limits) -> Self {
-        Self { pool, limits, processes: None }
+        let room = Room::of(pool.load().limit, limits.max_decoded_bytes);
+        Self { pool, limits, room, processes: None }
     }
 
     /// Decoders in processes of their own, one for each thread of the pool, started when they are needed; a photo that takes one longer than
@@ -96,7 +101,7 @@ impl Decoders {
         let time = if priority == Priority::Background { time.saturating_mul(BACKGROUND_TIMES) } else { time };
         let (idle, started, died) = (Mutex::new(vec![first]), AtomicU64::new(1), AtomicU64::new(0));
         let processes = Arc::new(Processes { program: program.to_owned(), idle, allowed, time, started, died });
-        Ok((Self { pool, limits, processes: Some(processes) }, by_landlock))
+        Ok((Self { processes: Some(processes), ..Self::in_threads(pool, limits) }, by_landlock))
     }
 
     /// Photos that are decoded or wait.
@@ -171,15 +176,23 @@ impl Decoders {
             .await
     }
 
+    /// Room for what a job takes, once it is there.
+    fn room_for(&self, photo: &[u8], task: &Task) -> Held {
+        self.room.take(cost::cost(photo, task, &self.limits))
+    }
+
     fn render_now(&self, photo: &[u8], recipe: Recipe) -> Result<Rendered, ImagingError> {
+        let task = Task::Render(recipe.clone());
+        let _held = self.room_for(photo, &task);
         let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
-        match processes.of_picture(photo, &self.limits, &Task::Render(recipe))? {
+        match processes.of_picture(photo, &self.limits, &task)? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
     }
 
     fn preview_now(&self, photo: &[u8]) -> Result<Option<Rendered>, ImagingError> {
+        let _held = self.room_for(photo, &Task::Preview);
         let Some(processes) = &self.processes else { return Renderer::default().preview(photo, &self.limits) };
         match processes.of_picture(photo, &self.limits, &Task::Preview)? {
             Answer::Rendered(rendered) => Ok(Some(rendered)),
@@ -199,7 +212,10 @@ impl Decoders {
     }
 
     fn inspect_now(&self, photo: &[u8]) -> Result<Inspection, ImagingError> {
-        let Some(processes) = &self.processes else { return inspect(photo, &self.limits) };
+        let Some(processes) = &self.processes else {
+            let _held = self.room_for(photo, &Task::Inspect);
+            return inspect(photo, &self.limits);
+        };
         if matches!(recognise(photo), Some(Format::Jpeg | Format::Raw(_))) {
             // What needs no decoder is found out here, in safe code, so that no more of the photo is brought to one than it has to see.
             let examined = Examined::read(photo, &self.limits)?;
@@ -212,6 +228,7 @@ impl Decoders {
                 };
             }
         }
+        let _held = self.room_for(photo, &Task::Inspect);
         match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Inspect)? {
             Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
             Answer::Other(other) => Err(unexpected(other)),
@@ -220,6 +237,7 @@ impl Decoders {
     }
 
     fn placeholder_now(&self, photo: &[u8]) -> Result<Impression, ImagingError> {
+        let _held = self.room_for(photo, &Task::Placeholder);
         let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
         match processes.of_picture(photo, &self.limits, &Task::Placeholder)? {
             Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),

@@ -142,9 +142,9 @@ impl<'a> Walk<'a> {
             return Err(broken("no scan"));
         }
         let mut outline = Outline::new(Format::Jpeg, (frame.width, frame.height));
-        // Three bytes a pixel at most, four for CMYK; coefficients are 64 of two bytes a block.
+        // Three bytes a pixel at most, four for CMYK.
         let channels = frame.components.len() as u64;
-        let coefficients = if frame.progressive || self.partial_scans { frame.components.iter().map(|c| c.blocks * 128).sum() } else { 0 };
+        let coefficients = if frame.progressive || self.partial_scans { frame.coefficients_bytes() } else { 0 };
         outline.decoded_bytes = outline.pixels() * channels + coefficients;
         outline.exif = self.exif.map(Cow::Borrowed);
         outline.xmp = self.xmp.map(Cow::Borrowed);
@@ -154,6 +154,11 @@ impl<'a> Walk<'a> {
 }
 
 impl Frame {
+    /// 64 of two bytes a block.
+    fn coefficients_bytes(&self) -> u64 {
+        self.components.iter().map(|component| component.blocks * 128).sum()
+    }
+
     fn read(segment: &[u8], progressive: bool, limits: &Limits) -> Result<Self, ImagingError> {
         let wrong = || broken("a wrong frame header");
         let precision = *segment.first().ok_or_else(wrong)?;
@@ -216,6 +221,46 @@ pub(super) fn measured(bytes: &[u8], head_bytes: usize) -> Option<(u32, u32)> {
             0x01 | 0xD0..=0xD7 => at = after,
             _ => at = after + usize::from(be_u16(head, after)?),
         }
+    }
+}
+
+/// What the head of a file says of the memory that decoding takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::imaging) struct HeadCost {
+    /// As stored, in pixels.
+    pub(in crate::imaging) size: (u32, u32),
+    /// Of the whole picture; at a scale as much less as it has fewer pixels.
+    pub(in crate::imaging) pixels_bytes: u64,
+    /// Held beside them at any scale, where the picture comes in several scans.
+    pub(in crate::imaging) coefficients_bytes: u64,
+}
+
+/// Reads no further than the first scan's header. `None` for what is not decoded.
+pub(in crate::imaging) fn head_cost(bytes: &[u8], limits: &Limits) -> Option<HeadCost> {
+    let (mut frame, mut at) = (None::<Frame>, 2);
+    loop {
+        let (marker, after) = next_marker(bytes, at)?;
+        if matches!(marker, 0x01 | 0xD0..=0xD7) {
+            at = after;
+            continue;
+        }
+        let end = after + usize::from(be_u16(bytes, after)?);
+        let segment = bytes.get(after + 2..end)?;
+        match marker {
+            0xC0..=0xC2 | 0xC9 | 0xCA => frame = Some(Frame::read(segment, matches!(marker, 0xC2 | 0xCA), limits).ok()?),
+            0xDA => {
+                let frame = frame?;
+                let channels = frame.components.len() as u64;
+                let is_held = frame.progressive || u64::from(*segment.first()?) < channels;
+                return Some(HeadCost {
+                    size: (frame.width, frame.height),
+                    pixels_bytes: u64::from(frame.width) * u64::from(frame.height) * channels,
+                    coefficients_bytes: if is_held { frame.coefficients_bytes() } else { 0 },
+                });
+            }
+            _ => {}
+        }
+        at = end;
     }
 }
 

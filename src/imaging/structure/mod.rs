@@ -12,7 +12,9 @@ mod webp;
 use std::borrow::Cow;
 
 pub(super) use self::gif::{frame_pixels as gif_frame_pixels, loops as gif_loops};
-pub(super) use self::jpeg::{bare as bare_jpeg, head as jpeg_head, says_cut_off, without_notes as jpeg_without_notes};
+pub(super) use self::jpeg::{
+    bare as bare_jpeg, head as jpeg_head, head_cost as jpeg_head_cost, says_cut_off, without_notes as jpeg_without_notes,
+};
 pub(super) use self::webp::{Frame as WebPFrame, frames as webp_frames};
 use super::decode::heif;
 use super::error::{Extent, ImagingError};

@@ -4,14 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::CacheKey;
-use super::{RenditionFormat, RenditionRequest, RenditionService};
+use super::{RenditionFormat, RenditionRequest, RenditionService, Served, ServedFrom};
 use crate::runtime;
 use crate::service::ServiceError;
 
-/// How long something that could not be made is not begun again.
-const REMEMBER: Duration = Duration::from_secs(600);
-/// And of how many that is remembered.
-const REMEMBERED: u64 = 10_000;
 /// What nobody waits for takes at most one place in so many of the queue.
 const QUEUE_PART: u64 = 4;
 
@@ -31,28 +27,36 @@ impl Accepted {
     }
 }
 
-/// What could not be made lately: it would fail again, and cost as much.
-#[derive(Debug)]
-pub(super) struct GivenUp(moka::future::Cache<CacheKey, ()>);
+/// What a request is answered with.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// What is answered: the best, or the next best.
+    pub request: RenditionRequest,
+    /// Whether it is the best that there will be.
+    pub is_best: bool,
+    /// It, where it was there.
+    pub found: Option<Served>,
+}
 
-impl Default for GivenUp {
-    fn default() -> Self {
-        Self(moka::future::Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBER).build())
+impl Ready {
+    fn best(request: RenditionRequest, found: Option<Served>) -> Self {
+        Self { request, is_best: true, found }
     }
 }
 
 impl RenditionService {
-    /// What can be had of a rendition without waiting long, and whether that is the best that there will be: the same in the next best format
-    /// until the best is made. `begin`: has that made, where nobody does yet, in its own time.
-    pub async fn ready(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> (RenditionRequest, bool) {
-        let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return (request, true) };
+    /// What can be had of a rendition without waiting long: the same in the next best format until the best is made. `begin`: has that made,
+    /// where nobody does yet, in its own time.
+    pub async fn ready(self: &Arc<Self>, request: RenditionRequest, begin: bool) -> Ready {
+        let RenditionRequest { key, meanwhile: Some(meanwhile), .. } = request else { return Ready::best(request, None) };
         let renditions = &self.renditions;
-        if renditions.is_made(&key) {
-            return (RenditionRequest { meanwhile: None, ..request }, true);
+        // With the bytes in hand: what is known to lie there may not be read now, and then nobody shall wait for it to be made again.
+        if let Some(found) = self.found(&key).await {
+            return Ready::best(RenditionRequest { meanwhile: None, ..request }, Some(found));
         }
         // The rest of the queue is for those who name the format, and wait.
         let (waiting, limit) = renditions.slow_queue();
-        if begin && waiting * QUEUE_PART < limit && !renditions.given_up.0.contains_key(&key) && !renditions.cache.is_under_way(&key) {
+        if begin && waiting * QUEUE_PART < limit && !renditions.given_up.has(&key) && !renditions.cache.is_under_way(&key) {
             let services = self.clone();
             // Bounded by the lane: one more than it holds ends at once. Nobody waits for it, so it has no deadline.
             runtime::spawn(async move {
@@ -61,11 +65,24 @@ impl RenditionService {
                     Ok(_) | Err(ServiceError::Busy(_) | ServiceError::Unavailable(_)) => {}
                     Err(error) => {
                         tracing::debug!(hash = %key.hash, recipe = %key.recipe, %error, "a rendition that nobody waits for could not be made");
-                        services.renditions.given_up.0.insert(key, ()).await;
+                        services.renditions.given_up.add_unasked(key).await;
                     }
                 }
             });
         }
-        (RenditionRequest { key: meanwhile, meanwhile: None, ..request }, false)
+        Ready { request: RenditionRequest { key: meanwhile, meanwhile: None, ..request }, is_best: false, found: None }
+    }
+
+    /// What is made already, and can be read now.
+    async fn found(&self, key: &CacheKey) -> Option<Served> {
+        let renditions = &self.renditions;
+        let served = |rendition, from| Served { rendition, from, queued: Duration::ZERO };
+        if let Some(rendition) = renditions.in_memory(key).await {
+            return Some(served(rendition, ServedFrom::Cache));
+        }
+        let forgettings = renditions.cache.forgettings();
+        let rendition = renditions.on_disk(key).await?;
+        renditions.cache.insert(*key, rendition.clone(), forgettings).await;
+        Some(served(rendition, ServedFrom::Disk))
     }
 }

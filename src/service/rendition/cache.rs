@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
+use crate::imaging::preview_serves;
 use crate::model::{BlobHash, HashPrefix};
 use crate::runtime;
 use crate::service::rendition_url::RecipeKey;
@@ -15,6 +16,7 @@ use crate::service::rendition_url::RecipeKey;
 use super::disk::EntryName;
 use super::forgotten::Forgotten;
 use super::kept::Kept;
+use super::make::imaging_recipe;
 use super::preview::MAGIC;
 use super::{Rendition, ServiceError};
 
@@ -23,7 +25,7 @@ const HOUSEKEEPINGS: usize = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
 /// ([`MAGIC`]) is raised as well, so that none of before is used.
-const ENCODER_VERSION: u32 = 4;
+pub(super) const ENCODER_VERSION: u32 = 5;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +42,12 @@ impl CacheKey {
     /// BLAKE3 over everything that the bytes are a function of, as 32 hex digits.
     pub(super) fn tag(&self) -> String {
         self.digest().to_hex()[..32].to_owned()
+    }
+
+    /// Whether it is made from the preview of its photo, which is `shown` large; the photo itself where that can have none. The tag covers what
+    /// this follows from.
+    pub(super) fn is_from_preview(&self, shown: (u32, u32)) -> bool {
+        self.previews && preview_serves(shown, &imaging_recipe(&self.recipe))
     }
 
     /// Where it lies on disk.

@@ -12,7 +12,7 @@ use super::cache::CacheKey;
 use super::gather::{Asked, Begun, Taking};
 use super::make::{Made, imaging_recipe};
 use super::preview::Preview;
-use crate::imaging::{self, Ladder, MAX_RUNGS, MadeFrom, Order, Rung, preview_serves};
+use crate::imaging::{self, Ladder, MAX_RUNGS, MadeFrom, Order, Rung};
 use crate::model::BlobHash;
 use crate::runtime;
 use crate::service::{RenditionService, ServiceError};
@@ -43,7 +43,7 @@ impl Sources {
         if !key.previews {
             return original(MadeFrom::Photo);
         }
-        if !preview_serves(self.shown.ok_or(Lack::Shown)?, &imaging_recipe(&key.recipe)) {
+        if !key.is_from_preview(self.shown.ok_or(Lack::Shown)?) {
             return original(MadeFrom::Photo);
         }
         match self.preview.as_ref().ok_or(Lack::Preview)? {
@@ -85,7 +85,7 @@ impl RenditionService {
         let turn = async move { waiting.gathered(key).await };
         let render = move |render: Begun| async move {
             let (begun, seen) = (services.runtime.clock.monotonic(), render.seen);
-            let rendition = render.rendered().await?;
+            let rendition = services.renditions.given_up.noted(key, render.rendered().await).await?;
             services.renditions.keep(&key, &rendition, seen);
             told(Made::Rendered { begun, ended: services.runtime.clock.monotonic() });
             Ok(rendition)

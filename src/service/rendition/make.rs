@@ -79,13 +79,16 @@ impl RenditionService {
                 Some(rendition)
             }
         };
+        if let Some(error) = self.renditions.given_up.error(&key).await {
+            return Err(error);
+        }
         if !key.recipe.is_slow() {
             return self.made_together(key, stored, told).await;
         }
         let turn = async move { waiting.renditions.slow_turn(&key).await };
         let render = move |turn: (Place, Turn)| async move {
             let (begun, seen) = (services.runtime.clock.monotonic(), services.renditions.seen());
-            let rendition = services.render_alone(&key, &services.pools.slow).await?;
+            let rendition = services.renditions.given_up.noted(key, services.render_alone(&key, &services.pools.slow).await).await?;
             services.renditions.keep(&key, &rendition, seen);
             drop(turn);
             told(Made::Rendered { begun, ended: services.runtime.clock.monotonic() });
@@ -98,7 +101,7 @@ impl RenditionService {
         if let Some(rendition) = self.render_from_preview(key, decoders).await? {
             return Ok(rendition);
         }
-        let (original, _memory) = self.original_to_render(key.hash, &self.limits.render_memory).await?;
+        let (original, _memory) = self.original_to_render(key.hash, &self.limits.slow_memory).await?;
         let rendered = decoders.render(original, imaging_recipe(&key.recipe)).await??;
         Ok(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format })
     }

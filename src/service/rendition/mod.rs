@@ -9,6 +9,9 @@ mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
 mod gather;
+mod given_up;
+#[cfg(test)]
+mod golden;
 mod iiif;
 mod kept;
 mod keys;
@@ -36,13 +39,13 @@ use crate::runtime::Runtime;
 use super::ServiceError;
 use super::memory::Memory;
 use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLarge};
-pub use accepted::Accepted;
-use accepted::GivenUp;
+pub use accepted::{Accepted, Ready};
 use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
 pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
 pub use freshness::Freshness;
 use gather::Gather;
+use given_up::GivenUp;
 pub use iiif::IiifImage;
 use keys::TenantKeys;
 use lane::Lane;
@@ -113,6 +116,8 @@ pub(super) struct RenditionLimits {
     config: LimitsConfig,
     /// For the originals that are held whole to be rendered.
     pub(super) render_memory: Memory,
+    /// And for those of which formats are made that take long.
+    slow_memory: Memory,
     /// And for those that previews of new photos are made from, while nobody waits for them.
     preview_memory: Memory,
 }
@@ -131,7 +136,7 @@ pub(super) struct Renditions {
     gather: Gather,
     /// Formats that nothing else should wait behind.
     slow: Lane,
-    /// What could not be made lately, of what nobody waits for.
+    /// What could not be made lately.
     given_up: GivenUp,
     previews: Previews,
     avif_by_accept: bool,
@@ -261,7 +266,8 @@ impl RenditionService {
     ) -> Self {
         let memory_bytes = config.limits.decode_memory_bytes.as_u64();
         let limits = RenditionLimits {
-            render_memory: Memory::new(memory_bytes / 2),
+            render_memory: Memory::new(memory_bytes / 4),
+            slow_memory: Memory::new(memory_bytes / 8),
             preview_memory: Memory::new(memory_bytes / 8),
             config: config.limits.clone(),
         };

@@ -15,7 +15,7 @@ use super::sign::{THUMBNAIL, thumbnail_recipe};
 use super::{Rendition, RenditionFormat, RenditionService};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
-use crate::imaging::{Decoders, Rendered, has_preview, preview_serves};
+use crate::imaging::{Decoders, Rendered, has_preview};
 use crate::model::BlobHash;
 use crate::runtime::Shutdown;
 use crate::service::ServiceError;
@@ -222,7 +222,7 @@ impl RenditionService {
         }
         let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());
         let recipe = imaging_recipe(&key.recipe);
-        let rendered = match preview.filter(|preview| !preview.picture.is_empty() && preview_serves(shown, &recipe)) {
+        let rendered = match preview.filter(|preview| !preview.picture.is_empty() && key.is_from_preview(shown)) {
             Some(preview) => decoders.render_preview(preview.picture.clone(), shown, recipe).await??,
             None => {
                 let (original, _memory) = self.original_to_render(hash, memory).await?;
@@ -257,15 +257,13 @@ impl RenditionService {
 
     /// Renders from the preview, where this recipe is to be made from it; else `None`.
     pub(super) async fn render_from_preview(&self, key: &CacheKey, decoders: &Decoders) -> Result<Option<Rendition>, ServiceError> {
-        let previews = &self.renditions.previews;
-        let recipe = imaging_recipe(&key.recipe);
-        if !previews.enabled {
+        if !key.previews {
             return Ok(None);
         }
-        let hash = key.hash;
+        let (previews, hash) = (&self.renditions.previews, key.hash);
         // No photo of these bytes is there any more.
         let shown = self.catalogue.shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
-        if !preview_serves(shown, &recipe) {
+        if !key.is_from_preview(shown) {
             return Ok(None);
         }
         let found = previews.lately.try_get_with(hash, async {
@@ -281,7 +279,7 @@ impl RenditionService {
         if preview.picture.is_empty() {
             return Ok(None);
         }
-        let rendered = decoders.render_preview(preview.picture.clone(), shown, recipe).await??;
+        let rendered = decoders.render_preview(preview.picture.clone(), shown, imaging_recipe(&key.recipe)).await??;
         Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
     }
 
