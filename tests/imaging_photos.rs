@@ -308,3 +308,53 @@ fn what_may_be_transparent_has_no_preview() {
     assert!(Renderer::default().preview(&opaque, &Limits::default()).unwrap().is_some());
     assert!(matches!(Renderer::default().preview(b"no photo", &Limits::default()), Err(ImagingError::NotAnImage)));
 }
+
+/// What a file's planes have beyond its picture is none of it: it was other photos' memory once.
+#[test]
+fn a_flat_picture_is_flat_at_every_size_and_scale() {
+    let mut renderer = Renderer::default();
+    let limits = Limits::default();
+    let noise = RgbImage::from_fn(257, 129, |x, y| image::Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x * 31 ^ y * 17) as u8]));
+    let noise = jpeg_of(&noise, Subsamp::Sub2x2, false);
+    let flat = RgbImage::from_pixel(2_001, 66, image::Rgb([128; 3]));
+    let samplings = [Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub2x2, Subsamp::Sub1x2, Subsamp::Sub4x1, Subsamp::Sub1x4, Subsamp::Gray];
+    let small = [1, 2, 3, 5, 8, 9, 15, 17, 24, 33, 40].into_iter().flat_map(|width| [1, 5, 8, 9, 17, 33].map(|height| (width, height)));
+    let long = [65, 129, 801, 2_001].into_iter().flat_map(|side| [(side, 1), (side, 9)]);
+    for (width, height) in small.chain(long) {
+        let picture = image::imageops::crop_imm(&flat, 0, 0, width, height).to_image();
+        for sampling in samplings {
+            let photo = jpeg_of(&picture, sampling, (width + height) % 5 == 0);
+            let longer = width.max(height);
+            // Leaves its samples in what the decoder is given next.
+            renderer.render(&noise, &Recipe::fit(16, 16, OutputFormat::Jpeg), &limits).unwrap();
+            for side in [longer.div_ceil(16), longer.div_ceil(8), longer.div_ceil(4), longer] {
+                for format in [OutputFormat::Png, OutputFormat::Jpeg] {
+                    let made = renderer.render(&photo, &Recipe::fit(side, side, format), &limits).unwrap();
+                    let pixels = if format == OutputFormat::Jpeg {
+                        turbojpeg::decompress(&made.bytes, turbojpeg::PixelFormat::RGB).unwrap().pixels
+                    } else {
+                        image::load_from_memory(&made.bytes).unwrap().to_rgb8().into_raw()
+                    };
+                    let worst = pixels.iter().map(|sample| sample.abs_diff(128)).max();
+                    assert!(worst <= Some(3), "{width} x {height}, {sampling:?}, to {side}, {format:?}: {worst:?}");
+                }
+            }
+        }
+    }
+}
+
+/// At an eighth the right edge was mixed with the next row's left one.
+#[test]
+fn the_edges_of_a_picture_are_its_own() {
+    for (width, height) in [(1_000, 800), (1_000, 1_000), (1_001, 801), (1_008, 800)] {
+        let halves = RgbImage::from_fn(width, height, |x, y| image::Rgb([if x < width / 2 && y < height / 2 { 0 } else { 255 }; 3]));
+        for sampling in [Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub2x2, Subsamp::Sub4x1] {
+            let small = shown(&jpeg_of(&halves, sampling, false), &Recipe::fit(61, 61, OutputFormat::Png));
+            let (right, bottom) = (small.width() - 1, small.height() - 1);
+            for (x, y) in [(right, 0), (0, bottom), (right, bottom), (right, bottom / 4)] {
+                let found = small.get_pixel(x, y).0;
+                assert!(found.iter().all(|sample| *sample >= 247), "{width} x {height}, {sampling:?}, at {x}, {y}: {found:?}");
+            }
+        }
+    }
+}

@@ -134,6 +134,7 @@ pub(super) fn decode_planes<'s>(
     let into = YuvImage { pixels: &mut scratch[..needed], width, align: 1, height, subsamp };
     let ended = decompressor.decompress_to_yuv(&bytes, into);
     Reading::overlooked(warning, ended)?;
+    pad(&mut scratch[..lightness_bytes], (width, height), width_of_lightness);
     let (lightness, colour) = scratch[..needed].split_at(lightness_bytes);
     let plane = |width: usize, height: usize, data| Plane { width: width as u32, height: height as u32, data: Cow::Borrowed(data) };
     let colour = sharing.map(|_| colour.split_at(colour_bytes));
@@ -144,6 +145,21 @@ pub(super) fn decode_planes<'s>(
         lightness: plane(width_of_lightness, height_of_lightness, lightness),
         colour: colour.map(|(blue, red)| [blue, red].map(|data| plane(width_of_colour, height_of_colour, data))),
     }))
+}
+
+/// Makes what reaches past a picture of this size look as its edge does, in a plane of rows that are `pitch` samples long. At some scales the library
+/// fills it with whatever its memory held before, other photos among it; at others with what the file hides there.
+fn pad(plane: &mut [u8], (width, height): (usize, usize), pitch: usize) {
+    for row in plane.chunks_exact_mut(pitch).take(height) {
+        let (picture, beyond) = row.split_at_mut(width.min(pitch));
+        if let Some(last) = picture.last() {
+            beyond.fill(*last);
+        }
+    }
+    let (picture, beyond) = plane.split_at_mut((height * pitch).min(plane.len()));
+    if let Some(last) = picture.rchunks_exact(pitch).next() {
+        beyond.chunks_exact_mut(pitch).for_each(|row| row.copy_from_slice(last));
+    }
 }
 
 /// The library answers with the same error where it gave up and where it went on after damage and filled the picture; only the words
