@@ -11,6 +11,7 @@ mod needs;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -203,6 +204,34 @@ async fn one_that_dies_is_replaced() {
     decoders.render(photo(300), recipe).await.unwrap().unwrap();
     assert_eq!(decoders.processes(), Some((2, 1)));
     assert_ne!(decoders.idle_processes(), [id]);
+}
+
+#[tokio::test]
+async fn a_photo_is_not_to_blame_for_what_others_kill() {
+    // By what it may have it is told from the processes of other tests.
+    let (program, pool, max_photo_bytes) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1), (63 << 20) + 7);
+    let decoders = Decoders::in_processes(program, pool, Limits::default(), max_photo_bytes, LONG, Priority::Awaited).unwrap().0;
+    let [id] = decoders.idle_processes()[..] else { panic!("no process") };
+    let arguments = move |id: u32| std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let (own, is_done) = (arguments(id), Arc::new(AtomicBool::new(false)));
+    let killer = std::thread::spawn({
+        let is_done = is_done.clone();
+        move || {
+            // Whatever lives of it is killed, over and over, as by a system without memory.
+            while !is_done.load(Ordering::Relaxed) {
+                let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+                for id in all.filter(|id| arguments(*id) == own) {
+                    let _ =
+                        rustix::process::kill_process(rustix::process::Pid::from_raw(id as i32).unwrap(), rustix::process::Signal::KILL);
+                }
+            }
+        }
+    });
+    let recipe = Recipe { enlarge: true, ..Recipe::fit(2_000, 0, OutputFormat::Png) };
+    let refused = decoders.render(photo(600), recipe).await.unwrap();
+    is_done.store(true, Ordering::Relaxed);
+    killer.join().unwrap();
+    assert_eq!(refused, Err(ImagingError::Interrupted));
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ pub(super) async fn answer(
     }
     if *method == Method::HEAD {
         let cached = match found {
+            _ if !front.server_timing => None,
             Some(served) => Some(served.rendition),
             None => front.renditions.cached(&request).await,
         };
@@ -108,7 +109,8 @@ fn tag_of(request: &RenditionRequest) -> Result<EntityTag, ServiceError> {
     EntityTag::strong(&request.tag()).ok_or_else(|| ServiceError::Internal("a rendition's tag is no entity tag".into()))
 }
 
-/// What GET would answer, as far as it is known without rendering: how long it is only where it lies in the cache (RFC 9110, section 9.3.2).
+/// What GET would answer, as far as it is known without rendering (RFC 9110, section 9.3.2): how long it is only where it lies in the cache, and nobody
+/// minds that this is told.
 fn head(request: &RenditionRequest, cached: Option<Rendition>, tag: &EntityTag, caching: HeaderValue) -> Response {
     // Of no length: of an empty body axum would say that it has none.
     let mut response = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()).into_response();

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+/// See signal(7).
+const SIGKILL: i32 = 9;
 
 /// A process that is killed when this is dropped.
 #[derive(Debug)]
@@ -14,6 +17,14 @@ impl ChildProcess {
     /// Whether it still runs. One that does not is waited for, so that nothing of it stays.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Ends it, and says whether it had been killed (SIGKILL) before: by the system that had no memory left, or by somebody. What ends of itself is
+    /// not, however it ends.
+    pub fn was_killed(mut self) -> bool {
+        // Of one that has ended this changes nothing: its status stands.
+        let _ = self.0.kill();
+        self.0.wait().is_ok_and(|status| status.signal() == Some(SIGKILL))
     }
 
     /// Its id, while it lives.

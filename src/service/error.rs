@@ -158,6 +158,7 @@ impl From<ImagingError> for ServiceError {
             ImagingError::NotAnImage | ImagingError::Unsupported { .. } => Self::NotAnImage(text),
             ImagingError::TooLarge { .. } => Self::TooLarge(text),
             ImagingError::Broken { .. } => Self::BrokenImage(text),
+            ImagingError::Interrupted => Self::Unavailable("decoder"),
             ImagingError::Encoding(_) => Self::Internal(text),
         }
     }

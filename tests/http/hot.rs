@@ -68,7 +68,8 @@ async fn it_is_the_same_answer_and_counted() {
     let unchanged = nobody.get_with(&url, &[("if-none-match", cached.field("etag"))]).await;
     assert_eq!(unchanged.status, 304);
     let head = answer(nobody.call(Method::HEAD, &url)).await;
-    assert_eq!((head.status, head.body.len(), head.field("content-length")), (200, 0, cached.body.len().to_string().as_str()));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert!(!head.fields.contains_key("content-length"), "it would tell what lies in the cache");
     nobody.get(&format!("{url}?")).await.refused(400, "malformed");
     nobody.get(&url.replace("w:50", "w:51")).await.refused(403, "bad_signature");
     let (_, way) = is_hot(&site, answer(nobody.call(Method::GET, &url).body("a body"))).await;

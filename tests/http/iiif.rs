@@ -260,7 +260,8 @@ async fn one_image_has_one_tag_and_a_canonical_url() {
     let part = nobody.get_with(&url, &[("range", "bytes=10-19")]).await;
     assert_eq!(part.bytes(206), &whole.body[10..20]);
     let head = answer(nobody.call(Method::HEAD, &url)).await;
-    assert_eq!((head.status, head.body.len(), head.field("content-length")), (200, 0, whole.body.len().to_string().as_str()));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert!(!head.fields.contains_key("content-length"), "it would tell what lies in the cache");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

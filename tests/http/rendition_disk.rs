@@ -33,7 +33,7 @@ async fn what_was_rendered_is_there_after_a_restart() {
     let site = site.restart().await;
     for (url, before) in urls.iter().zip(&before) {
         let head = answer(site.nobody().call(Method::HEAD, url)).await;
-        assert_eq!(head.field("content-length"), before.body.len().to_string(), "known without rendering");
+        assert_eq!((head.status, head.field("etag")), (200, before.field("etag")));
         let after = site.nobody().get(url).await;
         assert_eq!((after.bytes(200), after.field("etag")), (before.bytes(200), before.field("etag")));
         assert_eq!(after.field("content-type"), before.field("content-type"));

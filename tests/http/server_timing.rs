@@ -38,6 +38,9 @@ async fn an_operator_who_asks_is_told_where_time_goes() {
     for told in [&rendered, &cached] {
         assert_eq!(told.field("timing-allow-origin"), "*");
     }
+    // Where it is told anyway, a HEAD tells it too.
+    let head = answer(nobody.call(Method::HEAD, url)).await;
+    assert_eq!(head.field("content-length"), rendered.body.len().to_string());
     // What has no rendition has no time of one.
     let unchanged = nobody.get_with(url, &[("if-none-match", rendered.field("etag"))]).await;
     let refused = nobody.get(&url.replace("/i/", "/i/x")).await;

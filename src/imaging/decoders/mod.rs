@@ -293,7 +293,7 @@ impl Processes {
     ///
     /// The photo is the parts, put together, and of this format.
     fn answer(&self, format: Format, parts: &[&[u8]], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
-        let mut waiting = self.waiting();
+        let (mut waiting, mut was_killed) = (self.waiting(), false);
         for _ in 0..TRIES {
             let mut worker = match waiting.take() {
                 Some(worker) => worker,
@@ -314,11 +314,14 @@ impl Processes {
                     return Err(ImagingError::TooLarge { extent: Extent::Seconds, found: limit.saturating_add(1), limit });
                 }
                 // It died, or talks nonsense: that may be the photo's doing.
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidData => {}
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                    was_killed = worker.was_killed()
+                }
+                io::ErrorKind::InvalidData => was_killed = false,
                 _ => return Err(ImagingError::Encoding(format!("a decoder process cannot be used: {error}"))),
             }
         }
-        Err(ImagingError::broken(format, "the decoder died"))
+        Err(if was_killed { ImagingError::Interrupted } else { ImagingError::broken(format, "the decoder died") })
     }
 
     /// Lets one wait for the next photo.
@@ -348,7 +351,10 @@ impl Processes {
 
     fn start(&self) -> Result<Worker, ImagingError> {
         let started = Worker::start(&self.program, self.allowed);
-        let (worker, _) = started.map_err(|error| ImagingError::Encoding(format!("no decoder process: {error}")))?;
+        let (worker, _) = started.map_err(|error| {
+            tracing::warn!(%error, "no decoder process could be started");
+            ImagingError::Interrupted
+        })?;
         self.started.fetch_add(1, Ordering::Relaxed);
         Ok(worker)
     }

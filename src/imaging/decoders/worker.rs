@@ -68,6 +68,11 @@ impl Worker {
         self.process.is_alive()
     }
 
+    /// Ends it, and says whether somebody else had killed it: then what it was at is not to blame.
+    pub(super) fn was_killed(self) -> bool {
+        self.process.was_killed()
+    }
+
     /// How many jobs it was given.
     pub(super) fn jobs(&self) -> u32 {
         self.jobs

@@ -22,6 +22,8 @@ use super::{Rendition, ServiceError};
 
 /// The cache puts out late what is too much, and lets go of it later still: within two turns of its housekeeping as a rule.
 const HOUSEKEEPINGS: usize = 4;
+/// Of what clients may hold, small images have one more of so many parts.
+const FOR_SMALL_ONES: u64 = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
 /// ([`MAGIC`]) is raised as well, so that none of before is used.
@@ -79,6 +81,25 @@ pub(super) struct Cache {
     forgotten: Lately,
 }
 
+/// Room for one more image: for small ones there is a little more, so that who takes large ones slowly does not keep pages from their
+/// thumbnails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    ForAny,
+    ForSmallOnes,
+    None,
+}
+
+impl Room {
+    pub(super) fn holds(self, recipe: &RecipeKey) -> bool {
+        match self {
+            Self::ForAny => true,
+            Self::ForSmallOnes => recipe.is_small(),
+            Self::None => false,
+        }
+    }
+}
+
 /// An image, counted for as long as anybody has it: the cache, or a client that takes it.
 struct Counted {
     image: Vec<u8>,
@@ -122,15 +143,24 @@ impl Cache {
         Bytes::from_owner(Counted { image, alive: self.alive.clone() })
     }
 
-    /// Whether there is room for one more image. Those under way are not counted yet.
-    pub(super) async fn has_room(&self) -> bool {
+    /// What there is room for. Those under way are not counted yet.
+    pub(super) async fn room(&self) -> Room {
         for _ in 0..HOUSEKEEPINGS {
             if self.alive.load(Ordering::Relaxed) < self.max_alive {
-                return true;
+                return Room::ForAny;
             }
             self.kept.tidy().await;
         }
-        self.alive.load(Ordering::Relaxed) < self.max_alive
+        match self.alive.load(Ordering::Relaxed) {
+            alive if alive < self.max_alive => Room::ForAny,
+            alive if alive < self.max_alive + self.max_alive / FOR_SMALL_ONES => Room::ForSmallOnes,
+            _ => Room::None,
+        }
+    }
+
+    /// Whether there is room for one more image of this recipe.
+    pub(super) async fn has_room(&self, recipe: &RecipeKey) -> bool {
+        self.room().await.holds(recipe)
     }
 
     /// Counts forgettings: to be asked before something is made without being asked for.
@@ -405,16 +435,38 @@ mod tests {
     async fn what_clients_hold_beside_the_cache_is_bounded() {
         let cache = Cache::new(10_000, 5_000);
         let taken: Vec<_> = (0..15).map(|_| cache.count(vec![0; 1_000])).collect();
-        assert!(!cache.has_room().await);
+        assert_eq!(cache.room().await, Room::ForSmallOnes);
+        let more: Vec<_> = (0..4).map(|_| cache.count(vec![0; 1_000])).collect();
+        assert_eq!(cache.room().await, Room::None);
+        drop(more);
         let part = taken[0].slice(..1);
         drop(taken);
         assert_eq!(cache.alive.load(Ordering::Relaxed), 1_000, "a part keeps all of it");
         drop(part);
         // Of what it keeps itself the cache makes room.
         for nth in 0..100_u8 {
-            assert!(cache.has_room().await, "{nth}");
+            assert_eq!(cache.room().await, Room::ForAny, "{nth}");
             let key = CacheKey { hash: BlobHash::of(&[nth]), ..Rig::new().key };
             cache.kept.insert(key, Rendition { bytes: cache.count(vec![0; 1_000]), format: RenditionFormat::Png }).await;
+        }
+    }
+
+    #[test]
+    fn who_takes_large_ones_slowly_keeps_nobody_from_thumbnails() {
+        let recipe =
+            |width, height| RecipeRequest { width, height, ..RecipeRequest::default() }.settle(RenditionFormat::Jpeg, 80, 8_192).unwrap();
+        for (recipe, is_small) in [
+            (recipe(320, 320), true),
+            (recipe(640, 0), true),
+            (recipe(0, 0), false),
+            (recipe(1_280, 1_280), false),
+            (recipe(641, 0), false),
+        ] {
+            assert_eq!(
+                [Room::ForAny, Room::ForSmallOnes, Room::None].map(|room| room.holds(&recipe)),
+                [true, is_small, false],
+                "{recipe:?}"
+            );
         }
     }
 

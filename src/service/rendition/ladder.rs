@@ -117,8 +117,10 @@ impl RenditionService {
     /// Renders what waits of a photo, as much as goes together.
     async fn render_together(&self, taking: &Arc<Taking>) {
         let renditions = &self.renditions;
-        if !renditions.cache.has_room().await {
-            return taking.fail(&ServiceError::Busy("too many renditions are still being taken"), |_| true);
+        let room = renditions.cache.room().await;
+        taking.fail(&ServiceError::Busy("too many renditions are still being taken"), |key| !room.holds(&key.recipe));
+        if taking.waiting().is_empty() {
+            return;
         }
         let (seen, forgettings) = (renditions.seen(), renditions.cache.forgettings());
         let (mut sources, mut memory) = (Sources::default(), None);

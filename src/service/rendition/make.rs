@@ -27,7 +27,7 @@ impl Renditions {
     async fn slow_turn(&self, key: &CacheKey) -> Result<(Place, Turn), ServiceError> {
         let place = self.slow.place(key.hash)?;
         let turn = self.slow.turn().await?;
-        if !self.cache.has_room().await {
+        if !self.cache.has_room(&key.recipe).await {
             return Err(ServiceError::Busy("too many renditions are still being taken"));
         }
         Ok((place, turn))

@@ -217,7 +217,7 @@ impl RenditionService {
         let preview = if has_preview(shown) { Some(self.prepared_preview(hash, shown).await?) } else { None };
         let recipe = self.settle(&thumbnail_recipe(THUMBNAIL), RenditionFormat::Jpeg)?;
         let key = self.renditions.key(hash, recipe);
-        if self.renditions.is_made(&key) || !self.renditions.cache.has_room().await {
+        if self.renditions.is_made(&key) || !self.renditions.cache.has_room(&key.recipe).await {
             return Ok(());
         }
         let (seen, forgettings) = (self.renditions.seen(), self.renditions.cache.forgettings());

@@ -19,7 +19,7 @@ impl Renditions {
     /// The rendition where it lies on disk. Not while clients hold all that may be held: then what follows says so.
     pub(super) async fn on_disk(&self, key: &CacheKey) -> Option<Rendition> {
         let disk = self.disk.as_ref()?;
-        if !self.cache.has_room().await {
+        if !self.cache.has_room(&key.recipe).await {
             return None;
         }
         let (image, format) = disk.get(key.entry()).await?;

@@ -132,10 +132,26 @@ pub struct RecipeKey {
     pub animated: bool,
 }
 
+/// Of pictures that are small, 640 pixels each way at most.
+const SMALL_PIXELS: u64 = 640 * 640;
+/// The largest picture that a small photo is made into among what others wait for.
+const ENLARGED_PIXELS: u64 = 8_000_000;
+
 impl RecipeKey {
-    /// Whether nobody should wait for it, nor anything else behind it.
-    pub const fn is_slow(&self) -> bool {
-        self.format.is_slow() || self.animated
+    /// Whether nothing else should wait behind it.
+    pub fn is_slow(&self) -> bool {
+        self.format.is_slow() || self.animated || (self.enlarge && self.pixels() > ENLARGED_PIXELS)
+    }
+
+    /// Whether it is of a grid or of a page of photos: at most a few hundred kB.
+    pub fn is_small(&self) -> bool {
+        (1..=SMALL_PIXELS).contains(&self.pixels()) && !self.animated
+    }
+
+    /// Of a square where one side says how large it becomes.
+    fn pixels(&self) -> u64 {
+        let or = |side: u32, other: u32| u64::from(if side == 0 { other } else { side });
+        or(self.width, self.height) * or(self.height, self.width)
     }
 }
 
