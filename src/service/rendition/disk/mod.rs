@@ -6,6 +6,7 @@
 mod count;
 pub(super) mod entry;
 mod files;
+mod forget;
 mod pause;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,11 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
 use crate::service::rendition_url::RenditionFormat;
 
+use super::Rendition;
 use super::forgotten::Forgotten;
-use super::{Rendition, ServiceError};
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
 use files::{Files, Space};
@@ -71,6 +71,9 @@ struct Inner {
     writes: Arc<Semaphore>,
     reading: Pause,
     writing: Pause,
+    forgetting: Pause,
+    /// How long what can be asked again waits for the disk.
+    patience: Duration,
     figures: Figures,
 }
 
@@ -167,7 +170,9 @@ impl RenditionDisk {
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
-            writing: Pause::new(clock),
+            writing: Pause::new(clock.clone()),
+            forgetting: Pause::new(clock),
+            patience: forget::PATIENCE,
             figures: Figures::default(),
         }))
     }
@@ -306,29 +311,6 @@ impl RenditionDisk {
             }
         }
         index.invalidate(&name).await;
-    }
-
-    /// Removes all renditions of a blob from the disk; one that renders meanwhile will not come there.
-    ///
-    /// # Errors
-    /// Where the system would not remove them: ask again. The cause is logged.
-    pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
-        let forgotten = self.on_disk(move |inner| {
-            {
-                let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
-                forgotten.add(blob);
-                inner.forgettings.store(forgotten.count(), Ordering::Release);
-            }
-            inner.files.forget(&blob)
-        });
-        let names = forgotten.await?.map_err(|error| {
-            tracing::warn!(%error, "renditions on disk cannot be removed");
-            ServiceError::Unavailable("cache of renditions")
-        })?;
-        for name in names {
-            self.0.index.invalidate(&name).await;
-        }
-        Ok(())
     }
 
     /// Waits until what was to be kept is written or given up.
