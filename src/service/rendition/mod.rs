@@ -39,7 +39,7 @@ pub use accepted::Accepted;
 use accepted::GivenUp;
 use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
-pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
+pub use disk::{DiskFigures, DiskThreads, RenditionDisk, Unread};
 pub use freshness::Freshness;
 use gather::Gather;
 pub use iiif::IiifImage;
@@ -48,6 +48,7 @@ use lane::{Lane, Place, Turn};
 pub use preview::PreviewFigures;
 use preview::Previews;
 pub use sign::{PhotoUrlSigner, UrlOptions};
+pub use stored::CachedBlobs;
 
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;

@@ -1,5 +1,6 @@
 //! What lies there, looked through a folder at a time: what a folder does not tell holds up no other.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +14,10 @@ use super::{Inner, RenditionDisk, blocks};
 /// After how long what could not be counted is tried again, and how often.
 const COUNT_AGAIN: Duration = Duration::from_secs(60);
 const COUNTED_AT_MOST: usize = 10;
+
+/// What could not be read: these folders, or, where not even they are known, all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread(pub(super) Option<Vec<String>>);
 
 impl RenditionDisk {
     /// Counts what lies there, a folder at a time, and puts out what is too much. What cannot be counted holds up nothing else.
@@ -71,27 +76,47 @@ impl RenditionDisk {
         Ok(Some(failed))
     }
 
-    /// Of which blobs something lies there: a folder at a time, as far as the disk can be read.
-    pub(in super::super) async fn blobs(&self) -> Vec<HashPrefix> {
-        let mut blobs = vec![];
-        let folders = self.on_disk(|inner| inner.files.folders()).await;
-        for folder in folders.ok().and_then(Result::ok).unwrap_or_default() {
-            let found = self.on_disk(move |inner| {
-                let mut blobs: Vec<_> = inner.files.names(&folder)?.iter().map(EntryName::blob).collect();
+    /// Of which blobs something lies in all folders, or in those that could not be read before; and which cannot be read now.
+    pub(in super::super) async fn blobs(&self, before: Option<Unread>) -> (Vec<HashPrefix>, Option<Unread>) {
+        let folders = match before {
+            Some(Unread(Some(folders))) => folders,
+            Some(Unread(None)) | None => match self.looked(|inner| inner.files.folders()).await {
+                Some(folders) => folders,
+                None => return (vec![], Some(Unread(None))),
+            },
+        };
+        let (mut blobs, mut unread) = (vec![], vec![]);
+        for folder in folders {
+            let looked = folder.clone();
+            let found = self.looked(move |inner| {
+                let mut blobs: Vec<_> = inner.files.names(&looked)?.iter().map(EntryName::blob).collect();
                 // Entries of one blob lie in one folder.
                 blobs.sort_unstable();
                 blobs.dedup();
-                Ok::<_, std::io::Error>(blobs)
+                Ok(blobs)
             });
-            blobs.extend(found.await.ok().and_then(Result::ok).unwrap_or_default());
+            match found.await {
+                Some(found) => blobs.extend(found),
+                None => unread.push(folder),
+            }
         }
-        blobs
+        (blobs, (!unread.is_empty()).then_some(Unread(Some(unread))))
+    }
+
+    /// What is seen there, where that can be seen in time. Where it cannot, that is logged.
+    async fn looked<T: Send + 'static>(&self, look: impl FnOnce(&Inner) -> io::Result<T> + Send + 'static) -> Option<T> {
+        let seen = self.in_time(self.on_disk(look)).await.ok()?.ok()?;
+        if let Err(error) = &seen {
+            self.0.figures.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "some renditions on disk cannot be looked for: they are tried again");
+        }
+        seen.ok()
     }
 }
 
 impl Inner {
     /// The entries in a folder, with the sizes of their files.
-    fn entries(&self, folder: &str) -> std::io::Result<Vec<(EntryName, u64)>> {
+    fn entries(&self, folder: &str) -> io::Result<Vec<(EntryName, u64)>> {
         let mut entries = Vec::new();
         for name in self.files.names(folder)? {
             if let Some(size) = self.files.size(&name)? {
@@ -101,7 +126,7 @@ impl Inner {
         Ok(entries)
     }
 
-    fn failed_to_count(&self, error: &std::io::Error) {
+    fn failed_to_count(&self, error: &io::Error) {
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%error, "some renditions on disk cannot be counted: they are tried again");
     }

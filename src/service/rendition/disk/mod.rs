@@ -23,6 +23,7 @@ use crate::service::rendition_url::RenditionFormat;
 
 use super::Rendition;
 use super::forgotten::Forgotten;
+pub use count::Unread;
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
 use files::{Files, Space};

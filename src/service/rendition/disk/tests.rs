@@ -300,11 +300,11 @@ async fn what_is_forgotten_leaves_a_cache_that_is_not_used() {
     closed.keep(name(3), picture(3, 100), closed.seen());
     closed.settle().await;
     assert_eq!(rig.files().len(), 2, "nothing is kept");
-    let mut blobs = closed.blobs().await;
+    let (mut blobs, unread) = closed.blobs(None).await;
     blobs.sort_unstable();
     let mut both = [blob(1).prefix(), blob(2).prefix()];
     both.sort_unstable();
-    assert_eq!(blobs, both);
+    assert_eq!((blobs, unread), (both.to_vec(), None));
     closed.forget(blob(1).prefix()).await.unwrap();
     closed.forget(blob(1).prefix()).await.unwrap();
     assert_eq!(rig.files().len(), 1);
@@ -427,4 +427,33 @@ async fn a_forgetting_that_comes_late_goes_to_its_end() {
     rig.disk.forget(blob(1).prefix()).await.unwrap();
     rig.put(1, 100).await;
     assert!(rig.has(1).await, "owned anew");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_taken_for_empty() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    // A folder that leads to itself, then all of them.
+    let root = rig.folder.path().join("v1");
+    let (folder, aside) = (root.join(&name(1).to_string()[..3]), rig.folder.path().join("aside"));
+    fs::rename(&folder, &aside).unwrap();
+    std::os::unix::fs::symlink(&folder, &folder).unwrap();
+    let (blobs, unread) = rig.disk.blobs(None).await;
+    assert_eq!((blobs, rig.disk.counted().failed), (vec![blob(2).prefix()], 1));
+    let (blobs, still) = rig.disk.blobs(unread.clone()).await;
+    assert_eq!((blobs, &still), (vec![], &unread), "that alone is looked at again");
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    assert_eq!(rig.disk.blobs(still).await, (vec![blob(1).prefix()], None));
+
+    fs::rename(&root, &aside).unwrap();
+    std::os::unix::fs::symlink(&root, &root).unwrap();
+    let (blobs, unread) = rig.disk.blobs(None).await;
+    assert_eq!((blobs.len(), &unread), (0, &Some(Unread(None))));
+    fs::remove_file(&root).unwrap();
+    fs::rename(&aside, &root).unwrap();
+    let (blobs, unread) = rig.disk.blobs(unread).await;
+    assert_eq!((blobs.len(), unread), (2, None));
 }
