@@ -1,6 +1,7 @@
 //! The service over stores in memory, where every call of the backend can be seen and made to fail.
 
 mod clearing;
+mod crowd;
 mod lookups;
 mod previews;
 mod reading;
