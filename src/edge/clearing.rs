@@ -18,6 +18,8 @@ const ASKED_AT_ONCE: usize = 1_000;
 const WAITING: usize = 100_000;
 /// Pause after a site did not answer.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Pause before a disk is looked at again that would not tell what lies there.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is to be asked of.
 #[derive(Debug, Default)]
@@ -71,11 +73,16 @@ impl Edge {
     /// Clears, until it is dropped.
     pub(super) async fn clear_on(&self, renditions: &RenditionService) {
         let clearing = &self.0.clearing;
-        // What is still to be asked of where everything is: however many there are, they lie in no queue.
-        let mut everything = vec![];
+        // What is still to be asked of where everything is: however many there are, they lie in no queue. And what the disk would not tell.
+        let (mut everything, mut unread, mut look_at) = (vec![], None, Duration::ZERO);
+        let now = || self.0.runtime.clock.monotonic();
         loop {
-            if clearing.take_all() {
-                everything = renditions.cached_blobs().await;
+            let is_all = clearing.take_all();
+            if is_all || (unread.is_some() && look_at <= now()) {
+                look_at = now() + LOOK_AGAIN;
+                let found = renditions.cached_blobs(unread.take().filter(|_| !is_all)).await;
+                everything = if is_all { found.blobs } else { [everything, found.blobs].concat() };
+                unread = found.unread;
             }
             // What was lost comes first.
             let lost = clearing.take();
@@ -90,6 +97,8 @@ impl Edge {
                     everything.extend(next);
                     runtime::sleep(PAUSE).await;
                 }
+            } else if unread.is_some() {
+                let _ = runtime::timeout(LOOK_AGAIN, clearing.news.notified()).await;
             } else {
                 clearing.news.notified().await;
             }
@@ -105,16 +114,17 @@ impl Edge {
                 return false;
             }
         };
-        let mut cleared = true;
+        let mut kept = 0;
         // Only of what was asked: whatever else stands there is no answer.
         let asked: HashSet<_> = asked.iter().collect();
         for prefix in unowned.iter().copied().filter(|prefix| asked.contains(prefix)) {
-            if let Err(error) = renditions.forget_prefix(prefix).await {
-                tracing::warn!(%error, "renditions of what nobody has any more could not be removed");
-                cleared = false;
-            }
+            // Logged where it failed.
+            kept += usize::from(renditions.forget_prefix(prefix).await.is_err());
         }
-        cleared
+        if kept > 0 {
+            tracing::warn!(blobs = kept, "renditions of what nobody has any more could not be removed");
+        }
+        kept == 0
     }
 }
 

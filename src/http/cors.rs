@@ -21,14 +21,13 @@ pub(super) async fn open_to_all(request: Request, next: Next) -> Response {
     } else {
         next.run(request).await
     };
-    let sent = response.headers_mut();
-    open(sent);
-    sent.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    open(response.headers_mut());
     response
 }
 
-/// Lets pages of every origin show and read an answer.
+/// Lets pages of every origin show and read an answer, with all its fields.
 pub(super) fn open(sent: &mut HeaderMap) {
     sent.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    sent.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     sent.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
 }

@@ -46,9 +46,10 @@ pub(super) async fn get(
             Ok((StatusCode::SEE_OTHER, [(header::LOCATION, field(location)?)]).into_response())
         }
         [identifier, "info.json"] => {
-            let image = front.renditions.resolve_iiif(identifier).await?;
-            let base = base_uri(&front, &image, &uri, &headers)?;
-            info(&image, base, &method, &headers)
+            let mut response = info(&front, identifier, &uri, &method, &headers).await.into_response();
+            // Whatever it is, and nothing else here: another `Accept` may get something else.
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+            Ok(response)
         }
         [identifier, region, size, rotation, file] => {
             let image = front.renditions.resolve_iiif(identifier).await.map_err(|error| refused(&front, error))?;
@@ -75,12 +76,14 @@ fn field(text: String) -> Result<HeaderValue, ApiError> {
 }
 
 /// The answer to `info.json`, in the media type that the client likes best.
-fn info(image: &IiifImage, id: String, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn info(front: &Front, identifier: &str, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
     const PLAIN: &str = "application/json";
+    let image = front.renditions.resolve_iiif(identifier).await?;
+    let id = base_uri(front, &image, uri, headers)?;
     let chosen = accept::negotiate(headers, &[Offer::anyone("application/ld+json"), Offer::anyone(PLAIN)]);
     // Who takes neither has a body that it can still look at.
     let media_type = if chosen == Some(PLAIN) { PLAIN } else { JSON_LD };
-    let body = serde_json::to_vec(&described(image, id)).map_err(|error| ServiceError::Internal(error.to_string()))?;
+    let body = serde_json::to_vec(&described(&image, id)).map_err(|error| ServiceError::Internal(error.to_string()))?;
     let tag = blake3::Hasher::new().update(media_type.as_bytes()).update(&body).finalize().to_hex();
     let tag = EntityTag::strong(&tag[..32]).ok_or_else(|| ServiceError::Internal("hexadecimal digits are no entity tag".into()))?;
     let mut response = match conditional::evaluate(method, headers, Some(&tag)) {
@@ -89,7 +92,6 @@ fn info(image: &IiifImage, id: String, method: &Method, headers: &HeaderMap) -> 
         Verdict::PreconditionFailed => return Err(ApiError::PreconditionFailed),
     };
     let sent = response.headers_mut();
-    sent.insert(header::VARY, HeaderValue::from_static("accept"));
     let freshness = image.freshness();
     let max_age_seconds = freshness.max_age_seconds.min(INFO_SECONDS);
     sent.insert(header::CACHE_CONTROL, caching::cache_control(Freshness { max_age_seconds, immutable: false }));

@@ -25,14 +25,13 @@ pub(super) async fn get(State(front): State<Front>, OriginalUri(uri): OriginalUr
     let answered = answer(&front, &uri, &method, &headers).await;
     let (mut response, cached) = answered.unwrap_or_else(|error| (error.into_response(), None));
     let sent = response.headers_mut();
-    // Whatever it is: another `Accept` may get something else, and a page of another origin may read why it got none.
+    // Whatever it is: another `Accept` may get something else.
     sent.insert(header::VARY, HeaderValue::from_static("accept"));
-    // Thumbnails are painted by pages of other origins: the tenants' own sites.
-    cors::open(sent);
     if let Some(bytes) = cached {
         // What the layers put on every answer, but for the request's own id.
         let mut fields = sent.clone();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        cors::open(&mut fields);
         let head = Head { method: &method, path: uri.path(), query: uri.query(), headers: &headers };
         front.hot.keep(&head, good, fields, bytes).await;
     }

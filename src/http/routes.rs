@@ -66,17 +66,16 @@ where
     Front: FromRef<S>,
 {
     let deadline = || axum::middleware::from_fn_with_state(front.clone(), layers::deadline);
-    let renditions = Router::new().route("/i/{*rendition}", get(renditions::get)).layer(deadline());
-
-    // Also what is refused is for pages of any origin, so nothing here is left to fallbacks.
+    // Painted by pages of any origin, the tenants' own sites, which may read too why they got none: so nothing here is left to fallbacks.
     let images = Router::new()
+        .route(RENDITION, get(renditions::get))
         .route("/iiif/3/{*request}", get(iiif::get))
         .method_not_allowed_fallback(no_method)
         .layer(deadline())
         .layer(axum::middleware::from_fn(cors::open_to_all));
 
     let health = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
-    renditions.merge(images).merge(health)
+    images.merge(health)
 }
 
 /// What an edge serves.

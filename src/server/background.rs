@@ -14,6 +14,8 @@ const DELETE_EVERY: Duration = Duration::from_secs(5);
 const UNNAMED_GRACE: Duration = Duration::from_secs(60);
 /// Keys that are deleted in one batch.
 const DELETE_BATCH: usize = 256;
+/// Pause before renditions are looked for again that a disk would not give or not remove.
+const CLEAR_AGAIN: Duration = Duration::from_secs(60);
 /// How often last uses are written.
 const USES_EVERY: Duration = Duration::from_secs(60);
 
@@ -50,11 +52,7 @@ pub(super) fn start(
         async move {
             tokio::select! {
                 () = shutdown.stopping() => {}
-                cleared = services.forget_unowned_renditions() => {
-                    if let Err(error) = cleared {
-                        tracing::warn!(%error, "renditions of what nobody has any more stay in the cache until the next start");
-                    }
-                }
+                () = clear_renditions(&services) => {}
             }
         }
     });
@@ -76,6 +74,22 @@ pub(super) fn start(
         for making in previews {
             let _ = making.await;
         }
+    }
+}
+
+/// Removes the renditions of what nobody has any more, as soon as the disk lets it.
+async fn clear_renditions(services: &Services) {
+    let mut left = None;
+    loop {
+        match services.forget_unowned_renditions(left).await {
+            Ok(None) => return,
+            Ok(some) => left = some,
+            Err(error) => {
+                tracing::warn!(%error, "renditions of what nobody has any more stay in the cache until the next start");
+                return;
+            }
+        }
+        runtime::sleep(CLEAR_AGAIN).await;
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::blobs::{BlobStore, Deletion, Marker};
 use crate::metadata::{Doom, MetadataError, Read};
-use crate::model::{BlobKey, WallMs};
+use crate::model::{BlobKey, HashPrefix, WallMs};
 
 use super::edges::unowned;
-use super::{ServiceError, Services};
+use super::{CachedBlobs, ServiceError, Services, Unread};
 
 /// Keys that are read at once.
 const SCAN_PIECE: usize = 1_000;
@@ -62,6 +62,13 @@ impl DeleteCursor {
     }
 }
 
+/// Renditions that may be of what nobody has any more: the disk would not give them, or not remove them.
+#[derive(Debug)]
+pub struct Uncleared {
+    unread: Option<Unread>,
+    blobs: Vec<HashPrefix>,
+}
+
 impl Services {
     /// Deletes up to `limit` doomed keys that have waited for their grace, going round the queue from where the last batch ended. `claim` is
     /// the marker as it stood when this site opened the backend.
@@ -100,21 +107,33 @@ impl Services {
 }
 
 impl Services {
-    /// Removes the renditions of what nobody has any more, of all that lie in the caches; to be called at the start. While the server was down,
-    /// or the cache on disk another, they may have outlived their photos. What cannot be removed now is removed at the next start.
+    /// Removes the renditions of what nobody has any more, of all that lie in the caches, or of what was `left`; to be called at the start. While
+    /// the server was down, or the cache on disk another, they may have outlived their photos. Answers what is left, for a disk would not give
+    /// or not remove it: to be called with that again.
     ///
     /// # Errors
     /// Where metadata cannot be read.
-    pub async fn forget_unowned_renditions(&self) -> Result<(), ServiceError> {
-        for asked in self.renditions.cached_blobs().await.chunks(SCAN_PIECE) {
-            let asked = asked.to_vec();
+    pub async fn forget_unowned_renditions(&self, left: Option<Uncleared>) -> Result<Option<Uncleared>, ServiceError> {
+        let CachedBlobs { mut blobs, unread } = match left {
+            Some(Uncleared { unread: None, blobs }) => CachedBlobs { blobs, unread: None },
+            Some(Uncleared { unread, blobs: before }) => {
+                let mut found = self.renditions.cached_blobs(unread).await;
+                found.blobs.extend(before);
+                found
+            }
+            None => self.renditions.cached_blobs(None).await,
+        };
+        let mut kept = vec![];
+        while !blobs.is_empty() {
+            let asked = blobs.split_off(blobs.len().saturating_sub(SCAN_PIECE));
             for prefix in self.read(move |at| Ok(unowned(at, asked)?)).await? {
-                if let Err(error) = self.renditions.forget_prefix(prefix).await {
-                    tracing::warn!(%error, "renditions of what nobody has any more could not be removed");
+                // Logged where it failed.
+                if self.renditions.forget_prefix(prefix).await.is_err() {
+                    kept.push(prefix);
                 }
             }
         }
-        Ok(())
+        Ok((unread.is_some() || !kept.is_empty()).then_some(Uncleared { unread, blobs: kept }))
     }
 
     /// Deletes a copy, and, where the blob has no other, first what was derived from it.

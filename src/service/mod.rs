@@ -51,7 +51,7 @@ pub use crate::metadata::{Page, SimilarPhoto};
 pub use albums::AlbumRow;
 pub use auth::Secret;
 pub use caller::{Caller, Scope, Scopes};
-pub use delete_queue::{Deleted, Graces};
+pub use delete_queue::{Deleted, Graces, Uncleared};
 pub use edges::{EdgeBlob, Feed, FeedCursor, FeedEvent, FeedPage};
 pub use error::ServiceError;
 pub use iiif::{ImageRequest, PREFIX as IIIF_PREFIX};
@@ -60,8 +60,9 @@ pub use photos::PhotoEdit;
 #[cfg(test)]
 pub(crate) use readiness::tests::site_with;
 pub use rendition::{
-    Accepted, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Ready, Rendition, RenditionBasis,
-    RenditionDisk, RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls, UrlOptions,
+    Accepted, CachedBlobs, Catalogue, DiskFigures, DiskThreads, Freshness, IiifImage, PhotoUrlSigner, PreviewFigures, Ready, Rendition,
+    RenditionBasis, RenditionDisk, RenditionLoad, RenditionPools, RenditionRequest, RenditionService, Served, ServedFrom, TenantUrls,
+    Unread, UrlOptions,
 };
 pub use rendition_url::RenditionFormat;
 pub use sending::{LinkItem, LinkOutcome};

@@ -116,6 +116,15 @@ async fn the_information_says_what_can_be_had() {
     }
     let unchanged = nobody.get_with(&format!("{base}/info.json"), &[("if-none-match", info.field("etag"))]).await;
     assert_eq!((unchanged.status, unchanged.body.len(), unchanged.field("etag")), (304, 0, info.field("etag")));
+    let failed = nobody.get_with(&format!("{base}/info.json"), &[("if-match", "\"a\"")]).await;
+    failed.refused(412, "precondition_failed");
+    let forged = nobody.get(&format!("{base}0/info.json")).await;
+    forged.refused(403, "bad_signature");
+    let unknown = nobody.get("/iiif/3/x/info.json").await;
+    unknown.refused(404, "not_found");
+    for negotiated in [&unchanged, &failed, &forged, &unknown] {
+        assert_eq!(negotiated.field("vary"), "accept", "{negotiated:?}");
+    }
     let head = answer(nobody.call(Method::HEAD, &format!("{base}/info.json"))).await;
     assert_eq!((head.status, head.field("content-length")), (200, info.body.len().to_string().as_str()));
     let redirect = staying(&nobody).get(&base).await;

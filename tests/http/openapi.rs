@@ -1,6 +1,6 @@
 //! The interface as it is written down: `docs/openapi.json` is the served document, and the document is the routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use halidom::config::environment;
@@ -38,9 +38,32 @@ async fn the_interface_changes_only_on_purpose() {
 
 /// The routes that `src/http/routes.rs` adds to the public listener.
 #[derive(Default)]
-struct Routes(BTreeSet<(String, String)>);
+struct Routes {
+    found: BTreeSet<(String, String)>,
+    /// Paths with names, which stand before their routes.
+    named: BTreeMap<String, String>,
+}
+
+impl Routes {
+    fn path(&self, written: Option<&syn::Expr>) -> String {
+        match written {
+            Some(syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. })) => path.value(),
+            Some(syn::Expr::Path(name)) => {
+                let name = name.path.require_ident().expect("a constant of the file").to_string();
+                self.named.get(&name).unwrap_or_else(|| panic!("a route whose path {name} stands elsewhere")).clone()
+            }
+            _ => panic!("a route whose path is no text"),
+        }
+    }
+}
 
 impl<'ast> Visit<'ast> for Routes {
+    fn visit_item_const(&mut self, named: &'ast syn::ItemConst) {
+        if let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) = &*named.expr {
+            self.named.insert(named.ident.to_string(), path.value());
+        }
+    }
+
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
         // The admin listener is the operators', and described in the README.
         if function.sig.ident == "router" || function.sig.ident == "shown" {
@@ -51,16 +74,12 @@ impl<'ast> Visit<'ast> for Routes {
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         if call.method == "route" {
             let mut arguments = call.args.iter();
-            let (Some(syn::Expr::Lit(path)), Some(methods)) = (arguments.next(), arguments.next()) else {
-                panic!("a route whose path is no literal")
-            };
-            let syn::Lit::Str(path) = &path.lit else { panic!("a route whose path is no text") };
             // A path's rest is written `{*name}` in a route and `{name}` in OpenAPI.
-            let path = path.value().replace("{*", "{");
+            let path = self.path(arguments.next()).replace("{*", "{");
             let mut found = Methods::default();
-            found.visit_expr(methods);
+            found.visit_expr(arguments.next().expect("a route has methods"));
             assert!(!found.0.is_empty(), "{path} has no method that this test knows");
-            self.0.extend(found.0.into_iter().map(|method| (method, path.clone())));
+            self.found.extend(found.0.into_iter().map(|method| (method, path.clone())));
         }
         visit::visit_expr_method_call(self, call);
     }
@@ -104,7 +123,7 @@ fn every_route_is_described_and_the_other_way_round() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         described.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
-    assert_eq!(routes.0, described, "src/http/routes.rs and the descriptions at the handlers differ");
+    assert_eq!(routes.found, described, "src/http/routes.rs and the descriptions at the handlers differ");
 }
 
 /// By whichever call a photo is sent, it is checked against the same digests and refused for the same reasons.

@@ -261,3 +261,32 @@ async fn renditions_are_kept_for_long_and_asked_for_in_parts() {
     let other = site.admin.uploaded(&album, "other.jpg", &small(1)).await;
     assert_ne!(nobody.get(&other.urls.thumbnail).await.field("etag"), tag);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_any_origin_may_ask_with_conditions_and_read_all_that_is_said() {
+    let (site, photo) = one_photo("clock.jpg").await;
+    let (nobody, url) = (site.nobody(), &photo.urls.thumbnail);
+    // `If-None-Match` is none of the fields that a page may send unasked.
+    for url in [url, &url.replace("/i/", "/i/x")] {
+        let request = nobody.call(Method::OPTIONS, url).header("origin", "https://shop.example");
+        let request = request.header("access-control-request-method", "GET").header("access-control-request-headers", "if-none-match");
+        let preflight = answer(request).await;
+        assert_eq!((preflight.status, preflight.body.len()), (204, 0));
+        assert_eq!((preflight.field("access-control-allow-origin"), preflight.field("access-control-allow-headers")), ("*", "*"));
+        assert!(preflight.field("access-control-allow-methods").contains("GET"));
+    }
+    let rendered = nobody.get(url).await;
+    let cached = nobody.get(url).await;
+    let again = nobody.get(url).await;
+    assert_eq!(site.metric("halidom_renditions_total{outcome=\"hot\"}").await, 1.0);
+    let unchanged = nobody.get_with(url, &[("if-none-match", rendered.field("etag"))]).await;
+    let failed = nobody.get_with(url, &[("if-match", "\"a\"")]).await;
+    let refused = nobody.get(&url.replace("/i/", "/i/x")).await;
+    let posted = answer(nobody.call(Method::POST, url)).await;
+    let answers = [rendered, cached, again, unchanged, failed, refused, posted];
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 200, 304, 412, 403, 405]);
+    for answer in &answers {
+        assert_eq!((answer.field("access-control-allow-origin"), answer.field("access-control-expose-headers")), ("*", "*"), "{answer:?}");
+        assert_eq!(answer.field("cross-origin-resource-policy"), "cross-origin");
+    }
+}

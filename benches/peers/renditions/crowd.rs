@@ -40,6 +40,8 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
             site.settle()?;
             meet(&site, &path).await
         })?;
+        let Served { rendered, joined, cached } = one.served;
+        anyhow::ensure!(rendered == 1, "{CLIENTS} clients had {rendered} renders ({joined} waited for one, {cached} came later): {one:?}");
         eprintln!("round {round}, {CLIENTS} clients: {one:?}");
         met.push((photo.name.as_str(), one));
     }

@@ -288,6 +288,33 @@ async fn what_was_deleted_while_an_edge_was_away_goes_from_its_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_disk_did_not_give_when_an_edge_joined_is_cleared_later() {
+    let rig = Rig::new().await;
+    let (edge, gone, _) = rig.edge_with_two_on_disk().await;
+    let another = rig.upload("clock.jpg").await;
+    let root = edge.config.storage.data.join("renditions-cache");
+    let (folder, aside) = (root.join("v1").join(&gone["hash"].as_str().unwrap()[..3]), root.join("aside"));
+    let edge = edge
+        .meanwhile(async {
+            rig.purge(&gone).await;
+            // A folder that leads to itself.
+            std::fs::rename(&folder, &aside).unwrap();
+            std::os::unix::fs::symlink(&folder, &folder).unwrap();
+        })
+        .await;
+    // When all was counted, and when the edge had joined.
+    let failed = || edge.parts().renditions.load().on_disk.map(|disk| disk.failed);
+    rig.until("the folder was looked at", async || failed() >= Some(2)).await;
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    assert_eq!(edge.on_disk(), 2);
+    edge.clock.advance(Duration::from_secs(60));
+    rig.purge(&another).await;
+    rig.until("what nobody has is cleared", async || edge.on_disk() == 1).await;
+    rig.end(edge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_taken_away_is_good_at_no_edge() {
     let rig = Rig::new().await;
     let photo = rig.upload("camera.jpg").await;

@@ -42,7 +42,7 @@ use super::rendition_url::{RecipeKey, RecipeRequest, RenditionFormat, SideTooLar
 pub use accepted::{Accepted, Ready};
 use cache::{Cache, CacheKey};
 pub use catalogue::{Catalogue, TenantUrls};
-pub use disk::{DiskFigures, DiskThreads, RenditionDisk};
+pub use disk::{DiskFigures, DiskThreads, RenditionDisk, Unread};
 pub use freshness::Freshness;
 use gather::Gather;
 use given_up::GivenUp;
@@ -52,6 +52,7 @@ use lane::Lane;
 pub use preview::PreviewFigures;
 use preview::Previews;
 pub use sign::{PhotoUrlSigner, UrlOptions};
+pub use stored::CachedBlobs;
 
 /// What clients may hold of renditions that were put out of the cache is as much as the cache holds, but at least this.
 const TAKEN_AT_LEAST: u64 = 64 << 20;

@@ -3,8 +3,17 @@
 use crate::model::{BlobHash, HashPrefix};
 
 use super::cache::CacheKey;
-use super::disk::Seen;
+use super::disk::{Seen, Unread};
 use super::{Rendition, RenditionDisk, RenditionRequest, RenditionService, Renditions, ServiceError};
+
+/// Of which blobs there are renditions in the caches.
+#[derive(Debug, Clone)]
+pub struct CachedBlobs {
+    /// Some of them may stand here more than once.
+    pub blobs: Vec<HashPrefix>,
+    /// What of the disk could not be read, and is to be asked of again; `None`: all was.
+    pub unread: Option<Unread>,
+}
 
 impl Renditions {
     /// The rendition where it lies in memory.
@@ -84,12 +93,12 @@ impl RenditionService {
         self.renditions.forget(prefix).await
     }
 
-    /// Of which blobs there are renditions in memory and on disk; some of them more than once. Where the disk cannot be read, of some.
-    pub async fn cached_blobs(&self) -> Vec<HashPrefix> {
-        let mut blobs = self.renditions.cache.blobs();
-        if let Some(disk) = &self.renditions.disk {
-            blobs.extend(disk.blobs().await);
-        }
-        blobs
+    /// Of which blobs there are renditions in memory and on disk; or, of the disk alone, in what could not be read `before`.
+    pub async fn cached_blobs(&self, before: Option<Unread>) -> CachedBlobs {
+        let in_memory = if before.is_none() { self.renditions.cache.blobs() } else { vec![] };
+        let Some(disk) = &self.renditions.disk else { return CachedBlobs { blobs: in_memory, unread: None } };
+        let (mut blobs, unread) = disk.blobs(before).await;
+        blobs.extend(in_memory);
+        CachedBlobs { blobs, unread }
     }
 }

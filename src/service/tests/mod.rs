@@ -1,5 +1,7 @@
 //! The service over stores in memory, where every call of the backend can be seen and made to fail.
 
+mod clearing;
+mod crowd;
 mod lookups;
 mod previews;
 mod reading;
@@ -45,6 +47,10 @@ struct Site {
 
 impl Site {
     fn new(seed: u64) -> Self {
+        Self::with_cache(seed, None)
+    }
+
+    fn with_cache(seed: u64, cache: Option<RenditionDisk>) -> Self {
         let runtime = Runtime::simulated(seed, START_MS);
         let engine = MemoryEngine::new();
         let metadata = Metadata::open(Arc::new(engine.clone()), runtime.clone(), MetadataSettings::default()).unwrap();
@@ -63,7 +69,7 @@ impl Site {
         let services = Arc::new(Services::new(
             metadata.clone(),
             blobs,
-            Derived { previews: Arc::new(store.clone()), cache: None },
+            Derived { previews: Arc::new(store.clone()), cache },
             runtime.clone(),
             pools,
             &config,

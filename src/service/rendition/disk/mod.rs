@@ -3,8 +3,10 @@
 //!
 //! Nothing that happens to it fails a request: what cannot be read is rendered, what cannot be written is not kept.
 
+mod count;
 pub(super) mod entry;
 mod files;
+mod forget;
 mod pause;
 #[cfg(test)]
 mod tests;
@@ -16,12 +18,12 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
 use crate::service::rendition_url::RenditionFormat;
 
+use super::Rendition;
 use super::forgotten::Forgotten;
-use super::{Rendition, ServiceError};
+pub use count::Unread;
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
 use files::{Files, Space};
@@ -33,9 +35,6 @@ const BLOCK_BYTES: u64 = 4_096;
 const WRITES: u32 = 32;
 /// Entries that may be read or wait for it: more are rendered.
 const READS: usize = 32;
-/// After how long what could not be counted is tried again, and how often.
-const COUNT_AGAIN: Duration = Duration::from_secs(60);
-const COUNTED_AT_MOST: usize = 10;
 /// A larger image is not kept.
 const MAX_IMAGE_BYTES: usize = 32 << 20;
 /// A disk that has not answered by then is not waited for: rendering anew takes no longer.
@@ -73,6 +72,9 @@ struct Inner {
     writes: Arc<Semaphore>,
     reading: Pause,
     writing: Pause,
+    forgetting: Pause,
+    /// How long what can be asked again waits for the disk.
+    patience: Duration,
     figures: Figures,
 }
 
@@ -169,65 +171,11 @@ impl RenditionDisk {
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
-            writing: Pause::new(clock),
+            writing: Pause::new(clock.clone()),
+            forgetting: Pause::new(clock),
+            patience: forget::PATIENCE,
             figures: Figures::default(),
         }))
-    }
-
-    /// Counts what lies there, a folder at a time, and puts out what is too much. What cannot be counted holds up nothing else.
-    async fn list(self) {
-        let mut folders = None;
-        for round in 1..=COUNTED_AT_MOST {
-            let Ok(failed) = self.count(folders.take()).await else {
-                tracing::debug!("the renditions on disk were not counted to the end");
-                return;
-            };
-            // Where not even the folders are known, an entry that is not in the index may well be there.
-            if failed.is_some() || round == COUNTED_AT_MOST {
-                self.0.listed.store(true, Ordering::Release);
-            }
-            if failed.as_ref().is_some_and(Vec::is_empty) || round == COUNTED_AT_MOST {
-                return;
-            }
-            folders = failed;
-            runtime::sleep(COUNT_AGAIN).await;
-            // Nobody else has it any more.
-            if Arc::strong_count(&self.0) == 1 {
-                return;
-            }
-        }
-    }
-
-    /// Counts these folders, or all. Answers which of them could not be counted; `None`: not even what folders there are is known.
-    async fn count(&self, folders: Option<Vec<String>>) -> Result<Option<Vec<String>>, Gone> {
-        let folders = match folders {
-            Some(folders) => folders,
-            None => match self.on_disk(|inner| inner.files.folders()).await? {
-                Ok(folders) => folders,
-                Err(error) => {
-                    self.0.failed_to_count(&error);
-                    return Ok(None);
-                }
-            },
-        };
-        let mut failed = vec![];
-        for folder in folders {
-            let looked = folder.clone();
-            match self.on_disk(move |inner| inner.entries(&looked)).await? {
-                Ok(entries) => {
-                    for (name, size) in entries {
-                        self.0.index.insert(name, blocks(size)).await;
-                    }
-                    self.0.index.run_pending_tasks().await;
-                    self.on_disk(Inner::remove_doomed).await?;
-                }
-                Err(error) => {
-                    self.0.failed_to_count(&error);
-                    failed.push(folder);
-                }
-            }
-        }
-        Ok(Some(failed))
     }
 
     /// The image that lies there, read and checked.
@@ -366,46 +314,6 @@ impl RenditionDisk {
         index.invalidate(&name).await;
     }
 
-    /// Removes all renditions of a blob from the disk; one that renders meanwhile will not come there.
-    ///
-    /// # Errors
-    /// Where the system would not remove them: ask again. The cause is logged.
-    pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
-        let forgotten = self.on_disk(move |inner| {
-            {
-                let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
-                forgotten.add(blob);
-                inner.forgettings.store(forgotten.count(), Ordering::Release);
-            }
-            inner.files.forget(&blob)
-        });
-        let names = forgotten.await?.map_err(|error| {
-            tracing::warn!(%error, "renditions on disk cannot be removed");
-            ServiceError::Unavailable("cache of renditions")
-        })?;
-        for name in names {
-            self.0.index.invalidate(&name).await;
-        }
-        Ok(())
-    }
-
-    /// Of which blobs something lies there: a folder at a time, as far as the disk can be read.
-    pub(super) async fn blobs(&self) -> Vec<HashPrefix> {
-        let mut blobs = vec![];
-        let folders = self.on_disk(|inner| inner.files.folders()).await;
-        for folder in folders.ok().and_then(Result::ok).unwrap_or_default() {
-            let found = self.on_disk(move |inner| {
-                let mut blobs: Vec<_> = inner.files.names(&folder)?.iter().map(EntryName::blob).collect();
-                // Entries of one blob lie in one folder.
-                blobs.sort_unstable();
-                blobs.dedup();
-                Ok::<_, std::io::Error>(blobs)
-            });
-            blobs.extend(found.await.ok().and_then(Result::ok).unwrap_or_default());
-        }
-        blobs
-    }
-
     /// Waits until what was to be kept is written or given up.
     pub async fn settle(&self) {
         let _ = self.0.writes.acquire_many(WRITES).await;
@@ -437,22 +345,6 @@ impl RenditionDisk {
 }
 
 impl Inner {
-    /// The entries in a folder, with the sizes of their files.
-    fn entries(&self, folder: &str) -> std::io::Result<Vec<(EntryName, u64)>> {
-        let mut entries = Vec::new();
-        for name in self.files.names(folder)? {
-            if let Some(size) = self.files.size(&name)? {
-                entries.push((name, size));
-            }
-        }
-        Ok(entries)
-    }
-
-    fn failed_to_count(&self, error: &std::io::Error) {
-        self.figures.failed.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(%error, "some renditions on disk cannot be counted: they are tried again");
-    }
-
     fn remove_doomed(&self) {
         let doomed = std::mem::take(&mut *self.doomed.lock().unwrap_or_else(PoisonError::into_inner));
         for name in doomed {

@@ -1,10 +1,12 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::mpsc;
 
 use bytes::Bytes;
 
 use super::*;
 use crate::model::BlobHash;
+use crate::service::ServiceError;
 
 /// A cache in a directory of its own.
 struct Rig {
@@ -33,6 +35,13 @@ impl Rig {
         }
         let disk = open(folder.path(), max_bytes, &clock).await.unwrap();
         Self { folder, clock, disk }
+    }
+
+    /// With so much patience; once nothing else has the cache any more.
+    async fn with_patience(&mut self, patience: Duration) {
+        while Arc::get_mut(&mut self.disk.0).map(|inner| inner.patience = patience).is_none() {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn put(&self, nth: u32, bytes: usize) {
@@ -71,6 +80,22 @@ async fn listed(disk: &RenditionDisk) {
     while !disk.0.listed.load(Ordering::Acquire) {
         tokio::task::yield_now().await;
     }
+}
+
+/// Work on this pool that goes on until it is let go.
+async fn works(pool: &BlockingPool, work: impl FnOnce(mpsc::Receiver<()>) + Send + 'static) -> mpsc::Sender<()> {
+    let ((release, held), (begin, begun)) = (mpsc::channel(), oneshot::channel());
+    let pool = pool.clone();
+    runtime::spawn(async move {
+        let _ = pool
+            .run(move || {
+                begin.send(()).unwrap();
+                work(held);
+            })
+            .await;
+    });
+    begun.await.unwrap();
+    release
 }
 
 /// All entries.
@@ -275,11 +300,11 @@ async fn what_is_forgotten_leaves_a_cache_that_is_not_used() {
     closed.keep(name(3), picture(3, 100), closed.seen());
     closed.settle().await;
     assert_eq!(rig.files().len(), 2, "nothing is kept");
-    let mut blobs = closed.blobs().await;
+    let (mut blobs, unread) = closed.blobs(None).await;
     blobs.sort_unstable();
     let mut both = [blob(1).prefix(), blob(2).prefix()];
     both.sort_unstable();
-    assert_eq!(blobs, both);
+    assert_eq!((blobs, unread), (both.to_vec(), None));
     closed.forget(blob(1).prefix()).await.unwrap();
     closed.forget(blob(1).prefix()).await.unwrap();
     assert_eq!(rig.files().len(), 1);
@@ -342,4 +367,93 @@ async fn a_render_of_another_blob_is_kept_whatever_is_forgotten_meanwhile() {
     rig.disk.keep(name(1), picture(1, 100), begun);
     rig.disk.settle().await;
     assert!(rig.has(2).await && !rig.has(1).await);
+}
+
+/// Where nothing answers, as good as for ever.
+const MOMENT: Duration = Duration::from_millis(1);
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_forgetting_and_is_asked_again() {
+    let mut rig = Rig::new(MIB).await;
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    rig.with_patience(MOMENT).await;
+    let pool = rig.disk.0.threads.writing.clone();
+    let hangs = |held: mpsc::Receiver<()>| {
+        let _ = held.recv();
+    };
+    let hung = [works(&pool, hangs).await, works(&pool, hangs).await];
+    let away = |forgotten| matches!(forgotten, Err(ServiceError::Unavailable(_)));
+    assert!(away(rig.disk.forget(blob(1).prefix()).await));
+    assert_eq!((pool.load().waiting, rig.disk.counted().failed), (0, 1), "who gave up has left the queue");
+    assert!(away(rig.disk.forget(blob(2).prefix()).await));
+    assert_eq!(rig.disk.counted().failed, 1, "it was not asked");
+    drop(hung);
+    rig.with_patience(forget::PATIENCE).await;
+    assert!(away(rig.disk.forget(blob(1).prefix()).await), "not yet");
+    rig.clock.advance(Duration::from_secs(60));
+    rig.disk.forget(blob(1).prefix()).await.unwrap();
+    assert!(!rig.has(1).await && rig.has(2).await);
+    assert_eq!(rig.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_forgetting_that_comes_late_goes_to_its_end() {
+    let mut rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    rig.with_patience(MOMENT).await;
+    // As who lands a file on a disk that hangs.
+    let inner = Arc::downgrade(&rig.disk.0);
+    let landing = works(&rig.disk.0.threads.reading.clone(), move |held| {
+        let inner = inner.upgrade().unwrap();
+        let landing = inner.forgotten.read().unwrap();
+        let _ = held.recv();
+        drop(landing);
+    })
+    .await;
+    assert!(matches!(rig.disk.forget(blob(1).prefix()).await, Err(ServiceError::Unavailable(_))));
+    assert_eq!(rig.files().len(), 2);
+    drop(landing);
+    while rig.disk.knows(&name(1)) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.files().len(), 1);
+    assert!(!rig.has(1).await && rig.has(2).await);
+    // And so again, as it will be asked, which finds nothing.
+    rig.with_patience(forget::PATIENCE).await;
+    rig.clock.advance(Duration::from_secs(60));
+    rig.disk.forget(blob(1).prefix()).await.unwrap();
+    rig.put(1, 100).await;
+    assert!(rig.has(1).await, "owned anew");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_taken_for_empty() {
+    let rig = Rig::new(MIB).await;
+    listed(&rig.disk).await;
+    rig.put(1, 100).await;
+    rig.put(2, 100).await;
+    // A folder that leads to itself, then all of them.
+    let root = rig.folder.path().join("v1");
+    let (folder, aside) = (root.join(&name(1).to_string()[..3]), rig.folder.path().join("aside"));
+    fs::rename(&folder, &aside).unwrap();
+    std::os::unix::fs::symlink(&folder, &folder).unwrap();
+    let (blobs, unread) = rig.disk.blobs(None).await;
+    assert_eq!((blobs, rig.disk.counted().failed), (vec![blob(2).prefix()], 1));
+    let (blobs, still) = rig.disk.blobs(unread.clone()).await;
+    assert_eq!((blobs, &still), (vec![], &unread), "that alone is looked at again");
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    assert_eq!(rig.disk.blobs(still).await, (vec![blob(1).prefix()], None));
+
+    fs::rename(&root, &aside).unwrap();
+    std::os::unix::fs::symlink(&root, &root).unwrap();
+    let (blobs, unread) = rig.disk.blobs(None).await;
+    assert_eq!((blobs.len(), &unread), (0, &Some(Unread(None))));
+    fs::remove_file(&root).unwrap();
+    fs::rename(&aside, &root).unwrap();
+    let (blobs, unread) = rig.disk.blobs(unread).await;
+    assert_eq!((blobs.len(), unread), (2, None));
 }
