@@ -3,20 +3,16 @@
 //! An answer holds while it belongs to the present session, nothing of it was revoked since, and the site was heard of lately. A session begins
 //! whenever the edge cannot know what it has missed: then nothing of before holds.
 
-use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::api::EdgeBlob;
 use crate::model::{BlobHash, TenantId};
 use crate::runtime::Clock;
-use crate::service::{ServiceError, TenantUrls};
+use crate::service::{Forgotten, ServiceError, TenantUrls};
 
 /// How long an answer is taken for true though the site is heard of all the time: what ends it earlier is the feed.
 const ASK_AGAIN: Duration = Duration::from_secs(3_600);
-
-/// Revocations that are looked at before an answer is remembered; of one that was asked for before more of them nothing is.
-const RECENT: usize = 4_096;
 
 /// What is known. All times are monotonic.
 #[derive(Debug)]
@@ -34,10 +30,8 @@ pub(super) struct Knowledge {
 #[derive(Debug, Default)]
 struct State {
     session: u64,
-    /// Counts revocations.
-    revocations: u64,
-    /// The last of them: an answer that was asked for before its own is not remembered.
-    recent: VecDeque<(TenantId, BlobHash)>,
+    /// An answer that was asked for before it was revoked is not remembered.
+    revoked: Forgotten<(TenantId, BlobHash)>,
     heard: Option<Duration>,
     tenants: Vec<TenantUrls>,
 }
@@ -67,9 +61,7 @@ impl Asked {
 impl State {
     /// Whether this was revoked after so many revocations, or may have been; of any tenant where none is named.
     fn was_revoked_since(&self, revocations: u64, tenant: Option<TenantId>, hash: BlobHash) -> bool {
-        let since = usize::try_from(self.revocations.saturating_sub(revocations)).unwrap_or(usize::MAX);
-        let is_it = |revoked: &(TenantId, BlobHash)| revoked.1 == hash && tenant.is_none_or(|tenant| tenant == revoked.0);
-        since > self.recent.len() || self.recent.iter().rev().take(since).any(is_it)
+        self.revoked.is_since(revocations, |revoked| revoked.1 == hash && tenant.is_none_or(|tenant| tenant == revoked.0))
     }
 }
 
@@ -84,7 +76,7 @@ impl Knowledge {
     /// To be taken before anything is asked of the site.
     pub(super) fn asking(&self) -> Asked {
         let state = self.read();
-        Asked { session: state.session, revocations: state.revocations, at: self.clock.monotonic() }
+        Asked { session: state.session, revocations: state.revoked.count(), at: self.clock.monotonic() }
     }
 
     /// The present session.
@@ -96,7 +88,6 @@ impl Knowledge {
     pub(super) fn begin(&self, tenants: Vec<TenantUrls>, heard: Duration) {
         let mut state = self.write();
         state.session += 1;
-        state.recent.clear();
         state.heard = Some(heard);
         state.tenants = tenants;
     }
@@ -165,14 +156,7 @@ impl Knowledge {
 
     /// Forgets that a tenant has a blob. What is made of it from here on has the site asked whether anybody has it.
     pub(super) fn revoke(&self, tenant: TenantId, hash: BlobHash) {
-        {
-            let mut state = self.write();
-            state.revocations += 1;
-            if state.recent.len() == RECENT {
-                state.recent.pop_front();
-            }
-            state.recent.push_back((tenant, hash));
-        }
+        self.write().revoked.add((tenant, hash));
         self.owned.invalidate(&(tenant, hash));
         self.forget(hash);
     }
@@ -283,10 +267,6 @@ mod tests {
         let another = BlobHash::of(b"another");
         knowledge.learn(late, Some(TenantId::DEFAULT), another, BLOB);
         assert_eq!(owns(&knowledge, another), Some(true), "nothing of it was revoked");
-        (0..=RECENT).for_each(|number| knowledge.revoke(TenantId::DEFAULT, BlobHash::of(&number.to_be_bytes())));
-        let third = BlobHash::of(b"third");
-        knowledge.learn(late, Some(TenantId::DEFAULT), third, BLOB);
-        assert_eq!(owns(&knowledge, third), Some(false), "too long ago to say");
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(true));
     }

@@ -10,10 +10,10 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::model::{BlobHash, HashPrefix};
 use crate::runtime;
+use crate::service::Forgotten;
 use crate::service::rendition_url::RecipeKey;
 
 use super::disk::EntryName;
-use super::forgotten::Forgotten;
 use super::kept::Kept;
 use super::preview::MAGIC;
 use super::{Rendition, ServiceError};
@@ -91,10 +91,10 @@ impl Drop for Counted {
 
 /// What was forgotten lately.
 #[derive(Debug, Clone, Default)]
-struct Lately(Arc<Mutex<Forgotten>>);
+struct Lately(Arc<Mutex<Forgotten<HashPrefix>>>);
 
 impl Lately {
-    fn get(&self) -> MutexGuard<'_, Forgotten> {
+    fn get(&self) -> MutexGuard<'_, Forgotten<HashPrefix>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +133,7 @@ impl Cache {
     /// Keeps what was made without being asked for, unless its blob was forgotten since so many forgettings.
     pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition, forgettings: u64) {
         self.kept.insert(key, rendition).await;
-        let is_forgotten = self.forgotten.get().is_since(forgettings, key.hash.prefix());
+        let is_forgotten = self.forgotten.get().is_since(forgettings, |blob| *blob == key.hash.prefix());
         if is_forgotten {
             self.kept.remove(&key).await;
         }
@@ -196,7 +196,7 @@ impl Cache {
             };
             kept.insert(key, rendition.clone()).await;
             // Either the forgetting sees it there, or this sees the forgetting.
-            let is_forgotten = forgotten.get().is_since(begun, key.hash.prefix());
+            let is_forgotten = forgotten.get().is_since(begun, |blob| *blob == key.hash.prefix());
             if is_forgotten {
                 kept.remove(&key).await;
             }

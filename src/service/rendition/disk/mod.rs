@@ -18,9 +18,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
+use crate::service::Forgotten;
 use crate::service::rendition_url::RenditionFormat;
 
-use super::forgotten::Forgotten;
 use super::{Rendition, ServiceError};
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
@@ -66,7 +66,7 @@ struct Inner {
     /// What the index put out, to be removed before anything else is written.
     doomed: Arc<Mutex<Vec<EntryName>>>,
     /// What was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
-    forgotten: RwLock<Forgotten>,
+    forgotten: RwLock<Forgotten<HashPrefix>>,
     /// How many forgettings there were: read where nothing may be waited for.
     forgettings: AtomicU64,
     reads: Arc<Semaphore>,
@@ -474,7 +474,7 @@ impl Inner {
         }
         let staged = self.files.stage(name, rendition.format, &rendition.bytes)?;
         let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
-        if forgotten.is_since(seen.0, name.blob()) {
+        if forgotten.is_since(seen.0, |blob| *blob == name.blob()) {
             return Ok(false);
         }
         self.files.land(&staged, name)?;
