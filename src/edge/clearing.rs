@@ -75,6 +75,13 @@ impl Edge {
         let mut everything = vec![];
         loop {
             if clearing.take_all() {
+                // What was begun before may be of anything, and lies nowhere yet.
+                if let Err(error) = renditions.forget_begun().await {
+                    tracing::warn!(%error, "it is not known what comes to the cache on disk: it is cleared again");
+                    clearing.all();
+                    runtime::sleep(PAUSE).await;
+                    continue;
+                }
                 everything = renditions.cached_blobs().await;
             }
             // What was lost comes first.

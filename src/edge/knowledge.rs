@@ -23,8 +23,8 @@ pub(super) struct Knowledge {
     state: RwLock<State>,
     /// Which tenant has which blob.
     owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
-    /// What follows from a blob's bytes, of those that somebody had when it was asked.
-    blobs: moka::sync::Cache<BlobHash, EdgeBlob>,
+    /// What follows from a blob's bytes, and that somebody has it.
+    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer)>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct State {
     tenants: Vec<TenantUrls>,
 }
 
-/// That a tenant has a blob.
+/// That a tenant has a blob, or anybody.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     session: u64,
@@ -69,7 +69,7 @@ impl Knowledge {
     /// Nothing. Remembers so many answers at most.
     pub(super) fn new(clock: Clock, remember: Duration, answers: u64) -> Self {
         let owned = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
-        let blobs = moka::sync::Cache::builder().max_capacity(answers).build();
+        let blobs = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
         Self { clock, remember, state: RwLock::default(), owned, blobs }
     }
 
@@ -131,12 +131,14 @@ impl Knowledge {
             self.holds(&state)?;
             state.session
         };
-        Ok(self.owned.get(&(tenant, hash)).is_some_and(|answer| answer.session == session && self.is_fresh(&answer)))
+        Ok(self.owned.get(&(tenant, hash)).is_some_and(|answer| self.is_good(&answer, session)))
     }
 
-    /// What is known of a blob, whosever it is.
+    /// What is known of a blob that somebody has; also where no site was heard of lately, for what was begun goes on.
     pub(super) fn blob(&self, hash: BlobHash) -> Option<EdgeBlob> {
-        self.blobs.get(&hash)
+        let session = self.session();
+        let (blob, answer) = self.blobs.get(&hash)?;
+        self.is_good(&answer, session).then_some(blob)
     }
 
     /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
@@ -146,9 +148,10 @@ impl Knowledge {
         let state = self.read();
         let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, tenant, hash);
         if holds {
-            self.blobs.insert(hash, blob);
+            let answer = Answer { session: asked.session, asked: asked.at };
+            self.blobs.insert(hash, (blob, answer));
             if let Some(tenant) = tenant {
-                self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+                self.owned.insert((tenant, hash), answer);
             }
         }
         holds
@@ -181,8 +184,8 @@ impl Knowledge {
         self.owned.entry_count()
     }
 
-    fn is_fresh(&self, answer: &Answer) -> bool {
-        self.clock.monotonic().saturating_sub(answer.asked) < ASK_AGAIN
+    fn is_good(&self, answer: &Answer, session: u64) -> bool {
+        answer.session == session && self.clock.monotonic().saturating_sub(answer.asked) < ASK_AGAIN
     }
 
     fn holds(&self, state: &State) -> Result<(), ServiceError> {
@@ -241,14 +244,14 @@ mod tests {
         assert_eq!(owns(&knowledge, hash), Some(true));
         clock.advance(Duration::from_millis(1));
         assert_eq!(owns(&knowledge, hash), None, "closed");
-        assert_eq!(knowledge.blob(hash), Some(BLOB), "what follows from the bytes stays true");
+        assert_eq!(knowledge.blob(hash), Some(BLOB), "what was begun goes on");
         knowledge.heard(clock.monotonic());
         assert_eq!(owns(&knowledge, hash), Some(true), "the same session goes on: nothing was revoked");
         for _ in 0..9 {
             clock.advance(REMEMBER / 2);
             knowledge.heard(clock.monotonic());
         }
-        assert_eq!(owns(&knowledge, hash), Some(false), "but is asked again in the end");
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "but is asked again in the end");
     }
 
     #[test]
@@ -277,8 +280,8 @@ mod tests {
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         let late = knowledge.asking();
         knowledge.begin(vec![], clock.monotonic());
-        assert_eq!(owns(&knowledge, hash), Some(false));
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "a deletion may have been missed");
         knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
-        assert_eq!(owns(&knowledge, hash), Some(false), "another site may have said it");
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "another site may have said it");
     }
 }

@@ -36,6 +36,12 @@ impl<T> Forgotten<T> {
         self.count += 1;
     }
 
+    /// One of everything: nothing holds that was begun before.
+    pub fn add_all(&mut self) {
+        self.last.clear();
+        self.count += 1;
+    }
+
     /// Whether there was a forgetting that `is_it` is true of since there had been so many; also where that is not known any more.
     pub fn is_since(&self, count: u64, is_it: impl Fn(&T) -> bool) -> bool {
         let since = usize::try_from(self.count.saturating_sub(count)).unwrap_or(usize::MAX);
@@ -62,5 +68,19 @@ mod tests {
         assert!(is_since(&forgotten, begun, 3), "nobody knows");
         assert!(!is_since(&forgotten, forgotten.count(), 3));
         assert_eq!(forgotten.last.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn one_of_everything_is_of_what_was_begun_before() {
+        let mut forgotten = Forgotten::default();
+        let first = forgotten.count();
+        forgotten.add(1);
+        let second = forgotten.count();
+        forgotten.add_all();
+        let third = forgotten.count();
+        forgotten.add(2);
+        for (count, thing, is_since) in [(first, 3, true), (second, 3, true), (third, 3, false), (third, 1, false), (third, 2, true)] {
+            assert_eq!(forgotten.is_since(count, |one| *one == thing), is_since, "{thing} since {count}");
+        }
     }
 }

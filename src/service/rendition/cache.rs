@@ -161,6 +161,11 @@ impl Cache {
         }
     }
 
+    /// Keeps nothing that is under way; what lies here stays.
+    pub(super) fn forget_begun(&self) {
+        self.forgotten.get().add_all();
+    }
+
     /// Of which blobs there are renditions here.
     pub(super) fn blobs(&self) -> Vec<HashPrefix> {
         self.kept.blobs()
@@ -378,6 +383,27 @@ mod tests {
             rig.cache.forget(&rig.key.hash.prefix()).await;
             assert!(!rig.cache.contains(&rig.key));
         }
+    }
+
+    #[tokio::test]
+    async fn where_all_that_was_begun_is_forgotten_what_is_there_stays() {
+        let rig = Rig::new();
+        rig.turns.add_permits(2);
+        rig.ends.add_permits(2);
+        let other = CacheKey { hash: BlobHash::of(b"another"), ..rig.key };
+        let begun = rig.cache.forgettings();
+        rig.cache.insert(other, rig.ask().await.unwrap(), begun).await;
+        rig.cache.forget(&rig.key.hash.prefix()).await;
+        rig.ends.forget_permits(1);
+        let mut rendering = rig.ask();
+        assert!(poll!(&mut rendering).is_pending());
+        rig.cache.forget_begun();
+        rig.ends.add_permits(1);
+        let rendered = rendering.await.unwrap();
+        rig.cache.insert(rig.key, rendered.clone(), begun).await;
+        assert!(rig.cache.contains(&other) && !rig.cache.contains(&rig.key));
+        rig.cache.insert(rig.key, rendered, rig.cache.forgettings()).await;
+        assert!(rig.cache.contains(&rig.key), "begun since");
     }
 
     #[test]

@@ -5,26 +5,28 @@
 
 pub(super) mod entry;
 mod files;
+mod forgettings;
 mod pause;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::model::HashPrefix;
 use crate::runtime::{self, BlockingPool, Clock, Gone};
-use crate::service::Forgotten;
 use crate::service::rendition_url::RenditionFormat;
 
 use super::{Rendition, ServiceError};
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
 use files::{Files, Space};
+use forgettings::Forgettings;
+pub(super) use forgettings::Seen;
 use pause::Pause;
 
 /// Entries are counted in whole blocks of the file system, and one more for what the file system and the index keep of each.
@@ -65,10 +67,7 @@ struct Inner {
     listed: AtomicBool,
     /// What the index put out, to be removed before anything else is written.
     doomed: Arc<Mutex<Vec<EntryName>>>,
-    /// What was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
-    forgotten: RwLock<Forgotten<HashPrefix>>,
-    /// How many forgettings there were: read where nothing may be waited for.
-    forgettings: AtomicU64,
+    forgettings: Forgettings,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     reading: Pause,
@@ -112,10 +111,6 @@ pub struct DiskFigures {
     /// Reads and writes that the system failed.
     pub failed: u64,
 }
-
-/// Which forgettings a render has seen, when it began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen(u64);
 
 impl RenditionDisk {
     /// Opens or makes the cache in a directory of its own, of at most `max_bytes` and a tenth of the file system. What lies there is
@@ -164,8 +159,7 @@ impl RenditionDisk {
             index,
             listed: AtomicBool::new(false),
             doomed,
-            forgotten: RwLock::default(),
-            forgettings: AtomicU64::default(),
+            forgettings: Forgettings::default(),
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
@@ -319,7 +313,7 @@ impl RenditionDisk {
 
     /// To be asked before a render begins.
     pub(super) fn seen(&self) -> Seen {
-        Seen(self.0.forgettings.load(Ordering::Acquire))
+        self.0.forgettings.seen()
     }
 
     /// Keeps a rendition, behind the caller's back. One whose blob was forgotten since is not kept, nor one that is too large, nor
@@ -372,11 +366,7 @@ impl RenditionDisk {
     /// Where the system would not remove them: ask again. The cause is logged.
     pub(super) async fn forget(&self, blob: HashPrefix) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
-            {
-                let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
-                forgotten.add(blob);
-                inner.forgettings.store(forgotten.count(), Ordering::Release);
-            }
+            inner.forgettings.add(blob);
             inner.files.forget(&blob)
         });
         let names = forgotten.await?.map_err(|error| {
@@ -387,6 +377,14 @@ impl RenditionDisk {
             self.0.index.invalidate(&name).await;
         }
         Ok(())
+    }
+
+    /// Has nothing come to the disk that renders now, or waits to be written; what lies there stays.
+    ///
+    /// # Errors
+    /// Where the threads of the disk do no more.
+    pub(super) async fn forget_begun(&self) -> Result<(), ServiceError> {
+        Ok(self.on_disk(|inner| inner.forgettings.add_all()).await?)
     }
 
     /// Of which blobs something lies there: a folder at a time, as far as the disk can be read.
@@ -473,12 +471,8 @@ impl Inner {
             return Ok(false);
         }
         let staged = self.files.stage(name, rendition.format, &rendition.bytes)?;
-        let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
-        if forgotten.is_since(seen.0, |blob| *blob == name.blob()) {
-            return Ok(false);
-        }
-        self.files.land(&staged, name)?;
-        Ok(true)
+        let landed = self.forgettings.unless_since(seen, name.blob(), || self.files.land(&staged, name));
+        Ok(landed.transpose()?.is_some())
     }
 }
 

@@ -343,3 +343,14 @@ async fn a_render_of_another_blob_is_kept_whatever_is_forgotten_meanwhile() {
     rig.disk.settle().await;
     assert!(rig.has(2).await && !rig.has(1).await);
 }
+
+#[tokio::test]
+async fn where_all_that_was_begun_is_forgotten_what_lies_there_stays() {
+    let rig = Rig::new(MIB).await;
+    rig.put(1, 100).await;
+    let begun = rig.disk.seen();
+    rig.disk.forget_begun().await.unwrap();
+    rig.disk.keep(name(2), picture(2, 100), begun);
+    rig.put(3, 100).await;
+    assert!(rig.has(1).await && !rig.has(2).await && rig.has(3).await);
+}
