@@ -73,3 +73,23 @@ async fn what_a_former_session_began_does_not_come_to_the_disk_in_the_next() {
     assert_eq!(edge.status(&slow, &rig).await, 404);
     rig.end(edge).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_takes_no_keys_with_it() {
+    let rig = Rig::new().await;
+    let photo = rig.upload("camera.jpg").await;
+    let line = Line::to(rig.running.http).await;
+    let edge = rig.edge_with_a_disk(&[line.url()], Duration::from_millis(500)).await;
+    let thumbnail = url(&photo, "thumbnail");
+    assert_eq!(edge.status(&thumbnail, &rig).await, 200);
+    rig.until("it is kept on disk", async || edge.on_disk() == 1).await;
+    rig.purge(&photo).await;
+    rig.until("and cleared", async || edge.on_disk() == 0).await;
+    // Closed: keys that were thrown away could not be read again.
+    line.cut().await;
+    edge.clock.advance(Duration::from_millis(900));
+    assert_eq!(edge.status("/readyz", &rig).await, 503);
+    let forged = thumbnail.replacen("/i/", "/i/A", 1);
+    assert_eq!(edge.status(&forged, &rig).await, 403, "looked at with the keys of a moment ago");
+    rig.end(edge).await;
+}
