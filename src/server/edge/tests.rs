@@ -41,20 +41,35 @@ struct Rig {
     config: Config,
     http: reqwest::Client,
     admin: String,
+    /// How often it was started.
+    starts: u64,
 }
 
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::for_testing(folder.path().join("site"));
-        let runtime = Runtime::simulated(8_420, START_UNIX_MS);
-        let running = start(&config, runtime).await.unwrap();
+        let running = Self::start(&config, 0).await;
         let http = reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).tls_certs_only([]).build().unwrap();
         let admin = std::fs::read_to_string(config.storage.data.join("admin.token")).unwrap().trim().to_owned();
-        let rig = Self { running, folder, config, http, admin };
+        let rig = Self { running, folder, config, http, admin, starts: 1 };
         let token = rig.call(Method::POST, "/v1/admin/tokens", Some(json!({ "scopes": ["edge"] }))).await.json();
         std::fs::write(rig.token_file(), token["token"].as_str().unwrap()).unwrap();
         rig
+    }
+
+    /// Another life each time, a second later.
+    async fn start(config: &Config, starts: u64) -> Running {
+        start(config, Runtime::simulated(8_420 + 1_000 * starts, START_UNIX_MS + 1_000 * starts)).await.unwrap()
+    }
+
+    /// Stops the site, and starts it with other settings.
+    async fn restarted(self, change: impl FnOnce(&mut Config)) -> Self {
+        let Self { running, mut config, starts, .. } = self;
+        running.stop().await;
+        change(&mut config);
+        let running = Self::start(&config, starts).await;
+        Self { running, config, starts: starts + 1, ..self }
     }
 
     fn token_file(&self) -> PathBuf {

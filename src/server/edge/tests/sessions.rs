@@ -93,3 +93,22 @@ async fn what_is_deleted_takes_no_keys_with_it() {
     assert_eq!(edge.status(&forged, &rig).await, 403, "looked at with the keys of a moment ago");
     rig.end(edge).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_comes_back_with_other_settings_closes_its_edge() {
+    let rig = Rig::new().await;
+    let photo = rig.upload("camera.jpg").await;
+    let (line, away) = (Line::to(rig.running.http).await, Line::nowhere().await);
+    let edge = rig.edge(&[line.url(), away.url()], |config| config.edge.remember = LONG).await;
+    let (thumbnail, quality) = (url(&photo, "thumbnail"), rig.config.renditions.default_quality);
+    assert_eq!(edge.status(&thumbnail, &rig).await, 200);
+    let rig = rig.restarted(|config| config.renditions.default_quality = quality - 1).await;
+    line.lead_to(rig.running.http);
+    edge.in_time("it serves nothing", &rig, async || edge.status("/readyz", &rig).await == 503).await;
+    assert_eq!(edge.status(&thumbnail, &rig).await, 503);
+    let rig = rig.restarted(|config| config.renditions.default_quality = quality).await;
+    line.lead_to(rig.running.http);
+    edge.in_time("it is followed again", &rig, async || edge.status("/readyz", &rig).await == 200).await;
+    assert_eq!(edge.status(&thumbnail, &rig).await, 200);
+    rig.end(edge).await;
+}
