@@ -164,9 +164,13 @@ impl Knowledge {
         self.forget(hash);
     }
 
-    /// Nothing holds any more, until a site is heard of again.
+    /// Nothing holds any more, until a site is heard of again; and nothing of before then either.
     pub(super) fn close(&self) {
-        self.write().heard = None;
+        let mut state = self.write();
+        if state.heard.take().is_some() {
+            // What the site is still asked now is dropped: it would open what it was to close.
+            state.session += 1;
+        }
     }
 
     /// Forgets what was said of a blob.
@@ -272,6 +276,23 @@ mod tests {
         assert_eq!(owns(&knowledge, another), Some(true), "nothing of it was revoked");
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(true));
+    }
+
+    #[test]
+    fn nothing_of_before_a_closing_holds_once_the_site_is_heard_of_again() {
+        let (clock, knowledge, hash) = known();
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
+        let late = knowledge.asking();
+        knowledge.close();
+        assert_eq!((knowledge.require().is_err(), owns(&knowledge, hash)), (true, None));
+        assert_ne!(late.session(), knowledge.session(), "what is under way is another session's");
+        let closed = knowledge.session();
+        knowledge.close();
+        assert_eq!(knowledge.session(), closed);
+        knowledge.heard(clock.monotonic());
+        assert_eq!(owns(&knowledge, hash), Some(false));
+        knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
+        assert_eq!(owns(&knowledge, hash), Some(false));
     }
 
     #[test]
