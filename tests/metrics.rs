@@ -238,6 +238,9 @@ fn every_documented_family_is_there_and_moves() {
     let queues = lost.samples.keys().filter_map(|sample| sample.split_once("queue=\"")?.1.split('"').next());
     assert_eq!(queues.map(str::to_owned).collect::<BTreeSet<_>>(), documented_queues(), "left: exposed, right: in docs/metrics.md");
     assert_no_secrets(&lost.text, &[&id, &hash, &album, "a.jpg", "ann"]);
+    // No process stands there for what only sites do.
+    let decoders = at_edge.samples.keys().filter_map(|sample| sample.strip_prefix("halidom_decoder_processes_started_total"));
+    assert_eq!(decoders.collect::<Vec<_>>(), ["{pool=\"imaging\"}", "{pool=\"slow_imaging\"}"]);
     for page in [&start, &lost, &at_edge] {
         promtool(&page.text);
     }

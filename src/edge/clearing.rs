@@ -78,6 +78,13 @@ impl Edge {
         let now = || self.0.runtime.clock.monotonic();
         loop {
             let is_all = clearing.take_all();
+            // What was begun before may be of anything, and lies nowhere yet.
+            if is_all && let Err(error) = renditions.forget_begun().await {
+                tracing::warn!(%error, "it is not known what comes to the cache on disk: it is cleared again");
+                clearing.all();
+                runtime::sleep(PAUSE).await;
+                continue;
+            }
             if is_all || (unread.is_some() && look_at <= now()) {
                 look_at = now() + LOOK_AGAIN;
                 let found = renditions.cached_blobs(unread.take().filter(|_| !is_all)).await;

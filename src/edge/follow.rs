@@ -102,9 +102,13 @@ impl Edge {
             self.0.knowledge.heard(begun);
         }
         drop(joining);
-        if tenants || !lost.is_empty() {
-            self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
+        if tenants {
             renditions.keys_changed().await;
+        } else if !lost.is_empty() {
+            renditions.epoch_passed();
+        }
+        if !lost.is_empty() {
+            self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
             self.0.clearing.some(lost.iter().map(BlobHash::prefix));
         }
         if is_hasty || unknown {

@@ -32,8 +32,13 @@ pub(super) enum JoinError {
 }
 
 impl JoinError {
+    /// Whether the site is there, and does not want this edge, or not as it is.
     fn is_refused(&self) -> bool {
-        matches!(self, Self::Client(error) if error.is_refused_token())
+        match self {
+            Self::Client(error) => error.is_refused_token(),
+            Self::OtherSettings(_) => true,
+            Self::Malformed => false,
+        }
     }
 }
 
@@ -49,6 +54,7 @@ impl Edge {
             return false;
         }
         let mut order: Vec<_> = self.0.sites.current_first().collect();
+        let followed = order.first().map(|(number, _)| *number);
         if session > 0 {
             // What it says of its feed says whether it is there. That it does not answer three times in a row is as good as gone.
             let doubts = self.0.sites.doubts.fetch_add(1, Ordering::Relaxed);
@@ -57,18 +63,19 @@ impl Edge {
             }
             order.rotate_left(1);
         }
-        let mut refused = 0;
+        let (mut refused, mut renders_otherwise) = (0, false);
         for (number, site) in &order {
             match self.join(*number, site).await {
                 Ok(()) => return true,
                 Err(error) => {
                     refused += usize::from(error.is_refused());
+                    renders_otherwise |= Some(*number) == followed && matches!(error, JoinError::OtherSettings(_));
                     joining.say(site, &error);
                 }
             }
         }
-        if refused == order.len() {
-            // Not away: none of them wants this edge to know anything.
+        if refused == order.len() || renders_otherwise {
+            // Not away: none of them wants this edge to know anything, or the one that it knows everything of makes other pictures now.
             self.0.knowledge.close();
         }
         self.0.sites.note_failure(self.0.runtime.clock.monotonic());

@@ -3,20 +3,16 @@
 //! An answer holds while it belongs to the present session, nothing of it was revoked since, and the site was heard of lately. A session begins
 //! whenever the edge cannot know what it has missed: then nothing of before holds.
 
-use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::api::EdgeBlob;
 use crate::model::{BlobHash, TenantId};
 use crate::runtime::Clock;
-use crate::service::{ServiceError, TenantUrls};
+use crate::service::{Forgotten, ServiceError, TenantUrls};
 
 /// How long an answer is taken for true though the site is heard of all the time: what ends it earlier is the feed.
 const ASK_AGAIN: Duration = Duration::from_secs(3_600);
-
-/// Revocations that are looked at before an answer is remembered; of one that was asked for before more of them nothing is.
-const RECENT: usize = 4_096;
 
 /// What is known. All times are monotonic.
 #[derive(Debug)]
@@ -27,22 +23,20 @@ pub(super) struct Knowledge {
     state: RwLock<State>,
     /// Which tenant has which blob.
     owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
-    /// What follows from a blob's bytes, of those that somebody had when it was asked.
-    blobs: moka::sync::Cache<BlobHash, EdgeBlob>,
+    /// What follows from a blob's bytes, and that somebody has it.
+    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     session: u64,
-    /// Counts revocations.
-    revocations: u64,
-    /// The last of them: an answer that was asked for before its own is not remembered.
-    recent: VecDeque<(TenantId, BlobHash)>,
+    /// An answer that was asked for before it was revoked is not remembered.
+    revoked: Forgotten<(TenantId, BlobHash)>,
     heard: Option<Duration>,
     tenants: Vec<TenantUrls>,
 }
 
-/// That a tenant has a blob.
+/// That a tenant has a blob, or anybody.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     session: u64,
@@ -67,9 +61,7 @@ impl Asked {
 impl State {
     /// Whether this was revoked after so many revocations, or may have been; of any tenant where none is named.
     fn was_revoked_since(&self, revocations: u64, tenant: Option<TenantId>, hash: BlobHash) -> bool {
-        let since = usize::try_from(self.revocations.saturating_sub(revocations)).unwrap_or(usize::MAX);
-        let is_it = |revoked: &(TenantId, BlobHash)| revoked.1 == hash && tenant.is_none_or(|tenant| tenant == revoked.0);
-        since > self.recent.len() || self.recent.iter().rev().take(since).any(is_it)
+        self.revoked.is_since(revocations, |revoked| revoked.1 == hash && tenant.is_none_or(|tenant| tenant == revoked.0))
     }
 }
 
@@ -77,14 +69,14 @@ impl Knowledge {
     /// Nothing. Remembers so many answers at most.
     pub(super) fn new(clock: Clock, remember: Duration, answers: u64) -> Self {
         let owned = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
-        let blobs = moka::sync::Cache::builder().max_capacity(answers).build();
+        let blobs = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
         Self { clock, remember, state: RwLock::default(), owned, blobs }
     }
 
     /// To be taken before anything is asked of the site.
     pub(super) fn asking(&self) -> Asked {
         let state = self.read();
-        Asked { session: state.session, revocations: state.revocations, at: self.clock.monotonic() }
+        Asked { session: state.session, revocations: state.revoked.count(), at: self.clock.monotonic() }
     }
 
     /// The present session.
@@ -96,7 +88,6 @@ impl Knowledge {
     pub(super) fn begin(&self, tenants: Vec<TenantUrls>, heard: Duration) {
         let mut state = self.write();
         state.session += 1;
-        state.recent.clear();
         state.heard = Some(heard);
         state.tenants = tenants;
     }
@@ -140,12 +131,14 @@ impl Knowledge {
             self.holds(&state)?;
             state.session
         };
-        Ok(self.owned.get(&(tenant, hash)).is_some_and(|answer| answer.session == session && self.is_fresh(&answer)))
+        Ok(self.owned.get(&(tenant, hash)).is_some_and(|answer| self.is_good(&answer, session)))
     }
 
-    /// What is known of a blob, whosever it is.
+    /// What is known of a blob that somebody has; also where no site was heard of lately, for what was begun goes on.
     pub(super) fn blob(&self, hash: BlobHash) -> Option<EdgeBlob> {
-        self.blobs.get(&hash)
+        let session = self.session();
+        let (blob, answer) = self.blobs.get(&hash)?;
+        self.is_good(&answer, session).then_some(blob)
     }
 
     /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
@@ -155,9 +148,10 @@ impl Knowledge {
         let state = self.read();
         let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, tenant, hash);
         if holds {
-            self.blobs.insert(hash, blob);
+            let answer = Answer { session: asked.session, asked: asked.at };
+            self.blobs.insert(hash, (blob, answer));
             if let Some(tenant) = tenant {
-                self.owned.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+                self.owned.insert((tenant, hash), answer);
             }
         }
         holds
@@ -165,21 +159,18 @@ impl Knowledge {
 
     /// Forgets that a tenant has a blob. What is made of it from here on has the site asked whether anybody has it.
     pub(super) fn revoke(&self, tenant: TenantId, hash: BlobHash) {
-        {
-            let mut state = self.write();
-            state.revocations += 1;
-            if state.recent.len() == RECENT {
-                state.recent.pop_front();
-            }
-            state.recent.push_back((tenant, hash));
-        }
+        self.write().revoked.add((tenant, hash));
         self.owned.invalidate(&(tenant, hash));
         self.forget(hash);
     }
 
-    /// Nothing holds any more, until a site is heard of again.
+    /// Nothing holds any more, until a site is heard of again; and nothing of before then either.
     pub(super) fn close(&self) {
-        self.write().heard = None;
+        let mut state = self.write();
+        if state.heard.take().is_some() {
+            // What the site is still asked now is dropped: it would open what it was to close.
+            state.session += 1;
+        }
     }
 
     /// Forgets what was said of a blob.
@@ -197,8 +188,8 @@ impl Knowledge {
         self.owned.entry_count()
     }
 
-    fn is_fresh(&self, answer: &Answer) -> bool {
-        self.clock.monotonic().saturating_sub(answer.asked) < ASK_AGAIN
+    fn is_good(&self, answer: &Answer, session: u64) -> bool {
+        answer.session == session && self.clock.monotonic().saturating_sub(answer.asked) < ASK_AGAIN
     }
 
     fn holds(&self, state: &State) -> Result<(), ServiceError> {
@@ -257,14 +248,14 @@ mod tests {
         assert_eq!(owns(&knowledge, hash), Some(true));
         clock.advance(Duration::from_millis(1));
         assert_eq!(owns(&knowledge, hash), None, "closed");
-        assert_eq!(knowledge.blob(hash), Some(BLOB), "what follows from the bytes stays true");
+        assert_eq!(knowledge.blob(hash), Some(BLOB), "what was begun goes on");
         knowledge.heard(clock.monotonic());
         assert_eq!(owns(&knowledge, hash), Some(true), "the same session goes on: nothing was revoked");
         for _ in 0..9 {
             clock.advance(REMEMBER / 2);
             knowledge.heard(clock.monotonic());
         }
-        assert_eq!(owns(&knowledge, hash), Some(false), "but is asked again in the end");
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "but is asked again in the end");
     }
 
     #[test]
@@ -283,12 +274,25 @@ mod tests {
         let another = BlobHash::of(b"another");
         knowledge.learn(late, Some(TenantId::DEFAULT), another, BLOB);
         assert_eq!(owns(&knowledge, another), Some(true), "nothing of it was revoked");
-        (0..=RECENT).for_each(|number| knowledge.revoke(TenantId::DEFAULT, BlobHash::of(&number.to_be_bytes())));
-        let third = BlobHash::of(b"third");
-        knowledge.learn(late, Some(TenantId::DEFAULT), third, BLOB);
-        assert_eq!(owns(&knowledge, third), Some(false), "too long ago to say");
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(true));
+    }
+
+    #[test]
+    fn nothing_of_before_a_closing_holds_once_the_site_is_heard_of_again() {
+        let (clock, knowledge, hash) = known();
+        knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
+        let late = knowledge.asking();
+        knowledge.close();
+        assert_eq!((knowledge.require().is_err(), owns(&knowledge, hash)), (true, None));
+        assert_ne!(late.session(), knowledge.session(), "what is under way is another session's");
+        let closed = knowledge.session();
+        knowledge.close();
+        assert_eq!(knowledge.session(), closed);
+        knowledge.heard(clock.monotonic());
+        assert_eq!(owns(&knowledge, hash), Some(false));
+        knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
+        assert_eq!(owns(&knowledge, hash), Some(false));
     }
 
     #[test]
@@ -297,8 +301,8 @@ mod tests {
         knowledge.learn(knowledge.asking(), Some(TenantId::DEFAULT), hash, BLOB);
         let late = knowledge.asking();
         knowledge.begin(vec![], clock.monotonic());
-        assert_eq!(owns(&knowledge, hash), Some(false));
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "a deletion may have been missed");
         knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
-        assert_eq!(owns(&knowledge, hash), Some(false), "another site may have said it");
+        assert_eq!((owns(&knowledge, hash), knowledge.blob(hash)), (Some(false), None), "another site may have said it");
     }
 }

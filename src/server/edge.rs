@@ -64,10 +64,9 @@ impl EdgeParts {
 
         let at_once = renders_at_once(config.renditions.concurrency);
         let imaging_pool = BlockingPool::new("imaging", at_once);
-        let [slow_pool, previews_pool] = ["slow imaging", "previews"].map(|name| BlockingPool::new(name, (at_once / 2).max(1)));
+        let slow_pool = BlockingPool::new("slow imaging", (at_once / 2).max(1));
         let imaging = decoders(config, &imaging_pool, Priority::Awaited)?;
         let slow = decoders(config, &slow_pool, Priority::Slow)?;
-        let previews = decoders(config, &previews_pool, Priority::Background)?;
         let rendition_threads = rendition_threads();
         let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
         let hashing_pool = BlockingPool::new("hashing", cores());
@@ -88,7 +87,9 @@ impl EdgeParts {
         let settings = EdgeSettings { remember: config.edge.remember, answers: config.edge.answers.into(), basis, max_photo_bytes };
         let edge = Edge::new(settings, sites, backend, hashing_pool.clone(), runtime.clone());
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
-        let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone()), ("previews", previews.clone())];
+        let all_decoders = vec![("imaging", imaging.clone()), ("slow_imaging", slow.clone())];
+        // Of no photo it is told when it is new: previews are made by who is asked for something that they serve.
+        let previews = slow.clone();
         let renditions = RenditionService::new(
             Arc::new(edge.clone()),
             Arc::new(edge.clone()),
@@ -102,7 +103,6 @@ impl EdgeParts {
             ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
             ("pool_slow_imaging", slow_pool),
-            ("pool_previews", previews_pool),
             ("pool_renditions", rendition_threads.writing),
             ("pool_rendition_reads", rendition_threads.reading),
         ];

@@ -9,6 +9,7 @@ mod caller;
 mod delete_queue;
 mod edges;
 mod error;
+mod forgotten;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod iiif;
@@ -54,6 +55,7 @@ pub use caller::{Caller, Scope, Scopes};
 pub use delete_queue::{Deleted, Graces, Uncleared};
 pub use edges::{EdgeBlob, Feed, FeedCursor, FeedEvent, FeedPage};
 pub use error::ServiceError;
+pub use forgotten::Forgotten;
 pub use iiif::{ImageRequest, PREFIX as IIIF_PREFIX};
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;

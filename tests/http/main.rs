@@ -10,6 +10,7 @@ mod bad_input;
 mod corpus;
 mod damage;
 mod download;
+mod edges;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod hot;

@@ -1,59 +1,26 @@
 //! Edges before a whole site, with a line between them that can be cut.
 
+mod line;
+mod sessions;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::Role;
 use crate::metadata::Read as _;
 use crate::model::{BlobHash, Owner, PhotoId};
-use crate::runtime::{Clock, Tasks};
+use crate::runtime::Clock;
 use crate::server::{Open, Running, start};
+use line::Line;
 
 /// Past this something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const START_UNIX_MS: u64 = 1_795_521_600_000;
-
-/// A line to a server that can be cut, and counts what comes back.
-struct Line {
-    address: SocketAddr,
-    tasks: Tasks,
-    carried: Arc<AtomicU64>,
-}
-
-impl Line {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, tasks, carried) = (listener.local_addr().unwrap(), Tasks::default(), Arc::<AtomicU64>::default());
-        let (connections, counted) = (tasks.clone(), carried.clone());
-        tasks.spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let counted = counted.clone();
-                connections.spawn(async move {
-                    let Ok(mut far) = TcpStream::connect(server).await else { return };
-                    if let Ok((_, back)) = tokio::io::copy_bidirectional(&mut near, &mut far).await {
-                        counted.fetch_add(back, Ordering::Relaxed);
-                    }
-                });
-            }
-        });
-        Self { address, tasks, carried }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    async fn cut(&self) {
-        self.tasks.cut().await;
-    }
-}
 
 struct Answer {
     status: u16,
@@ -74,20 +41,35 @@ struct Rig {
     config: Config,
     http: reqwest::Client,
     admin: String,
+    /// How often it was started.
+    starts: u64,
 }
 
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::for_testing(folder.path().join("site"));
-        let runtime = Runtime::simulated(8_420, START_UNIX_MS);
-        let running = start(&config, runtime).await.unwrap();
+        let running = Self::start(&config, 0).await;
         let http = reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).tls_certs_only([]).build().unwrap();
         let admin = std::fs::read_to_string(config.storage.data.join("admin.token")).unwrap().trim().to_owned();
-        let rig = Self { running, folder, config, http, admin };
+        let rig = Self { running, folder, config, http, admin, starts: 1 };
         let token = rig.call(Method::POST, "/v1/admin/tokens", Some(json!({ "scopes": ["edge"] }))).await.json();
         std::fs::write(rig.token_file(), token["token"].as_str().unwrap()).unwrap();
         rig
+    }
+
+    /// Another life each time, a second later.
+    async fn start(config: &Config, starts: u64) -> Running {
+        start(config, Runtime::simulated(8_420 + 1_000 * starts, START_UNIX_MS + 1_000 * starts)).await.unwrap()
+    }
+
+    /// Stops the site, and starts it with other settings.
+    async fn restarted(self, change: impl FnOnce(&mut Config)) -> Self {
+        let Self { running, mut config, starts, .. } = self;
+        running.stop().await;
+        change(&mut config);
+        let running = Self::start(&config, starts).await;
+        Self { running, config, starts: starts + 1, ..self }
     }
 
     fn token_file(&self) -> PathBuf {
@@ -361,7 +343,7 @@ async fn where_one_site_goes_the_next_is_asked() {
     let (first, second) = (Line::to(rig.running.http).await, Line::to(rig.running.http).await);
     let edge = rig.edge(&[first.url(), second.url()], |_| {}).await;
     assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 200);
-    assert_eq!(second.carried.load(Ordering::Relaxed), 0, "the first is liked best");
+    assert_eq!(second.carried(), 0, "the first is liked best");
     first.cut().await;
     // In the same breath: nobody notices.
     assert_eq!(edge.status(&url(&other, "thumbnail"), &rig).await, 200);
@@ -393,7 +375,7 @@ async fn bytes_come_straight_from_the_backend_where_it_can_be_read() {
     assert_eq!(edge.status(&format!("{}/full/33,/0/default.png", url(&photo, "iiif")), &rig).await, 503);
     edge.running.stop().await;
     line.cut().await;
-    let carried = line.carried.load(Ordering::Relaxed);
+    let carried = line.carried();
     assert!(carried < photo["size_bytes"].as_u64().unwrap(), "{carried} bytes came from the site");
     rig.running.stop().await;
 }

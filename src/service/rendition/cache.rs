@@ -11,10 +11,10 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use crate::imaging::preview_serves;
 use crate::model::{BlobHash, HashPrefix};
 use crate::runtime;
+use crate::service::Forgotten;
 use crate::service::rendition_url::RecipeKey;
 
 use super::disk::EntryName;
-use super::forgotten::Forgotten;
 use super::kept::Kept;
 use super::make::imaging_recipe;
 use super::preview::MAGIC;
@@ -120,10 +120,10 @@ impl Drop for Counted {
 
 /// What was forgotten lately.
 #[derive(Debug, Clone, Default)]
-struct Lately(Arc<Mutex<Forgotten>>);
+struct Lately(Arc<Mutex<Forgotten<HashPrefix>>>);
 
 impl Lately {
-    fn get(&self) -> MutexGuard<'_, Forgotten> {
+    fn get(&self) -> MutexGuard<'_, Forgotten<HashPrefix>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,7 +171,7 @@ impl Cache {
     /// Keeps what was made without being asked for, unless its blob was forgotten since so many forgettings.
     pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition, forgettings: u64) {
         self.kept.insert(key, rendition).await;
-        let is_forgotten = self.forgotten.get().is_since(forgettings, key.hash.prefix());
+        let is_forgotten = self.forgotten.get().is_since(forgettings, |blob| *blob == key.hash.prefix());
         if is_forgotten {
             self.kept.remove(&key).await;
         }
@@ -197,6 +197,11 @@ impl Cache {
         for key in self.kept.of_blob(prefix) {
             self.kept.remove(&key).await;
         }
+    }
+
+    /// Keeps nothing that is under way; what lies here stays.
+    pub(super) fn forget_begun(&self) {
+        self.forgotten.get().add_all();
     }
 
     /// Of which blobs there are renditions here.
@@ -234,7 +239,7 @@ impl Cache {
             };
             kept.insert(key, rendition.clone()).await;
             // Either the forgetting sees it there, or this sees the forgetting.
-            let is_forgotten = forgotten.get().is_since(begun, key.hash.prefix());
+            let is_forgotten = forgotten.get().is_since(begun, |blob| *blob == key.hash.prefix());
             if is_forgotten {
                 kept.remove(&key).await;
             }
@@ -416,6 +421,27 @@ mod tests {
             rig.cache.forget(&rig.key.hash.prefix()).await;
             assert!(!rig.cache.contains(&rig.key));
         }
+    }
+
+    #[tokio::test]
+    async fn where_all_that_was_begun_is_forgotten_what_is_there_stays() {
+        let rig = Rig::new();
+        rig.turns.add_permits(2);
+        rig.ends.add_permits(2);
+        let other = CacheKey { hash: BlobHash::of(b"another"), ..rig.key };
+        let begun = rig.cache.forgettings();
+        rig.cache.insert(other, rig.ask().await.unwrap(), begun).await;
+        rig.cache.forget(&rig.key.hash.prefix()).await;
+        rig.ends.forget_permits(1);
+        let mut rendering = rig.ask();
+        assert!(poll!(&mut rendering).is_pending());
+        rig.cache.forget_begun();
+        rig.ends.add_permits(1);
+        let rendered = rendering.await.unwrap();
+        rig.cache.insert(rig.key, rendered.clone(), begun).await;
+        assert!(rig.cache.contains(&other) && !rig.cache.contains(&rig.key));
+        rig.cache.insert(rig.key, rendered, rig.cache.forgettings()).await;
+        assert!(rig.cache.contains(&rig.key), "begun since");
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod accepted;
 mod cache;
 mod catalogue;
 mod disk;
-mod forgotten;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;

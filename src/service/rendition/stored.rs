@@ -93,6 +93,18 @@ impl RenditionService {
         self.renditions.forget(prefix).await
     }
 
+    /// Has nothing be kept that was begun before, whosever it is: for who does not know whose photos are still there. What is kept already stays.
+    ///
+    /// # Errors
+    /// Where the disk's threads do no more; then it may be kept there.
+    pub async fn forget_begun(&self) -> Result<(), ServiceError> {
+        self.renditions.cache.forget_begun();
+        match &self.renditions.disk {
+            Some(disk) => disk.forget_begun().await,
+            None => Ok(()),
+        }
+    }
+
     /// Of which blobs there are renditions in memory and on disk; or, of the disk alone, in what could not be read `before`.
     pub async fn cached_blobs(&self, before: Option<Unread>) -> CachedBlobs {
         let in_memory = if before.is_none() { self.renditions.cache.blobs() } else { vec![] };

@@ -1,7 +1,6 @@
 //! Removing what is forgotten, for good. A disk may take its time, but nobody waits for it for ever: what it did not do in time is asked of it
 //! again, and other deletions go on meanwhile.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -40,15 +39,19 @@ impl RenditionDisk {
         self.in_time(forgotten).await?
     }
 
-    /// The same, however long it takes; `begin` is told when it is its turn.
+    /// Has nothing come to the disk that renders now, or waits to be written; what lies there stays.
+    ///
+    /// # Errors
+    /// `Unavailable` where the disk does not answer in time: ask again.
+    pub(in super::super) async fn forget_begun(&self) -> Result<(), ServiceError> {
+        Ok(self.in_time(self.on_disk(|inner| inner.forgettings.add_all())).await??)
+    }
+
+    /// As [`RenditionDisk::forget`], however long it takes; `begin` is told when it is its turn.
     async fn forget_whenever(&self, blob: HashPrefix, begin: oneshot::Sender<()>) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
             let _ = begin.send(());
-            {
-                let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
-                forgotten.add(blob);
-                inner.forgettings.store(forgotten.count(), Ordering::Release);
-            }
+            inner.forgettings.add(blob);
             inner.files.forget(&blob)
         });
         let names = forgotten.await?.map_err(|error| {

@@ -7,13 +7,14 @@ mod count;
 pub(super) mod entry;
 mod files;
 mod forget;
+mod forgettings;
 mod pause;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -22,11 +23,12 @@ use crate::runtime::{self, BlockingPool, Clock, Gone};
 use crate::service::rendition_url::RenditionFormat;
 
 use super::Rendition;
-use super::forgotten::Forgotten;
 pub use count::Unread;
 pub(super) use entry::EntryName;
 use entry::{EntryError, HEADER_BYTES};
 use files::{Files, Space};
+use forgettings::Forgettings;
+pub(super) use forgettings::Seen;
 use pause::Pause;
 
 /// Entries are counted in whole blocks of the file system, and one more for what the file system and the index keep of each.
@@ -64,10 +66,7 @@ struct Inner {
     listed: AtomicBool,
     /// What the index put out, to be removed before anything else is written.
     doomed: Arc<Mutex<Vec<EntryName>>>,
-    /// What was forgotten. Who puts a file under its name holds it: a forgetting finds the file, or the file does not come.
-    forgotten: RwLock<Forgotten>,
-    /// How many forgettings there were: read where nothing may be waited for.
-    forgettings: AtomicU64,
+    forgettings: Forgettings,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     reading: Pause,
@@ -114,10 +113,6 @@ pub struct DiskFigures {
     /// Reads and writes that the system failed.
     pub failed: u64,
 }
-
-/// Which forgettings a render has seen, when it began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen(u64);
 
 impl RenditionDisk {
     /// Opens or makes the cache in a directory of its own, of at most `max_bytes` and a tenth of the file system. What lies there is
@@ -166,8 +161,7 @@ impl RenditionDisk {
             index,
             listed: AtomicBool::new(false),
             doomed,
-            forgotten: RwLock::default(),
-            forgettings: AtomicU64::default(),
+            forgettings: Forgettings::default(),
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES as usize)),
             reading: Pause::new(clock.clone()),
@@ -267,7 +261,7 @@ impl RenditionDisk {
 
     /// To be asked before a render begins.
     pub(super) fn seen(&self) -> Seen {
-        Seen(self.0.forgettings.load(Ordering::Acquire))
+        self.0.forgettings.seen()
     }
 
     /// Keeps a rendition, behind the caller's back. One whose blob was forgotten since is not kept, nor one that is too large, nor
@@ -365,12 +359,8 @@ impl Inner {
             return Ok(false);
         }
         let staged = self.files.stage(name, rendition.format, &rendition.bytes)?;
-        let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
-        if forgotten.is_since(seen.0, name.blob()) {
-            return Ok(false);
-        }
-        self.files.land(&staged, name)?;
-        Ok(true)
+        let landed = self.forgettings.unless_since(seen, name.blob(), || self.files.land(&staged, name));
+        Ok(landed.transpose()?.is_some())
     }
 }
 

@@ -408,9 +408,7 @@ async fn a_forgetting_that_comes_late_goes_to_its_end() {
     let inner = Arc::downgrade(&rig.disk.0);
     let landing = works(&rig.disk.0.threads.reading.clone(), move |held| {
         let inner = inner.upgrade().unwrap();
-        let landing = inner.forgotten.read().unwrap();
-        let _ = held.recv();
-        drop(landing);
+        inner.forgettings.unless_since(inner.forgettings.seen(), blob(9).prefix(), || held.recv());
     })
     .await;
     assert!(matches!(rig.disk.forget(blob(1).prefix()).await, Err(ServiceError::Unavailable(_))));
@@ -456,4 +454,15 @@ async fn what_cannot_be_read_is_not_taken_for_empty() {
     fs::rename(&aside, &root).unwrap();
     let (blobs, unread) = rig.disk.blobs(unread).await;
     assert_eq!((blobs.len(), unread), (2, None));
+}
+
+#[tokio::test]
+async fn where_all_that_was_begun_is_forgotten_what_lies_there_stays() {
+    let rig = Rig::new(MIB).await;
+    rig.put(1, 100).await;
+    let begun = rig.disk.seen();
+    rig.disk.forget_begun().await.unwrap();
+    rig.disk.keep(name(2), picture(2, 100), begun);
+    rig.put(3, 100).await;
+    assert!(rig.has(1).await && !rig.has(2).await && rig.has(3).await);
 }
