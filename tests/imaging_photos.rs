@@ -314,7 +314,7 @@ fn what_may_be_transparent_has_no_preview() {
 fn a_flat_picture_is_flat_at_every_size_and_scale() {
     let mut renderer = Renderer::default();
     let limits = Limits::default();
-    let noise = RgbImage::from_fn(257, 129, |x, y| image::Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x * 31 ^ y * 17) as u8]));
+    let noise = RgbImage::from_fn(257, 129, |x, y| image::Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, ((x * 31) ^ (y * 17)) as u8]));
     let noise = jpeg_of(&noise, Subsamp::Sub2x2, false);
     let flat = RgbImage::from_pixel(2_001, 66, image::Rgb([128; 3]));
     let samplings = [Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub2x2, Subsamp::Sub1x2, Subsamp::Sub4x1, Subsamp::Sub1x4, Subsamp::Gray];
