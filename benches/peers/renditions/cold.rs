@@ -18,6 +18,8 @@ use crate::report::spread;
 
 /// Sides of what a gallery asks for, in pixels.
 const LADDER: [u32; 5] = [2048, 1280, 640, 320, 160];
+/// The same where there are previews: 320 pixels would have been made with them.
+const LADDER_OF_PREVIEWS: [u32; 5] = [2048, 1280, 640, 300, 160];
 /// What is made.
 struct Work {
     title: &'static str,
@@ -33,18 +35,21 @@ struct Work {
 enum Previews {
     /// There are none, nor are they made.
     None,
+    /// Nor are there decoder processes: the server decodes by itself.
+    NoneUndivided,
     /// They are, but of no photo is there one yet.
     ToBeMade,
     /// They lie there.
     Stored,
 }
 
-const WORKS: [Work; 5] = [
+const WORKS: [Work; 7] = [
     Work { title: "cold, 320 px", sides: &[320], of_thumbor: true, previews: Previews::None },
+    Work { title: "cold, 320 px, without decoder processes", sides: &[320], of_thumbor: false, previews: Previews::NoneUndivided },
     Work { title: "cold, 1280 px", sides: &[1280], of_thumbor: false, previews: Previews::None },
     Work { title: "cold, five sizes at once, 2048 to 160 px", sides: &LADDER, of_thumbor: false, previews: Previews::None },
     Work { title: "cold, five sizes at once, and the preview", sides: &LADDER, of_thumbor: false, previews: Previews::ToBeMade },
-    // 320 pixels would have been made with the preview.
+    Work { title: "five sizes at once, the preview stored", sides: &LADDER_OF_PREVIEWS, of_thumbor: false, previews: Previews::Stored },
     Work { title: "from the stored preview, 300 px", sides: &[300], of_thumbor: false, previews: Previews::Stored },
 ];
 /// Those that are asked for with previews.
@@ -102,15 +107,22 @@ pub(super) fn measure(options: &Options, dir: &Path, runtime: &Runtime, photos: 
     let (mut rows, mut served) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
         let start = |previews| runtime.block_on(Site::start(dir, Some(processors.measured), previews));
-        let (without, with) = (start(false)?, start(true)?);
+        let without = start(false)?;
         for (work, Work { title, previews, .. }) in WORKS.iter().enumerate() {
             let seed = (round * WORKS.len() + work) as u64;
             // Where they are to be made the photos come while there are none.
-            let own = if *previews == Previews::ToBeMade { Some(start(false)?) } else { None };
-            let asked =
-                peers.asked(own.as_ref().unwrap_or(if *previews == Previews::Stored { &with } else { &without }), work, seed, times)?;
-            let own = own.map(|site| runtime.block_on(site.with_previews())).transpose()?;
-            let site = own.as_ref().unwrap_or(if *previews == Previews::Stored { &with } else { &without });
+            let own = match previews {
+                Previews::ToBeMade => Some(start(false)?),
+                Previews::NoneUndivided => Some(runtime.block_on(Site::start_undivided(dir, Some(processors.measured)))?),
+                Previews::Stored => Some(start(true)?),
+                Previews::None => None,
+            };
+            let asked = peers.asked(own.as_ref().unwrap_or(&without), work, seed, times)?;
+            let own = match own {
+                Some(site) if *previews == Previews::ToBeMade => Some(runtime.block_on(site.with_previews())?),
+                own => own,
+            };
+            let site = own.as_ref().unwrap_or(&without);
             let before = runtime.block_on(site.served())?;
             rows.extend(peers.round(site, work, &asked, times)?);
             let since = runtime.block_on(site.served())?.since(before);
@@ -136,7 +148,8 @@ impl Peers<'_> {
 
     /// What is asked for of each for the sizes of a work.
     fn matched_of(&self, work: usize) -> Vec<&Matched> {
-        let all = if WORKS[work].previews != Previews::None { &self.matched_previews } else { &self.matched };
+        let all =
+            if matches!(WORKS[work].previews, Previews::ToBeMade | Previews::Stored) { &self.matched_previews } else { &self.matched };
         let of = |side: &u32| all.iter().find(|matched| matched.theirs.side == *side);
         WORKS[work].sides.iter().filter_map(of).collect()
     }

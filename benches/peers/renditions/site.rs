@@ -58,8 +58,17 @@ impl Served {
 impl Site {
     /// Starts one below `dir`, on this processor only where one is named: then it finds one core, and takes a thread for each kind of work.
     pub(super) async fn start(dir: &Path, processor: Option<usize>, previews: bool) -> anyhow::Result<Self> {
+        Self::start_with(dir, processor, previews, true).await
+    }
+
+    /// The same without decoder processes or previews: it decodes by itself.
+    pub(super) async fn start_undivided(dir: &Path, processor: Option<usize>) -> anyhow::Result<Self> {
+        Self::start_with(dir, processor, false, false).await
+    }
+
+    async fn start_with(dir: &Path, processor: Option<usize>, previews: bool, isolates: bool) -> anyhow::Result<Self> {
         let data = fresh(dir, "renditions")?.join("data");
-        let (server, port, admin) = serve(&data, processor, previews).await?;
+        let (server, port, admin) = serve(&data, processor, previews, isolates).await?;
         let token = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
         let client = reqwest::Client::builder().http1_only().tcp_nodelay(true).build()?;
         let mut site = Self { server, client, port, admin, token, album: String::new(), data, previews, processor };
@@ -70,7 +79,7 @@ impl Site {
     /// Ends it and starts it again, with what it has, and with previews: of the photos that it has there are none.
     pub(super) async fn with_previews(self) -> anyhow::Result<Self> {
         drop(self.server);
-        let (server, port, admin) = serve(&self.data, self.processor, true).await?;
+        let (server, port, admin) = serve(&self.data, self.processor, true, true).await?;
         Ok(Self { server, port, admin, ..self })
     }
 
@@ -186,12 +195,12 @@ impl Site {
 }
 
 /// Starts a server; answers its port and where its metrics are.
-async fn serve(data: &Path, processor: Option<usize>, previews: bool) -> anyhow::Result<(Server, u16, String)> {
+async fn serve(data: &Path, processor: Option<usize>, previews: bool, isolates: bool) -> anyhow::Result<(Server, u16, String)> {
     let (port, admin_port) = (free_port()?, free_port()?);
     let mut command = processors::command(env!("CARGO_BIN_EXE_halidom"), processor);
     command.arg("serve").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
     command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]).env("HALIDOM_BLOBS__DIRECTORIES_AHEAD", "false");
-    command.env("HALIDOM_RENDITIONS__PREVIEWS", previews.to_string());
+    command.env("HALIDOM_RENDITIONS__PREVIEWS", previews.to_string()).env("HALIDOM_LIMITS__ISOLATE_DECODERS", isolates.to_string());
     let log = data.with_file_name(format!("log-{port}"));
     let mut server = Server::start(&mut command, &log)?;
     server.wait(&format!("http://127.0.0.1:{port}/readyz"), |status| status == 200).await?;
