@@ -43,7 +43,10 @@ impl RenditionDisk {
     /// The same, however long it takes; `begin` is told when it is its turn.
     async fn forget_whenever(&self, blob: HashPrefix, begin: oneshot::Sender<()>) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
-            let _ = begin.send(());
+            if begin.send(()).is_err() {
+                // Who asked has gone, and asks again.
+                return Ok(vec![]);
+            }
             {
                 let mut forgotten = inner.forgotten.write().unwrap_or_else(PoisonError::into_inner);
                 forgotten.add(blob);
