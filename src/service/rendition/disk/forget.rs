@@ -50,7 +50,10 @@ impl RenditionDisk {
     /// As [`RenditionDisk::forget`], however long it takes; `begin` is told when it is its turn.
     async fn forget_whenever(&self, blob: HashPrefix, begin: oneshot::Sender<()>) -> Result<(), ServiceError> {
         let forgotten = self.on_disk(move |inner| {
-            let _ = begin.send(());
+            if begin.send(()).is_err() {
+                // Who asked has gone, and asks again.
+                return Ok(vec![]);
+            }
             inner.forgettings.add(blob);
             inner.files.forget(&blob)
         });
