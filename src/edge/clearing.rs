@@ -30,15 +30,16 @@ pub(super) struct Clearing {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Everything that lies in the caches.
-    all: bool,
+    /// How often everything in the caches was to be, and up to which of these it was found out what that is.
+    all: u64,
+    found: u64,
     lost: BTreeSet<HashPrefix>,
 }
 
 impl Clearing {
     /// All that lies in the caches is to be asked of.
     pub(super) fn all(&self) {
-        self.state().all = true;
+        self.state().all += 1;
         self.news.notify_one();
     }
 
@@ -48,7 +49,7 @@ impl Clearing {
         state.lost.extend(lost);
         if state.lost.len() > WAITING {
             state.lost.clear();
-            state.all = true;
+            state.all += 1;
         }
         drop(state);
         self.news.notify_one();
@@ -60,8 +61,21 @@ impl Clearing {
         (0..ASKED_AT_ONCE).map_while(|_| state.lost.pop_first()).collect()
     }
 
-    fn take_all(&self) -> bool {
-        std::mem::take(&mut self.state().all)
+    /// Where everything is to be asked of, and was not found out since: which time that is.
+    fn wanted(&self) -> Option<u64> {
+        let state = self.state();
+        (state.all > state.found).then_some(state.all)
+    }
+
+    fn found(&self, wanted: u64) {
+        self.state().found = wanted;
+    }
+
+    /// Whether it is known of everything in the caches that it is to be asked of.
+    #[cfg(test)]
+    pub(super) fn has_found_all(&self) -> bool {
+        let state = self.state();
+        state.all > 0 && state.all == state.found
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -77,19 +91,23 @@ impl Edge {
         let (mut everything, mut unread, mut look_at) = (vec![], None, Duration::ZERO);
         let now = || self.0.runtime.clock.monotonic();
         loop {
-            let is_all = clearing.take_all();
-            // What was begun before may be of anything, and lies nowhere yet.
-            if is_all && let Err(error) = renditions.forget_begun().await {
-                tracing::warn!(%error, "it is not known what comes to the cache on disk: it is cleared again");
-                clearing.all();
+            let wanted = clearing.wanted();
+            // What was begun before may be of anything, and lies nowhere yet. What the new session began since is rendered once more.
+            if wanted.is_some()
+                && let Err(error) = renditions.forget_begun().await
+            {
+                tracing::warn!(%error, "it is not known what comes to the cache on disk: it is cleared later");
                 runtime::sleep(PAUSE).await;
                 continue;
             }
-            if is_all || (unread.is_some() && look_at <= now()) {
+            if wanted.is_some() || (unread.is_some() && look_at <= now()) {
                 look_at = now() + LOOK_AGAIN;
-                let found = renditions.cached_blobs(unread.take().filter(|_| !is_all)).await;
-                everything = if is_all { found.blobs } else { [everything, found.blobs].concat() };
+                let found = renditions.cached_blobs(unread.take().filter(|_| wanted.is_none())).await;
+                everything = if wanted.is_some() { found.blobs } else { [everything, found.blobs].concat() };
                 unread = found.unread;
+                if let Some(wanted) = wanted {
+                    clearing.found(wanted);
+                }
             }
             // What was lost comes first.
             let lost = clearing.take();
@@ -150,8 +168,21 @@ mod tests {
         clearing.some((0..1_500).map(prefix));
         clearing.some([prefix(1)]);
         assert_eq!([clearing.take().len(), clearing.take().len(), clearing.take().len()], [1_000, 500, 0]);
-        assert!(!clearing.take_all());
+        assert_eq!(clearing.wanted(), None);
         clearing.some((0..=WAITING as u32).map(prefix));
-        assert!(clearing.take_all() && clearing.take().is_empty(), "too many are all");
+        assert!(clearing.wanted().is_some() && clearing.take().is_empty(), "too many are all");
+    }
+
+    #[test]
+    fn everything_is_found_out_again_where_that_was_asked_for_meanwhile() {
+        let clearing = Clearing::default();
+        clearing.all();
+        let first = clearing.wanted().unwrap();
+        clearing.all();
+        clearing.found(first);
+        let second = clearing.wanted().unwrap();
+        assert!(!clearing.has_found_all());
+        clearing.found(second);
+        assert!(clearing.wanted().is_none() && clearing.has_found_all());
     }
 }

@@ -124,6 +124,12 @@ impl Edge {
         }
     }
 
+    /// Whether what lies in the caches was looked through since a site was joined: what begins from then on is kept.
+    #[cfg(test)]
+    pub fn has_looked_through_caches(&self) -> bool {
+        self.0.clearing.has_found_all()
+    }
+
     /// Asks the site that is followed; where it is gone, joins the next, and asks that.
     async fn ask<T, F>(&self, question: impl Fn(Client, Asked) -> F) -> Result<T, ServiceError>
     where

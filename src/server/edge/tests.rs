@@ -119,10 +119,11 @@ impl Rig {
         purged.await.unwrap();
     }
 
-    /// Starts an edge of these sites, and waits until it follows one.
+    /// Starts an edge of these sites, and waits until it follows one and keeps what it renders.
     async fn edge(&self, sites: &[String], change: impl FnOnce(&mut Config)) -> TestEdge {
         let edge = self.edge_that_waits(sites, change).await;
         self.until("an edge is ready", async || edge.status("/readyz", self).await == 200).await;
+        self.until("it keeps renditions", async || edge.parts().edge.has_looked_through_caches()).await;
         edge
     }
 

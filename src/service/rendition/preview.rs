@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use super::cache::CacheKey;
 use super::make::imaging_recipe;
 use super::sign::{THUMBNAIL, thumbnail_recipe};
-use super::{Rendition, RenditionFormat, RenditionService};
+use super::{Rendition, RenditionFormat, RenditionService, Renditions};
 use crate::blobs::{BlobError, DerivedStore};
 use crate::config::RenditionsConfig;
 use crate::imaging::{Decoders, Rendered, has_preview};
-use crate::model::BlobHash;
+use crate::model::{BlobHash, HashPrefix};
 use crate::runtime::Shutdown;
 use crate::service::ServiceError;
 use crate::service::memory::Memory;
@@ -168,6 +168,18 @@ impl Previews {
             tracing::info!(%hash, "a stored preview is damaged or another version's: it is made anew");
         }
         preview
+    }
+}
+
+impl Renditions {
+    /// Drops from memory the previews of blobs whose hash begins so.
+    pub(super) async fn forget_previews(&self, prefix: &HashPrefix) {
+        let lately = &self.previews.lately;
+        // There are a few hundred at most.
+        let all: Vec<_> = lately.iter().map(|(hash, _)| *hash).filter(|hash| hash.prefix() == *prefix).collect();
+        for hash in all {
+            lately.invalidate(&hash).await;
+        }
     }
 }
 

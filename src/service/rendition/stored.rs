@@ -90,6 +90,7 @@ impl RenditionService {
     /// # Errors
     /// As there.
     pub async fn forget_prefix(&self, prefix: HashPrefix) -> Result<(), ServiceError> {
+        self.renditions.forget_previews(&prefix).await;
         self.renditions.forget(prefix).await
     }
 
