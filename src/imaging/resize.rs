@@ -100,6 +100,28 @@ struct Source<'a> {
 impl Source<'_> {
     /// The window must lie within the picture.
     fn resized(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
+        if self.kind == PixelType::U8 { self.plane_resized(window, target) } else { self.convolved(window, target) }
+    }
+
+    /// One plane, three times as fast: rows first, then columns of four rows at once. Along a row the library is slow with samples of one
+    /// channel each, and quick with four.
+    fn plane_resized(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
+        let (width, height) = target;
+        // Nothing else of the rows is looked at for it.
+        let reach = LOBES * (window.width / f64::from(width)).max(1.0) + 1.0;
+        let first = (window.left - reach).floor().max(0.0);
+        let end = (window.left + window.width + reach).ceil().min(self.size.0.into());
+        let strip = Window { left: first, width: end - first, ..window };
+        let strip_width = strip.width as u32;
+        let strip = self.convolved(strip, (strip_width, height))?;
+        let woven = woven(&strip, strip_width as usize);
+        let fours = height.div_ceil(4);
+        let columns = Window { left: window.left - first, top: 0.0, width: window.width, height: fours.into() };
+        let source = Source { data: &woven, size: (strip_width, fours), kind: PixelType::U8x4, has_alpha: false };
+        Ok(unwoven(&source.convolved(columns, (width, fours))?, width as usize, height as usize))
+    }
+
+    fn convolved(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
         let failed = |error: &dyn std::fmt::Display| ImagingError::Encoding(format!("resizing: {error}"));
         let source = ImageRef::new(self.size.0, self.size.1, self.data, self.kind).map_err(|error| failed(&error))?;
         let mut resized = Image::new(target.0, target.1, self.kind);
@@ -113,9 +135,70 @@ impl Source<'_> {
     }
 }
 
+/// Of the filter, on each side.
+const LOBES: f64 = 3.0;
+
+/// Four rows as one, of pixels that are one sample of each; the last row stands for those that are missing.
+fn woven(plane: &[u8], width: usize) -> Vec<u8> {
+    let fours = plane.chunks(4 * width);
+    let mut woven = vec![0; fours.len() * 4 * width];
+    for (rows, into) in fours.zip(woven.chunks_exact_mut(4 * width)) {
+        let last = rows.len() / width - 1;
+        let [a, b, c, d] = [0, 1, 2, 3].map(|row: usize| &rows[row.min(last) * width..][..width]);
+        for ((((pixel, a), b), c), d) in into.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *pixel = [*a, *b, *c, *d];
+        }
+    }
+    woven
+}
+
+/// So many rows of them, one by one again.
+fn unwoven(woven: &[u8], width: usize, height: usize) -> Vec<u8> {
+    let mut plane = vec![0; woven.len()];
+    for (pixels, rows) in woven.chunks_exact(4 * width).zip(plane.chunks_exact_mut(4 * width)) {
+        let (ab, cd) = rows.split_at_mut(2 * width);
+        let ((a, b), (c, d)) = (ab.split_at_mut(width), cd.split_at_mut(width));
+        for ((((pixel, a), b), c), d) in pixels.as_chunks::<4>().0.iter().zip(a).zip(b).zip(c).zip(d) {
+            [*a, *b, *c, *d] = *pixel;
+        }
+    }
+    plane.truncate(width * height);
+    plane
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_woven_and_come_back() {
+        for (width, height) in [(1, 1), (1, 9), (3, 4), (5, 6), (7, 3), (16, 31)] {
+            let plane: Vec<u8> = (0..width * height).map(|at| (at * 7) as u8).collect();
+            let woven = woven(&plane, width);
+            assert_eq!(woven.len(), width * height.div_ceil(4) * 4);
+            assert_eq!(unwoven(&woven, width, height), plane, "{width} x {height}");
+        }
+    }
+
+    /// A part of a plane is what the whole has there, and a plane is what the library makes of it at once, but for rounding.
+    #[test]
+    fn planes_are_resized_as_pictures_are() {
+        let (width, height) = (203, 151);
+        let plane: Vec<u8> = (0..width * height).map(|at| (at % width * 255 / width) as u8 ^ ((at / width) as u8 & 0x3F)).collect();
+        for window in [
+            Window::whole((width, height)),
+            Window { left: 10.25, top: 3.5, width: 77.5, height: 120.75 },
+            Window { left: 190.0, top: 140.0, width: 13.0, height: 11.0 },
+        ] {
+            for target in [(20, 17), (190, 140), (203, 151), (1, 1), (64, 3), (300, 7), (9, 400)] {
+                let source = Source { data: &plane, size: (width, height), kind: PixelType::U8, has_alpha: false };
+                let (ours, theirs) = (source.resized(window, target).unwrap(), source.convolved(window, target).unwrap());
+                assert_eq!(ours.len(), (target.0 * target.1) as usize);
+                let apart = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(apart <= Some(4), "{window:?} to {target:?}: {apart:?}");
+            }
+        }
+    }
 
     #[test]
     fn hidden_colour_does_not_bleed() {
