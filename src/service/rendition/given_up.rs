@@ -52,3 +52,34 @@ impl GivenUp {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BlobHash;
+    use crate::service::rendition_url::{RecipeRequest, RenditionFormat};
+
+    fn key(name: &[u8]) -> CacheKey {
+        let recipe = RecipeRequest { width: 10, ..RecipeRequest::default() }.settle(RenditionFormat::Avif, 80, 100).unwrap();
+        CacheKey { hash: BlobHash::of(name), recipe, previews: false, max_embedded_bytes: 1 }
+    }
+
+    #[tokio::test]
+    async fn what_would_fail_again_is_remembered_and_nothing_else() {
+        let given_up = GivenUp::default();
+        let lasting = [ServiceError::BrokenImage("torn".into()), ServiceError::TooLarge("too long".into())];
+        let passing = [ServiceError::Busy("full"), ServiceError::Unavailable("decoder"), ServiceError::Damaged, ServiceError::NoSpace];
+        for (number, error) in lasting.iter().chain(&passing).enumerate() {
+            let key = key(&[number as u8]);
+            let ended: Result<(), _> = given_up.noted(key, Err(error.clone())).await;
+            assert_eq!(ended.as_ref(), Err(error), "it is told");
+            let expected = lasting.contains(error).then(|| error.clone());
+            assert_eq!((given_up.error(&key).await, given_up.has(&key)), (expected.clone(), expected.is_some()), "{error}");
+        }
+        assert_eq!(given_up.noted(key(b"made"), Ok(7)).await, Ok(7));
+        assert!(!given_up.has(&key(b"made")));
+        // What failed for nobody is not begun for nobody, but whoever asks has it tried.
+        given_up.add_unasked(key(b"unasked")).await;
+        assert_eq!((given_up.has(&key(b"unasked")), given_up.error(&key(b"unasked")).await), (true, None));
+    }
+}
