@@ -228,8 +228,10 @@ impl Decoders {
                 };
             }
         }
+        // First: what is no image waits for no room.
+        let format = format_of(photo)?;
         let _held = self.room_for(photo, &Task::Inspect);
-        match processes.answer(format_of(photo)?, &[photo], &self.limits, &Task::Inspect)? {
+        match processes.answer(format, &[photo], &self.limits, &Task::Inspect)? {
             Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
