@@ -19,6 +19,9 @@ pub enum BlobError {
     /// The file system is full, or a quota is used up. Nothing was kept; try again when there is room.
     #[error("the blob store has no space left")]
     NoSpace,
+    /// As much is under way to the backend as may be. Nothing was kept; come again.
+    #[error("the blob store takes no more at once")]
+    Busy,
     /// The backend is away or failing. Whether the last call took effect is not known; try again later.
     #[error("the blob store is not available: {doing}: {source}")]
     Unavailable {

@@ -124,6 +124,10 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
         Ok(Arc::new(ObservedRead { read, teller: self.teller.clone() }))
     }
 
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        self.teller.told(Operation::Open, self.inner.stored_bytes(key)).await
+    }
+
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         self.teller.told(Operation::Copies, self.inner.copies(hash)).await
     }
@@ -213,6 +217,10 @@ impl BlobRead for ObservedRead {
 
     fn is_unchanged(&self) -> bool {
         self.read.is_unchanged()
+    }
+
+    fn is_sequential(&self) -> bool {
+        self.read.is_sequential()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

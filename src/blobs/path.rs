@@ -24,6 +24,8 @@ pub const PREVIEWS: &str = "previews";
 pub const STAGING: &str = "staging";
 /// The file that is written last when a store is set up.
 pub const FORMAT: &str = "blobs-format";
+/// What it holds.
+pub const FORMAT_TEXT: &[u8] = b"halidom blobs 1\n";
 /// The marker's file.
 pub const MARKER: &str = "blobs-marker.json";
 /// The lock's file.

@@ -32,6 +32,14 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// [`BlobError::NotFound`] where the store answers that there is none.
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
 
+    /// How many bytes the store holds under this key. It looks whether the copy is there, and reads nothing of it.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`] as of [`BlobStore::open`].
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        Ok(self.open(key).await?.size_bytes())
+    }
+
     /// The keys of all copies under `hash`, in ascending order; none is an empty list.
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError>;
 
@@ -102,7 +110,7 @@ pub trait Staged: Send {
     async fn discard(self: Box<Self>);
 }
 
-/// An open copy. It stays readable while it is held, also when it is deleted meanwhile.
+/// An open copy. It stays readable while it is held, also when it is deleted meanwhile; one that [`BlobRead::is_sequential`] may be gone then.
 #[async_trait]
 pub trait BlobRead: Send + Sync + Debug {
     /// Length of the copy in bytes.
@@ -118,6 +126,13 @@ pub trait BlobRead: Send + Sync + Debug {
     /// changes, so whoever did was none of us, and what was found good then says nothing now.
     fn is_unchanged(&self) -> bool {
         true
+    }
+
+    /// Whether reading is a pass from the beginning to the end: any other offset than where the last read ended begins a new one, which costs
+    /// what lies before it, and no two passes need give the same bytes. So what is read is checked in the pass in which it is given out, see
+    /// [`super::VerifyStore`].
+    fn is_sequential(&self) -> bool {
+        false
     }
 
     /// Exactly `length` bytes from `offset`.
@@ -176,6 +191,8 @@ pub enum Deletion {
     Deleted,
     /// There was none: already deleted, or never published.
     Absent,
+    /// There is none now; whether there was one the store does not tell.
+    Gone,
 }
 
 /// One thing that lies in a store.
@@ -237,6 +254,10 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         (**self).open(key).await
+    }
+
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        (**self).stored_bytes(key).await
     }
 
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {

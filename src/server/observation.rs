@@ -59,7 +59,7 @@ impl StoreObserver for Metrics {
         let fault = call.error.map(|error| match error {
             BlobError::NotFound => BlobFault::NotFound,
             BlobError::NoSpace => BlobFault::NoSpace,
-            BlobError::Unavailable { .. } | BlobError::Suspect { .. } | BlobError::Closed => BlobFault::Unavailable,
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } | BlobError::Busy | BlobError::Closed => BlobFault::Unavailable,
             BlobError::Damaged { .. } => BlobFault::Damaged,
             BlobError::ClaimLost { .. } | BlobError::InUse { .. } => BlobFault::NotOurs,
             BlobError::Refused { .. } | BlobError::Panicked | BlobError::Internal { .. } => BlobFault::Other,

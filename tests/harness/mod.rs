@@ -5,6 +5,7 @@
 
 pub mod needs;
 pub mod wait;
+pub mod weed;
 pub mod wire;
 
 use std::io::{BufRead, BufReader};

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 mod buffers;
 mod delete;
@@ -30,7 +30,7 @@ mod standing;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -42,6 +42,7 @@ use self::hashing::Hashing;
 use self::holds::Holds;
 pub use self::make::make_directory_durably;
 pub use self::reader::DiskReader;
+pub(super) use self::stage::DiskStaged;
 use self::standing::Standing;
 use super::BlobError;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
@@ -60,11 +61,13 @@ pub struct DiskSettings {
     /// Memory in which copies of up to 8 MiB, whose length is known, are held whole until they are published: written at once and past the
     /// page cache. Those for which there is no room are streamed to staging.
     pub hold_bytes: usize,
+    /// What copies that are streamed may take in staging, all together, in bytes. Past it uploads are told to come again.
+    pub staging_bytes: u64,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20 }
+        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20, staging_bytes: u64::MAX }
     }
 }
 
@@ -115,6 +118,9 @@ struct Shared {
     /// One claim at a time in this process; `lock` keeps others out.
     claims: Mutex<()>,
     standing: Standing,
+    /// What lies in staging of copies that are being streamed, in bytes, and the most that may.
+    staged: AtomicU64,
+    staging_bytes: u64,
     /// Cleared where the file system turns out not to know reads that do not wait.
     reads_cached: AtomicBool,
     /// Locked for as long as this lives; `None` where it is only read.
@@ -177,6 +183,12 @@ impl DiskStore {
         (self.shared.holds.lent_bytes() as u64, self.shared.holds.limit_bytes() as u64)
     }
 
+    /// Begins to receive a copy, as [`BlobStore::stage`]: for stores that only receive in this one.
+    pub(super) fn stage_here(&self, expected_bytes: Option<u64>) -> Result<DiskStaged, BlobError> {
+        self.shared.standing.require_sound()?;
+        Ok(DiskStaged::new(self.shared.clone(), self.pools.clone(), expected_bytes))
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
         let shared = self.shared.clone();
         self.pools.io.run(move || work(&shared)).await?
@@ -186,8 +198,7 @@ impl DiskStore {
 #[async_trait]
 impl BlobStore for DiskStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
-        self.shared.standing.require_sound()?;
-        Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pools.clone(), expected_bytes)))
+        Ok(Box::new(self.stage_here(expected_bytes)?))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

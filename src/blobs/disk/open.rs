@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::FlockOperation;
@@ -19,8 +19,6 @@ use crate::blobs::error::failed;
 use crate::blobs::{BlobError, path};
 use crate::runtime::Runtime;
 
-/// What `blobs-format` holds.
-const FORMAT: &[u8] = b"halidom blobs 1\n";
 /// Names that are listed at opening: far more than a process that died had uploads.
 const SWEEP_LIMIT: usize = 1_000_000;
 /// Buffers that are kept for the next uploads; more uploads than these have one of their own each.
@@ -56,7 +54,7 @@ impl Shared {
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
         let shared = Self::new(root, files, runtime, &settings, None);
         match shared.read_small(path::FORMAT.as_ref())? {
-            Some(format) if format == FORMAT => Ok(shared),
+            Some(format) if format == path::FORMAT_TEXT => Ok(shared),
             Some(format) => Err(other_layout(&format)),
             None => Err(BlobError::Refused { reason: format!("there is no blob store in {}", shared.root.display()) }),
         }
@@ -75,6 +73,8 @@ impl Shared {
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
             standing: Standing::default(),
+            staged: AtomicU64::new(0),
+            staging_bytes: settings.staging_bytes,
             reads_cached: AtomicBool::new(true),
             _lock: lock,
         }
@@ -85,7 +85,7 @@ impl Shared {
     fn set_up(&self) -> Result<(), BlobError> {
         let has_blobs = self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))?.is_some();
         match self.read_small(path::FORMAT.as_ref())? {
-            Some(format) if format != FORMAT => Err(other_layout(&format)),
+            Some(format) if format != path::FORMAT_TEXT => Err(other_layout(&format)),
             Some(_) if !has_blobs => {
                 Err(BlobError::Refused { reason: format!("the directory {} is missing: is its disk mounted?", path::BLOBS) })
             }
@@ -106,7 +106,7 @@ impl Shared {
         }
         self.sync_directory(Path::new(""))?;
         self.sync_own_name()?;
-        self.write_small(path::FORMAT.as_ref(), FORMAT, true)
+        self.write_small(path::FORMAT.as_ref(), path::FORMAT_TEXT, true)
     }
 
     /// Whether there is anything where copies lie; fan-out directories that have held copies are never removed.

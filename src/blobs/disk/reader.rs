@@ -24,7 +24,7 @@ impl DiskReader {
     /// [`BlobError::Refused`] where there is none, or one of another layout.
     pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>) -> Result<Self, BlobError> {
         let (root, pools) = (root.to_owned(), pools.into());
-        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0 };
+        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0 };
         let shared = pools.io.run(move || Shared::open_to_read(root, runtime, settings)).await??;
         Ok(Self { shared: Arc::new(shared), pools })
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ const HOLD_TIME: Duration = Duration::from_secs(10);
 const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or was given up before" };
 
 /// The async side of a copy being received.
-pub(super) struct DiskStaged {
+pub(in crate::blobs) struct DiskStaged {
     pools: DiskPools,
     shared: Arc<Shared>,
     received: Received,
@@ -53,6 +54,8 @@ pub(super) struct Receiving {
     file: Option<File>,
     /// Whether something may lie in staging: also where making the file failed.
     begun: bool,
+    /// What it takes of the room for staging, in bytes.
+    taken: u64,
     pool: BlockingPool,
 }
 
@@ -64,7 +67,7 @@ impl DiskStaged {
         let first = first.unwrap_or_else(|| shared.gathers.gather(shared.gather_bytes));
         let (path, begun) = (shared.staging_path(), shared.runtime.clock.monotonic());
         let digests = RunningDigests::default();
-        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, pool: pools.io.clone() };
+        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, taken: 0, pool: pools.io.clone() };
         Self { pools, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
     }
 
@@ -132,6 +135,22 @@ impl DiskStaged {
         let (value, buffer) = done.await?;
         self.received = Received::Streamed(buffer);
         Ok(value)
+    }
+
+    /// Whether all of it is held in memory.
+    pub(in crate::blobs) fn is_held(&self) -> bool {
+        !matches!(self.received, Received::Streamed(_))
+    }
+
+    /// Exactly `length` bytes from `offset` of what was written, for a copy that was streamed as well.
+    pub(in crate::blobs) async fn read_back(&mut self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+        self.hash_held().await?;
+        if let Received::Whole(whole) = &self.received {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let end = start.checked_add(length).filter(|end| *end <= whole.len());
+            return end.map(|end| whole.slice(start..end)).ok_or(BlobError::Internal { reason: "a read past the end of a copy" });
+        }
+        self.stream(move |receiving| receiving.read_back(offset, length)).await
     }
 
     /// Hashes what is held in memory, on the processors' pool: work that waits for the device keeps nobody's bytes from being hashed, and as
@@ -215,6 +234,12 @@ impl Receiving {
             return Ok(());
         }
         let (shared, path) = (self.shared.clone(), self.path.clone());
+        let size = bytes.len() as u64;
+        let taken = shared.staged.fetch_add(size, Ordering::Relaxed);
+        self.taken += size;
+        if taken.saturating_add(size) > shared.staging_bytes {
+            return Err(BlobError::Busy);
+        }
         shared.files.write(&path, self.file()?, bytes).map_err(failed("write to staging"))
     }
 
@@ -242,15 +267,24 @@ impl Receiving {
     pub(super) fn release(&mut self) {
         self.file = None;
         self.begun = false;
+        self.give_room_back();
+    }
+
+    fn give_room_back(&mut self) {
+        self.shared.staged.fetch_sub(std::mem::take(&mut self.taken), Ordering::Relaxed);
     }
 
     /// Reads everything back.
     fn contents(&mut self) -> Result<Bytes, BlobError> {
         let size = usize::try_from(self.digests.size_bytes()).map_err(|_| BlobError::Internal { reason: "larger than memory" })?;
+        self.read_back(0, size)
+    }
+
+    fn read_back(&mut self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
         let (shared, path) = (self.shared.clone(), self.path.clone());
-        let mut bytes = vec![0; size];
-        match shared.files.read(&path, self.file()?, &mut bytes, 0) {
-            Ok(read) if read == size => Ok(bytes.into()),
+        let mut bytes = vec![0; length];
+        match shared.files.read(&path, self.file()?, &mut bytes, offset) {
+            Ok(read) if read == length => Ok(bytes.into()),
             Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) => Err(error),
         }
@@ -260,6 +294,7 @@ impl Receiving {
     /// Removes the file, on this thread.
     fn remove(&mut self) {
         self.file = None;
+        self.give_room_back();
         if std::mem::take(&mut self.begun) {
             // Best effort: what is left is swept at the next opening.
             let _ = self.shared.files.remove(&self.path);
@@ -270,6 +305,7 @@ impl Receiving {
 impl Drop for Receiving {
     /// The client has left. Removing may wait for the device, so it is not done on this thread if there is another.
     fn drop(&mut self) {
+        self.give_room_back();
         if !std::mem::take(&mut self.begun) {
             return;
         }

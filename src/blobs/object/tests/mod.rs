@@ -1,0 +1,106 @@
+use futures_util::FutureExt;
+
+use super::*;
+use crate::blobs::contract::{self, Subject, bytes, contract_suite, get, put};
+use crate::blobs::derived_contract::keeps_what_is_derived;
+use crate::blobs::{DiskSettings, InventoryItem, VerifySettings, VerifyStore};
+use crate::runtime::{BlockingPool, Clock};
+
+use fake::Service;
+
+mod fake;
+mod faults;
+#[path = "../../../../tests/harness/needs.rs"]
+mod needs;
+mod seaweed;
+#[path = "../../../../tests/harness/weed.rs"]
+mod weed;
+
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+fn settings(prefix: &str) -> ObjectSettings {
+    ObjectSettings { prefix: prefix.to_owned(), create: true, deadline: DEADLINE }
+}
+
+async fn spool(directory: &std::path::Path) -> DiskStore {
+    // Little is held in memory, so that the spool sees something.
+    let settings = DiskSettings { hold_bytes: 4 << 20, ..DiskSettings::default() };
+    DiskStore::open(&directory.join("spool"), Runtime::system(), BlockingPool::new("spool", 4), settings).await.unwrap()
+}
+
+/// A store behind this connection, and what lies in the spool's staging.
+async fn subject(connection: Connection, prefix: &str) -> Subject {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ObjectStore::open(connection, spool(directory.path()).await, Runtime::system(), &settings(prefix)).await.unwrap();
+    let spool = store.spool().clone();
+    let staged = move || {
+        let spool = spool.clone();
+        async move { crate::blobs::disk::tests::staged(&spool).await }.boxed()
+    };
+    Subject { store: Arc::new(store), staged: Box::new(staged), _keep: Some(directory), is_remote: true }
+}
+
+async fn in_memory() -> Subject {
+    subject(Service::new().connection(), "some/where").await
+}
+
+contract_suite!(in_memory);
+
+mod verified {
+    use super::*;
+
+    async fn in_memory() -> Subject {
+        let subject = super::in_memory().await;
+        Subject { store: Arc::new(VerifyStore::new(subject.store, Clock::manual(0), VerifySettings::default())), ..subject }
+    }
+
+    contract_suite!(in_memory);
+}
+
+#[tokio::test]
+async fn it_keeps_what_is_derived() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::new();
+    let store = ObjectStore::open(service.connection(), spool(directory.path()).await, Runtime::system(), &settings("")).await.unwrap();
+    keeps_what_is_derived(&store).await;
+}
+
+#[tokio::test]
+async fn a_store_lies_where_the_layout_says() {
+    let service = Service::new();
+    let subject = subject(service.connection(), "/a/b/").await;
+    let content = bytes(1, 1000);
+    let key = put(&*subject.store, &content, 1).await.unwrap();
+    subject.store.claim(None, Marker { site: crate::model::SiteId::from_bytes([1; 16]), epoch: 1 }).await.unwrap();
+    let copy = format!("a/b/{}", path::copy(&key).display());
+    assert_eq!(service.names().await, ["a/b/blobs-format".into(), "a/b/blobs-marker.json".into(), copy.clone()]);
+    assert_eq!(service.get(&copy).await, content);
+    assert_eq!(service.get("a/b/blobs-format").await, "halidom blobs 1\n");
+    let marker: serde_json::Value = serde_json::from_slice(&service.get("a/b/blobs-marker.json").await).unwrap();
+    assert_eq!((&marker["version"], &marker["epoch"]), (&1.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = spool(directory.path()).await;
+    let open = async |service: &Service, create| {
+        ObjectStore::open(service.connection(), spool.clone(), Runtime::system(), &ObjectSettings { create, ..settings("p") }).await
+    };
+    let service = Service::new();
+    assert!(matches!(open(&service, false).await, Err(BlobError::Refused { .. })), "a site that has blobs does not begin anew");
+    assert_eq!(service.names().await, [""; 0]);
+    service.put("p/blobs/00/11/something", "of another's").await;
+    assert!(matches!(open(&service, true).await, Err(BlobError::Refused { .. })), "part of a store");
+    service.put("p/blobs-format", "halidom blobs 2\n").await;
+    assert!(matches!(open(&service, true).await, Err(BlobError::Refused { .. })), "a later one");
+    service.put("p/blobs-format", "halidom blobs 1\n").await;
+    let store = open(&service, false).await.unwrap();
+    let listed = contract::inventory(&store).await.unwrap();
+    assert!(matches!(&listed[..], [InventoryItem::Foreign { path }] if path.ends_with("something")), "{listed:?}");
+    service.remove("p/blobs-format").await;
+    let key = contract::key(b"x", 1);
+    assert!(matches!(store.open(&key).await, Err(BlobError::Unavailable { .. })), "a store that has gone has not lost one copy");
+    assert!(matches!(store.marker().await, Err(BlobError::Unavailable { .. })));
+    assert!(store.probe().await.is_err());
+}
