@@ -30,6 +30,9 @@ pub enum BlobError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The backend is known to be away: it was not asked. It is looked for; try again later. Said in the log when it was found out, not for every call.
+    #[error("the blob store is away")]
+    Away,
     /// The device has failed to make something durable since the store was opened, and what it says of durability since then cannot be
     /// believed: nothing is taken or deleted, reading goes on. Look at the disk's health, then open the store anew.
     #[error("the blob store is suspect: {sync_failures} syncs have failed; it takes nothing more until it is opened anew")]

@@ -113,6 +113,11 @@ fn s3(rest: &str) -> Result<S3Location, String> {
     if bucket.is_empty() {
         return Err("no bucket is named: write \"s3://bucket/prefix\"".to_owned());
     }
+    if prefix.split('/').any(|part| [".", ".."].contains(&part))
+        || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.=".contains(&byte))
+    {
+        return Err("a prefix is of letters, digits, - _ . = and slashes".to_owned());
+    }
     let mut location = S3Location { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned(), endpoint: None, region: None };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -206,6 +211,8 @@ mod tests {
             ("s3://photos/x?endpoint=http://key:secret@host", "credentials"),
             ("s3://photos/x?endpoint=host", "http://"),
             ("s3://photos/x?sekrit=1", "not known"),
+            ("s3://photos/a b", "prefix"),
+            ("s3://photos/a/../b", "prefix"),
             ("s3://photos/x?region", "no value"),
         ] {
             let error = text.parse::<BlobsUrl>().unwrap_err();

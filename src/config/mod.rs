@@ -17,6 +17,7 @@ mod metadata;
 pub mod percent;
 mod public_url;
 mod renditions;
+mod s3;
 mod server;
 mod storage;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
 pub use public_url::PublicUrl;
 pub use renditions::RenditionsConfig;
+pub use s3::{S3Checksum, S3Config};
 pub use server::{Role, ServerConfig};
 pub use storage::StorageConfig;
 pub use units::{ByteSize, Expiry, Listen};
@@ -56,6 +58,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// The blob store.
     pub blobs: BlobsConfig,
+    /// S3.
+    pub s3: S3Config,
     /// Renditions.
     pub renditions: RenditionsConfig,
     /// Edges.
@@ -114,6 +118,7 @@ impl Config {
             limits: LimitsConfig::for_testing(),
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
+            s3: S3Config::for_testing(),
             renditions: RenditionsConfig::for_testing(),
             edge: EdgeConfig::for_testing(),
             auth: AuthConfig::for_testing(),
@@ -128,6 +133,7 @@ impl Config {
         self.limits.check(findings);
         self.metadata.check(findings);
         self.blobs.check(findings);
+        self.s3.check(findings);
         self.renditions.check(findings);
         self.edge.check(findings, self.server.role);
         self.auth.check(findings);

@@ -1,6 +1,7 @@
 //! The one place that wires it all: stores, service, listeners, background work, and the orderly stop.
 
 mod admin_token;
+mod backend;
 mod background;
 mod connection;
 mod edge;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use super::backend::Backend;
 use super::metrics::{
     BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
     RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
@@ -42,7 +43,7 @@ pub(super) struct SiteStanding {
     pub(super) metadata: Metadata,
     pub(super) backend: Arc<dyn BlobStore>,
     /// The same, below what decorates it.
-    pub(super) disk: DiskStore,
+    pub(super) undecorated: Backend,
     /// Where metadata is read.
     pub(super) pool: BlockingPool,
     /// All pools, for their load, and what metrics call the queue of each.
@@ -59,7 +60,9 @@ impl StoreObserver for Metrics {
         let fault = call.error.map(|error| match error {
             BlobError::NotFound => BlobFault::NotFound,
             BlobError::NoSpace => BlobFault::NoSpace,
-            BlobError::Unavailable { .. } | BlobError::Suspect { .. } | BlobError::Busy | BlobError::Closed => BlobFault::Unavailable,
+            BlobError::Unavailable { .. } | BlobError::Suspect { .. } | BlobError::Away | BlobError::Busy | BlobError::Closed => {
+                BlobFault::Unavailable
+            }
             BlobError::Damaged { .. } => BlobFault::Damaged,
             BlobError::ClaimLost { .. } | BlobError::InUse { .. } => BlobFault::NotOurs,
             BlobError::Refused { .. } | BlobError::Panicked | BlobError::Internal { .. } => BlobFault::Other,
@@ -143,13 +146,15 @@ impl Standing for SiteStanding {
         let (usage, ready) = futures_util::join!(usage, runtime::timeout(READING_WAIT, self.services.ready()));
         let usage = usage.flatten();
         let load = self.services.load();
+        let disk = self.undecorated.disk();
         Readings {
             queues: self.queues(load),
             decoders: decoders(&self.decoders),
             engine: figures.iter().map(|(name, value)| engine(name, *value)).collect(),
             site,
-            sync_failures: self.disk.sync_failures(),
-            hold_bytes: self.disk.hold_bytes(),
+            sync_failures: disk.map_or(0, DiskStore::sync_failures),
+            hold_bytes: disk.map_or((0, 0), DiskStore::hold_bytes),
+            backend_away: self.undecorated.is_away(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),

@@ -1,9 +1,9 @@
 //! Looking at a site that no server runs.
 
 use super::ServerError;
-use super::site::{METADATA_DIR, backend_root, open_metadata};
+use super::backend::Backend;
+use super::site::{METADATA_DIR, open_metadata};
 use crate::api::CheckReport;
-use crate::blobs::{DiskSettings, DiskStore};
 use crate::config::Config;
 use crate::maintenance;
 use crate::metadata::Metadata;
@@ -38,7 +38,6 @@ async fn check(
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let settings = DiskSettings { create: false, ..DiskSettings::default() };
-    let store = DiskStore::open(&backend_root(config)?, runtime, blobs_pool, settings).await?;
-    Ok(maintenance::check(metadata, &store, pool, read_data).await?)
+    let store = Backend::open_to_look(config, &runtime, blobs_pool).await?.store();
+    Ok(maintenance::check(metadata, &*store, pool, read_data).await?)
 }

@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::backend::{Backend, Opener};
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token};
-use crate::blobs::{
-    BlobError, BlobStore, DiskPools, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
-    path as blob_path,
-};
+use crate::blobs::{BlobStore, DiskPools, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
 use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
@@ -34,7 +32,7 @@ pub(super) struct Site {
     metadata: Metadata,
     backend: Arc<dyn BlobStore>,
     /// The same, below what decorates it.
-    disk: DiskStore,
+    undecorated: Backend,
     /// As it stood when the backend was opened.
     marker: Marker,
     /// Where metadata is read.
@@ -65,9 +63,11 @@ impl Site {
         let hashing_pool = BlockingPool::new("hashing", cores());
         let verifying_pool = BlockingPool::new("verifying", (config.blobs.io_threads as usize / 2).max(1));
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: verifying_pool.clone(), hashing: hashing_pool.clone() };
-        let (disk, marker) = open_backend(config, runtime, &metadata, disk_pools).await?;
+        let opener = Opener { site: metadata.site(), blobs: metadata.read().stats()?.blobs };
+        let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools).await?;
         // Measured below the checking, so that what checking reads is counted too.
-        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(disk.clone(), runtime.clock.clone(), Arc::new(metrics.clone())));
+        let backend: Arc<dyn BlobStore> =
+            Arc::new(ObservedStore::new(undecorated.store(), runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
@@ -87,7 +87,7 @@ impl Site {
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
         let rendition_threads = rendition_threads();
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
-        let derived = Derived { previews: Arc::new(disk.clone()), cache: Some(rendition_disk.clone()) };
+        let derived = Derived { previews: undecorated.derived(), cache: Some(rendition_disk.clone()) };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
@@ -109,7 +109,7 @@ impl Site {
             services,
             metadata,
             backend,
-            disk,
+            undecorated,
             marker,
             pool: metadata_pool,
             pools,
@@ -136,7 +136,7 @@ impl Site {
             services: self.services.clone(),
             metadata: self.metadata.clone(),
             backend: self.backend.clone(),
-            disk: self.disk.clone(),
+            undecorated: self.undecorated.clone(),
             pool: self.pool.clone(),
             pools: self.pools.clone(),
             decoders: self.decoders.clone(),
@@ -216,66 +216,6 @@ pub(super) async fn open_rendition_disk(config: &Config, runtime: &Runtime, thre
     RenditionDisk::closed(&directory, threads.clone(), runtime.clock.clone())
 }
 
-/// Opens the blob backend and claims it: a backend of another site is refused, and nothing in it is removed. Gives the claim that stands.
-async fn open_backend(
-    config: &Config,
-    runtime: &Runtime,
-    metadata: &Metadata,
-    pools: DiskPools,
-) -> Result<(DiskStore, Marker), ServerError> {
-    let site = metadata.site();
-    let root = backend_root(config)?;
-    // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
-    let blobs = metadata.read().stats()?.blobs;
-    let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
-    let settings = DiskSettings { create: blobs == 0, hold_bytes, ..DiskSettings::default() };
-    let store = DiskStore::open(&root, runtime.clone(), pools, settings).await?;
-    let marker = match store.marker().await? {
-        Some(marker) if marker.site == site => marker,
-        Some(marker) => {
-            return Err(ServerError::NotOurs(format!(
-                "{} belongs to the site {}, this is {site}: the metadata beside it is not its own",
-                root.display(),
-                marker.site
-            )));
-        }
-        // Claimed before its first blob: so somebody took the marker away, or this is another directory than it was.
-        None if blobs > 0 || store.was_used().await? => {
-            return Err(ServerError::NotOurs(format!(
-                "{} has no {}, though blobs were put there, or this site ({site}, {blobs} blobs) has put some somewhere: it may be another \
-                 site's, or a copy in part. See \"A missing marker\" in docs/operating.md",
-                root.display(),
-                blob_path::MARKER
-            )));
-        }
-        None => {
-            let marker = Marker { site, epoch: 1 };
-            store.claim(None, marker).await?;
-            marker
-        }
-    };
-    // Only now: in another site's store this would be another's uploads.
-    store.sweep().await?;
-    if config.blobs.directories_ahead {
-        prepare(&store).await;
-    }
-    Ok((store, marker))
-}
-
-/// Makes the store's directories, as far as that goes: a site that cannot have all of them ahead still has photos to serve.
-async fn prepare(store: &DiskStore) {
-    match store.prepare().await {
-        Ok(Some(0)) => {}
-        Ok(Some(made)) => tracing::info!(made, "made the blob store's directories"),
-        Ok(None) | Err(BlobError::NoSpace) => {
-            tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")
-        }
-    }
-}
-
 /// What decodes on the threads of a pool: processes that can do no harm, where the settings do not say otherwise.
 pub(super) fn decoders(config: &Config, pool: &BlockingPool, priority: Priority) -> Result<Decoders, ServerError> {
     let limits = &config.limits;
@@ -295,12 +235,6 @@ pub(super) fn decoders(config: &Config, pool: &BlockingPool, priority: Priority)
 /// As set; 0: one a core.
 pub(super) fn renders_at_once(concurrency: u32) -> usize {
     if concurrency == 0 { cores() } else { concurrency as usize }
-}
-
-/// The directory of the blob store.
-pub(super) fn backend_root(config: &Config) -> Result<std::path::PathBuf, ServerError> {
-    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
-    config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
 }
 
 pub(super) fn make_private_dir(path: &Path) -> Result<(), ServerError> {

@@ -107,6 +107,7 @@ impl From<BlobError> for ServiceError {
                 tracing::warn!(%error, "a call of the blob store failed");
                 Self::Unavailable("blob store")
             }
+            BlobError::Away => Self::Unavailable("blob store"),
             BlobError::Busy => Self::Busy("too much is under way to the blob store"),
             BlobError::Closed => Self::SHUTTING_DOWN,
             BlobError::ClaimLost { .. }

@@ -165,6 +165,11 @@ pub struct Said {
 }
 
 impl Cli {
+    /// Whose commands these are.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Runs a command.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
         let output = wait::output(command().env("HALIDOM_SERVER", &self.url).env("HALIDOM_TOKEN", &self.token).args(arguments));

@@ -76,7 +76,7 @@ impl Calls {
 
     /// That the service is not known to be away.
     pub(super) fn require_here(&self) -> Result<(), BlobError> {
-        if self.is_away() { Err(unavailable("ask the object store", "it is away; it is looked for twice a second")) } else { Ok(()) }
+        if self.is_away() { Err(BlobError::Away) } else { Ok(()) }
     }
 
     /// The whole of an object, from `offset` on. `tag`: only of the object that has it.
@@ -230,7 +230,7 @@ impl Calls {
         call: impl Future<Output = object_store::Result<T>>,
     ) -> object_store::Result<T> {
         if self.is_away() {
-            return Err(Error::Generic { store: "S3", source: Box::new(io::Error::from(io::ErrorKind::NotConnected)) });
+            return Err(Error::Generic { store: "S3", source: Box::new(NotAsked) });
         }
         self.ask(doing, deadline, call).await
     }
@@ -299,9 +299,15 @@ fn failed(doing: &'static str, error: Error) -> BlobError {
         Error::InvalidPath { .. } | Error::NotSupported { .. } | Error::NotImplemented { .. } | Error::UnknownConfigurationKey { .. } => {
             BlobError::Refused { reason: format!("{doing}: {error}") }
         }
+        Error::Generic { source, .. } if source.is::<NotAsked>() => BlobError::Away,
         error => BlobError::Unavailable { doing, source: Arc::new(io::Error::other(error)) },
     }
 }
+
+/// The breaker is open.
+#[derive(Debug, thiserror::Error)]
+#[error("it is away")]
+struct NotAsked;
 
 /// For what is known without asking.
 pub(super) fn unavailable(doing: &'static str, why: &'static str) -> BlobError {

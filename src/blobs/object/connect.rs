@@ -118,6 +118,8 @@ fn builder(settings: &S3Settings) -> Result<AmazonS3Builder, BlobError> {
         .with_retry(RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: settings.deadline })
         .with_client_options(options)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
+        // One at a time: not every service knows the other way.
+        .with_disable_bulk_delete(true)
         .with_unsigned_payload(settings.checksum != UploadChecksum::Sha256);
     builder = match settings.checksum {
         UploadChecksum::Crc64Nvme => builder.with_checksum_algorithm(Checksum::CRC64NVME),

@@ -45,8 +45,8 @@ pub struct ObjectSettings {
 #[derive(Debug, Clone)]
 pub struct ObjectStore {
     calls: Arc<Calls>,
-    /// What uploads are received in.
-    spool: DiskStore,
+    /// What uploads are received in; none where it is only looked at.
+    spool: Option<DiskStore>,
     runtime: Runtime,
 }
 
@@ -57,8 +57,12 @@ impl ObjectStore {
     }
 
     /// The local store that uploads are received in.
-    pub fn spool(&self) -> &DiskStore {
-        &self.spool
+    pub fn spool(&self) -> Option<&DiskStore> {
+        self.spool.as_ref()
+    }
+
+    fn require_spool(&self) -> Result<&DiskStore, BlobError> {
+        self.spool.as_ref().ok_or(BlobError::Internal { reason: "a store that was opened to be looked at is put to" })
     }
 }
 
@@ -67,7 +71,7 @@ impl BlobStore for ObjectStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         // Nobody sends what cannot be kept.
         self.calls.require_here()?;
-        Ok(Box::new(stage::ObjectStaged::new(self.calls.clone(), self.spool.stage_here(expected_bytes)?)))
+        Ok(Box::new(stage::ObjectStaged::new(self.calls.clone(), self.require_spool()?.stage_here(expected_bytes)?)))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
@@ -102,7 +106,7 @@ impl BlobStore for ObjectStore {
     async fn probe(&self) -> Result<(), BlobError> {
         open::probe(&self.calls, &self.runtime).await?;
         // Uploads need both.
-        self.spool.probe().await
+        self.require_spool()?.probe().await
     }
 
     /// Not known: such a store has no end that it tells of.

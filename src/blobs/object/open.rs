@@ -15,13 +15,18 @@ use crate::runtime::Runtime;
 const PROBE: &[u8] = b"halidom probe\n";
 
 impl ObjectStore {
-    /// Opens the store behind `connection`, and sets one up where there is none and the settings allow it. `spool`: where uploads are received; what
-    /// lies in its staging is left alone, see [`ObjectStore::sweep`].
+    /// Opens the store behind `connection`, and sets one up where there is none and the settings allow it. `spool`: where uploads are received, what
+    /// lies in its staging is left alone, see [`ObjectStore::sweep`]; none where nothing is put.
     ///
     /// # Errors
     /// [`BlobError::Refused`] where what lies there is no store, only part of one, or of a newer layout; [`BlobError::Unavailable`] where the service does
     /// not answer, or does not let this program in.
-    pub async fn open(connection: Connection, spool: DiskStore, runtime: Runtime, settings: &ObjectSettings) -> Result<Self, BlobError> {
+    pub async fn open(
+        connection: Connection,
+        spool: Option<DiskStore>,
+        runtime: Runtime,
+        settings: &ObjectSettings,
+    ) -> Result<Self, BlobError> {
         let calls = Calls::new(connection, &settings.prefix, settings.deadline.max(Duration::from_millis(100)));
         let format = calls.at(path::FORMAT.as_ref());
         match calls.get_format().await? {
@@ -47,7 +52,7 @@ impl ObjectStore {
     /// # Errors
     /// What its disk meets.
     pub async fn sweep(&self) -> Result<(), BlobError> {
-        self.spool.sweep().await
+        self.require_spool()?.sweep().await
     }
 
     /// Whether there are any copies.

@@ -26,6 +26,8 @@ pub struct Readings {
     pub backend: Option<BackendReading>,
     /// Syncs of blobs or their names that have failed since the store was opened.
     pub sync_failures: u64,
+    /// Whether the backend is known not to answer.
+    pub backend_away: bool,
     /// Memory that uploads are held in: lent out, and what there is, in bytes.
     pub hold_bytes: (u64, u64),
     /// Bytes in the cache of renditions.
@@ -199,6 +201,7 @@ pub(super) struct Gauges {
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
     sync_failures: Gauge,
+    backend_away: Gauge,
     hold_lent_bytes: Gauge,
     hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
@@ -241,6 +244,7 @@ impl Gauges {
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
+            backend_away: register(own, "backend_away", "Whether the blob backend is known not to answer", None),
             hold_lent_bytes: register(own, "hold_lent", "Memory in which uploads are held until they are written", Some(Unit::Bytes)),
             hold_limit_bytes: register(
                 own,
@@ -319,6 +323,7 @@ impl Gauges {
             set(&self.backend_free_bytes.get_or_create(&[]), backend.free_bytes);
         }
         set(&self.sync_failures, readings.sync_failures);
+        set(&self.backend_away, u64::from(readings.backend_away));
         set(&self.hold_lent_bytes, readings.hold_bytes.0);
         set(&self.hold_limit_bytes, readings.hold_bytes.1);
         if let Some(bytes) = readings.rendition_cache_bytes {

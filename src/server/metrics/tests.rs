@@ -53,6 +53,7 @@ fn page() -> String {
         ],
         site: Some(SiteReading { photos: 4, blobs: 2, logical_bytes: 160, stored_bytes: 100, ..SiteReading::default() }),
         sync_failures: 3,
+        backend_away: true,
         hold_bytes: (1, 2),
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),

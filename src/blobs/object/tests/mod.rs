@@ -31,8 +31,8 @@ async fn spool(directory: &std::path::Path) -> DiskStore {
 /// A store behind this connection, and what lies in the spool's staging.
 async fn subject(connection: Connection, prefix: &str) -> Subject {
     let directory = tempfile::tempdir().unwrap();
-    let store = ObjectStore::open(connection, spool(directory.path()).await, Runtime::system(), &settings(prefix)).await.unwrap();
-    let spool = store.spool().clone();
+    let store = ObjectStore::open(connection, Some(spool(directory.path()).await), Runtime::system(), &settings(prefix)).await.unwrap();
+    let spool = store.spool().unwrap().clone();
     let staged = move || {
         let spool = spool.clone();
         async move { crate::blobs::disk::tests::staged(&spool).await }.boxed()
@@ -61,7 +61,8 @@ mod verified {
 async fn it_keeps_what_is_derived() {
     let directory = tempfile::tempdir().unwrap();
     let service = Service::new();
-    let store = ObjectStore::open(service.connection(), spool(directory.path()).await, Runtime::system(), &settings("")).await.unwrap();
+    let store =
+        ObjectStore::open(service.connection(), Some(spool(directory.path()).await), Runtime::system(), &settings("")).await.unwrap();
     keeps_what_is_derived(&store).await;
 }
 
@@ -85,7 +86,7 @@ async fn what_is_no_store_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let spool = spool(directory.path()).await;
     let open = async |service: &Service, create| {
-        ObjectStore::open(service.connection(), spool.clone(), Runtime::system(), &ObjectSettings { create, ..settings("p") }).await
+        ObjectStore::open(service.connection(), Some(spool.clone()), Runtime::system(), &ObjectSettings { create, ..settings("p") }).await
     };
     let service = Service::new();
     assert!(matches!(open(&service, false).await, Err(BlobError::Refused { .. })), "a site that has blobs does not begin anew");

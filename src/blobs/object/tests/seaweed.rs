@@ -25,7 +25,7 @@ async fn seaweedfs_keeps_the_contract() {
         subject(connection.clone(), &format!("case/{number}")).await
     });
     let directory = tempfile::tempdir().unwrap();
-    let store = ObjectStore::open(connection, spool(directory.path()).await, Runtime::system(), &settings("derived")).await.unwrap();
+    let store = ObjectStore::open(connection, Some(spool(directory.path()).await), Runtime::system(), &settings("derived")).await.unwrap();
     keeps_what_is_derived(&store).await;
 }
 
@@ -38,12 +38,12 @@ async fn an_outage_loses_nothing_and_ends_with_it() {
     let keys = [put(store, &one, 1).await.unwrap(), put(store, &other, 1).await.unwrap()];
     weed.kill();
     for _ in 0..5 {
-        assert!(matches!(store.open(&keys[0]).await, Err(BlobError::Unavailable { .. })));
+        assert!(matches!(store.open(&keys[0]).await, Err(BlobError::Unavailable { .. } | BlobError::Away)));
     }
-    assert!(matches!(put(store, &bytes(3, 1000), 1).await, Err(BlobError::Unavailable { .. })));
+    assert!(matches!(put(store, &bytes(3, 1000), 1).await, Err(BlobError::Unavailable { .. } | BlobError::Away)));
     assert!(contract::inventory(store).await.is_err(), "nothing is listed as nothing");
     weed.run();
-    while matches!(store.probe().await, Err(BlobError::Unavailable { .. })) {
+    while matches!(store.probe().await, Err(BlobError::Unavailable { .. } | BlobError::Away)) {
         tokio::task::yield_now().await;
     }
     assert_eq!(get(store, &keys[0]).await.unwrap(), one);

@@ -1,0 +1,198 @@
+//! The blob backend of a site: which store its settings name, opened and found to be the site's own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::ServerError;
+use crate::blobs::{
+    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, Marker, ObjectSettings, ObjectStore, S3Settings,
+    UploadChecksum, path as blob_path,
+};
+use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
+use crate::model::SiteId;
+use crate::runtime::{BlockingPool, Runtime};
+
+/// An open store, below what decorates it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) enum Backend {
+    Disk(DiskStore),
+    Object(ObjectStore),
+}
+
+/// The site that opens a backend.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opener {
+    pub(super) site: SiteId,
+    /// How many blobs its metadata knows.
+    pub(super) blobs: u64,
+}
+
+impl Backend {
+    /// Opens the backend of these settings and claims it: one of another site is refused, and nothing in it is removed. Gives the claim that stands.
+    pub(super) async fn open(config: &Config, runtime: &Runtime, opener: Opener, pools: DiskPools) -> Result<(Self, Marker), ServerError> {
+        // A site that has blobs must find its store: a disk that was not mounted, or another bucket, is an error, not an empty one.
+        let backend = Self::open_unclaimed(config, runtime, opener.blobs == 0, pools, true).await?;
+        let marker = backend.claim(config, opener).await?;
+        // Only now: in another site's store this would be another's uploads.
+        match &backend {
+            Self::Disk(disk) => {
+                disk.sweep().await?;
+                if config.blobs.directories_ahead {
+                    prepare(disk).await;
+                }
+            }
+            Self::Object(objects) => objects.sweep().await?,
+        }
+        Ok((backend, marker))
+    }
+
+    /// Opens the backend to look at it: nothing is made, claimed or removed in it.
+    pub(super) async fn open_to_look(config: &Config, runtime: &Runtime, pool: BlockingPool) -> Result<Self, ServerError> {
+        Self::open_unclaimed(config, runtime, false, pool.into(), false).await
+    }
+
+    /// `takes`: whether it will be put to.
+    async fn open_unclaimed(config: &Config, runtime: &Runtime, create: bool, pools: DiskPools, takes: bool) -> Result<Self, ServerError> {
+        let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
+        let settings = DiskSettings { create, hold_bytes, ..DiskSettings::default() };
+        let data = &config.storage.data;
+        match &config.storage.blobs {
+            BlobsUrl::S3(location) => {
+                let s3 = s3_settings(config, location);
+                let connection = pools.io.run(move || Connection::s3(&s3)).await.map_err(BlobError::from)??;
+                let spool = if takes {
+                    let settings = DiskSettings { create: true, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
+                    Some(DiskStore::open(&config.s3.spool_directory(data), runtime.clone(), pools, settings).await?)
+                } else {
+                    None
+                };
+                let settings = ObjectSettings { prefix: location.prefix.clone(), create, deadline: config.s3.deadline };
+                Ok(Self::Object(ObjectStore::open(connection, spool, runtime.clone(), &settings).await?))
+            }
+            BlobsUrl::UnderData | BlobsUrl::File(_) | BlobsUrl::Nfs(_) => {
+                Ok(Self::Disk(DiskStore::open(&directory(config)?, runtime.clone(), pools, settings).await?))
+            }
+        }
+    }
+
+    async fn claim(&self, config: &Config, Opener { site, blobs }: Opener) -> Result<Marker, ServerError> {
+        let store = self.store();
+        let place = match &config.storage.blobs {
+            BlobsUrl::UnderData => directory(config)?.display().to_string(),
+            url => url.to_string(),
+        };
+        let (expected, new) = match store.marker().await? {
+            Some(marker) if marker.site != site => {
+                return Err(ServerError::NotOurs(format!(
+                    "{place} belongs to the site {}, this is {site}: the metadata beside it is not its own",
+                    marker.site
+                )));
+            }
+            // The lock keeps out every other process.
+            Some(marker) if self.is_locked() => return Ok(marker),
+            // An earlier process of this site's that still runs somewhere finds its claim gone, and deletes nothing any more.
+            Some(marker) => (Some(marker), Marker { site, epoch: marker.epoch.saturating_add(1) }),
+            // Claimed before its first blob: so somebody took the marker away, or this is another place than it was.
+            None if blobs > 0 || self.was_used().await? => {
+                return Err(ServerError::NotOurs(format!(
+                    "{place} has no {}, though blobs were put there, or this site ({site}, {blobs} blobs) has put some somewhere: it may be another \
+                     site's, or a copy in part. See \"A missing marker\" in docs/operating.md",
+                    blob_path::MARKER
+                )));
+            }
+            None => (None, Marker { site, epoch: 1 }),
+        };
+        store.claim(expected, new).await?;
+        Ok(new)
+    }
+
+    /// Whether no other process can have it open.
+    fn is_locked(&self) -> bool {
+        matches!(self, Self::Disk(_))
+    }
+
+    async fn was_used(&self) -> Result<bool, BlobError> {
+        match self {
+            Self::Disk(disk) => disk.was_used().await,
+            Self::Object(objects) => objects.was_used().await,
+        }
+    }
+
+    /// The store of blobs.
+    pub(super) fn store(&self) -> Arc<dyn BlobStore> {
+        match self {
+            Self::Disk(disk) => Arc::new(disk.clone()),
+            Self::Object(objects) => Arc::new(objects.clone()),
+        }
+    }
+
+    /// The store of what is derived from them.
+    pub(super) fn derived(&self) -> Arc<dyn DerivedStore> {
+        match self {
+            Self::Disk(disk) => Arc::new(disk.clone()),
+            Self::Object(objects) => Arc::new(objects.clone()),
+        }
+    }
+
+    /// The store on a disk that uploads go through: itself, or the spool.
+    pub(super) fn disk(&self) -> Option<&DiskStore> {
+        match self {
+            Self::Disk(disk) => Some(disk),
+            Self::Object(objects) => objects.spool(),
+        }
+    }
+
+    /// Whether it is known not to answer.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Disk(_) => false,
+            Self::Object(objects) => objects.is_away(),
+        }
+    }
+}
+
+/// The directory of a store on a disk.
+fn directory(config: &Config) -> Result<PathBuf, ServerError> {
+    let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
+    config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
+}
+
+fn s3_settings(config: &Config, location: &S3Location) -> S3Settings {
+    let s3 = &config.s3;
+    let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+    S3Settings {
+        bucket: location.bucket.clone(),
+        endpoint: location.endpoint.clone(),
+        region: location.region.clone(),
+        credentials_file: (!s3.credentials_file.as_os_str().is_empty()).then(|| s3.credentials_file.clone()),
+        checksum: s3.checksum.into(),
+        storage_class: named(&s3.storage_class),
+        encryption: named(&s3.encryption),
+        kms_key: named(&s3.kms_key),
+        deadline: s3.deadline,
+    }
+}
+
+/// Makes the store's directories, as far as that goes: a site that cannot have all of them ahead still has photos to serve.
+async fn prepare(store: &DiskStore) {
+    match store.prepare().await {
+        Ok(Some(0)) => {}
+        Ok(Some(made)) => tracing::info!(made, "made the blob store's directories"),
+        Ok(None) | Err(BlobError::NoSpace) => {
+            tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")
+        }
+    }
+}
+
+impl From<S3Checksum> for UploadChecksum {
+    fn from(checksum: S3Checksum) -> Self {
+        match checksum {
+            S3Checksum::Crc64nvme => Self::Crc64Nvme,
+            S3Checksum::Sha256 => Self::Sha256,
+            S3Checksum::None => Self::None,
+        }
+    }
+}

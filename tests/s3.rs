@@ -1,0 +1,108 @@
+//! A site whose blobs lie in a real S3 service: what a site does, and what it does while the service is away.
+
+mod harness;
+
+use std::path::Path;
+
+use harness::wait::{output, until};
+use harness::weed::{BUCKET, Weed};
+use harness::{Server, wire};
+
+fn photos() -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    paths.sort();
+    paths
+}
+
+/// A server over the service, its data in `data`.
+fn serve(weed: &Weed, data: &Path) -> Server {
+    let blobs = format!("s3://{BUCKET}/site/one?endpoint={}", weed.endpoint());
+    let credentials = weed.credentials();
+    Server::start_with(
+        data,
+        &[
+            ("HALIDOM_STORAGE__BLOBS", &blobs),
+            ("HALIDOM_S3__CREDENTIALS_FILE", credentials.to_str().unwrap()),
+            ("HALIDOM_S3__DEADLINE", "5s"),
+            // As good as nothing is remembered: what is read is read from the service.
+            ("HALIDOM_RENDITIONS__DISK_BYTES", "0B"),
+        ],
+    )
+}
+
+#[test]
+fn a_site_lives_in_an_s3_service_and_outlives_its_outage() {
+    let Some(mut weed) = Weed::start("a site over SeaweedFS's S3") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let photos = photos();
+    let names: Vec<&str> = photos.iter().map(|path| path.to_str().unwrap()).collect();
+
+    let server = serve(&weed, &data);
+    let user = server.user("ann");
+    let sent = user.json([&["upload", "--album", "holiday"], &names[..]].concat());
+    assert_eq!((sent["sent"].as_u64(), sent["refused"].as_u64()), (Some(names.len() as u64), Some(0)), "{sent}");
+    let album = sent["album"].as_str().unwrap().to_owned();
+    let token = user.token().to_owned();
+    server.kill();
+
+    // What was acknowledged is there, whatever the process had in hand.
+    let server = serve(&weed, &data);
+    let user = server.cli(&token);
+    let url = |hash: &str, width: &str| {
+        let url = user.run(["url", hash, "--width", width]).stdout.trim().to_owned();
+        format!("/i/{}", url.split_once("/i/").expect("a rendition's URL").1)
+    };
+    let back = directory.path().join("back");
+    user.json(["download", &album, back.to_str().unwrap()]);
+    for photo in &photos {
+        assert_eq!(std::fs::read(photo).unwrap(), std::fs::read(back.join(photo.file_name().unwrap())).unwrap(), "{}", photo.display());
+    }
+    let list = wire::get(&server.url, &format!("/v1/albums/{album}/photos"), &[("Authorization", &format!("Bearer {token}"))]);
+    assert_eq!(list.status, 200, "{list:?}");
+    let first = list.json()["items"][0].clone();
+    let (id, hash) = (first["id"].as_str().unwrap().to_owned(), first["hash"].as_str().unwrap().to_owned());
+    let (hot, cold) = (url(&hash, "320"), url(&hash, "321"));
+    assert_eq!(wire::get(&server.url, &hot, &[]).status, 200);
+
+    weed.kill();
+    let authorization = format!("Bearer {token}");
+    let original = format!("/v1/photos/{id}/original");
+    let ask = |path: &str| wire::get(&server.url, path, &[("Authorization", &authorization)]);
+    for _ in 0..4 {
+        let refused = ask(&original);
+        assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{refused:?}");
+    }
+    assert_eq!(ask(&cold).status, 503);
+    assert_eq!(ask(&hot).status, 200, "what is cached is served");
+    assert_eq!(ask(&format!("/v1/albums/{album}/photos")).status, 200, "and what needs no blob");
+    assert!(server.metrics().contains("halidom_backend_away 1"));
+    let upload = wire::call(
+        &server.url,
+        "POST",
+        &format!("/v1/albums/{album}/photos?name=a.jpg"),
+        &[("Authorization", &authorization)],
+        &std::fs::read(&photos[0]).unwrap(),
+    );
+    assert_eq!((upload.status, upload.header("retry-after").is_some()), (503, true), "{upload:?}");
+
+    weed.run();
+    until("the original is served again", || ask(&original).status, |status| *status == 200);
+    assert_eq!(ask(&cold).status, 200);
+    let again = user.json([&["upload", "--album", "holiday"], &names[..]].concat());
+    assert_eq!(again["refused"].as_u64(), Some(0), "{again}");
+    let check = server.admin().json(["check", "--read-data"]);
+    assert_eq!(check["problems"].as_u64(), Some(0), "{check}");
+    drop(server);
+
+    // Another site does not take it for its own.
+    let other = directory.path().join("other");
+    let blobs = format!("s3://{BUCKET}/site/one?endpoint={}", weed.endpoint());
+    let mut command = harness::command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--blobs", &blobs, "--data"]).arg(&other);
+    let refused = output(command.env("HALIDOM_S3__CREDENTIALS_FILE", weed.credentials()));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("belongs to the site"), "{refused:?}");
+}
