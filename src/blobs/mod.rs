@@ -10,11 +10,14 @@ mod digest;
 mod disk;
 mod error;
 mod memory;
+mod movable;
 mod object;
 mod observe;
+mod pair;
 pub mod path;
 mod sha256;
 mod store;
+mod transfer;
 mod verify;
 
 #[cfg(test)]
@@ -27,7 +30,10 @@ pub use digest::Digests;
 pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
+pub use movable::{Home, MovableStore};
 pub use object::{Connection, ObjectSettings, ObjectStore, S3Settings, UploadChecksum};
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};
+pub use pair::{Missed, Needs, PairStore};
 pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
+pub use transfer::{Transfer, transfer};
 pub use verify::{VerifySettings, VerifyStore};

@@ -27,6 +27,11 @@ impl Flight {
         self.keys().len()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> HashSet<BlobKey> {
+        self.keys().clone()
+    }
+
     pub(super) fn enter(&self, key: BlobKey) -> bool {
         self.keys().insert(key)
     }

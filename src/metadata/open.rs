@@ -184,6 +184,11 @@ impl Metadata {
         self.0.queue.flight.len()
     }
 
+    /// Which these are. What enters later is not among them.
+    pub fn keys_in_flight(&self) -> std::collections::HashSet<crate::model::BlobKey> {
+        self.0.queue.flight.all()
+    }
+
     /// Figures of the engine, for metrics: names that end in `_bytes` are sizes, the others numbers of things. Does blocking I/O.
     pub fn engine_figures(&self) -> Vec<(&'static str, u64)> {
         self.0.engine.figures()

@@ -1,0 +1,97 @@
+//! Copying a copy from one store to another, under the same key.
+
+use super::store::BlobStore;
+use super::{BlobError, Damage};
+use crate::model::BlobKey;
+
+/// What is read and written at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// How a copy came to be in the other store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// It was copied: so many bytes.
+    Copied(u64),
+    /// It was there, and is whole: so many bytes.
+    Present(u64),
+}
+
+/// Sees to it that `to` has the copy, whole: where it is there it is read and hashed, else it is copied, and read back. A copy never changes and a
+/// key is never used again, so whoever else does the same at the same time does no harm.
+///
+/// # Errors
+/// [`BlobError::Damaged`] where the copy in `from` is not what its key says, and [`BlobError::NotFound`] where there is none; those of either store.
+pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey) -> Result<Transfer, BlobError> {
+    match to.open(key).await {
+        Ok(there) => match there.content_hash().await {
+            Ok(hash) if hash == key.hash => return Ok(Transfer::Present(there.size_bytes())),
+            // A try that was cut short has left it. No row relies on it yet.
+            Ok(_) | Err(BlobError::Damaged { .. }) => {
+                to.delete(key).await?;
+            }
+            Err(error) => return Err(error),
+        },
+        Err(BlobError::NotFound) => {}
+        Err(BlobError::Damaged { .. }) => {
+            to.delete(key).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    let source = from.open(key).await?;
+    let size_bytes = source.size_bytes();
+    let mut staged = to.stage(Some(size_bytes)).await?;
+    let mut offset = 0;
+    while offset < size_bytes {
+        let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
+        staged.write(source.read_at(offset, length).await?).await?;
+        offset += length as u64;
+    }
+    let found = staged.digests().await?.hash;
+    if found != key.hash {
+        staged.discard().await;
+        return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
+    }
+    staged.publish(key).await?;
+    let found = to.open(key).await?.content_hash().await?;
+    if found == key.hash {
+        Ok(Transfer::Copied(size_bytes))
+    } else {
+        Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::contract::{bytes, get, key, put};
+    use crate::blobs::{MemoryStore, Operation};
+
+    #[tokio::test]
+    async fn a_copy_arrives_whole_or_not_at_all() {
+        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+        let content = bytes(1, 2_500_000);
+        let one = put(&from, &content, 1).await.unwrap();
+        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Copied(2_500_000));
+        assert_eq!(get(&to, &one).await.unwrap(), content);
+        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Present(2_500_000));
+        to.corrupt(&one);
+        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Copied(2_500_000), "what a former try left is replaced");
+        from.corrupt(&one);
+        to.lose(&one);
+        assert!(matches!(transfer(&from, &to, &one).await, Err(BlobError::Damaged { .. })));
+        assert!(matches!(to.open(&one).await, Err(BlobError::NotFound)), "wrong bytes are not passed on");
+        assert!(matches!(transfer(&from, &to, &key(b"absent", 1)).await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_failure_anywhere_leaves_nothing_in_staging() {
+        for operation in [Operation::Open, Operation::Stage, Operation::Write, Operation::Digests, Operation::Publish, Operation::Read] {
+            let (from, to) = (MemoryStore::new(), MemoryStore::new());
+            let one = put(&from, &bytes(1, 100_000), 1).await.unwrap();
+            to.faults().fail(operation, 0, BlobError::NoSpace);
+            assert!(matches!(transfer(&from, &to, &one).await, Err(BlobError::NoSpace)), "{operation:?}");
+            assert_eq!(to.staged(), 0);
+            assert!(transfer(&from, &to, &one).await.is_ok(), "and the next try is good");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Copying what metadata names, and holding the other store's listing against it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::{self, TryStreamExt as _};
+
+use super::{MoveError, MoveJournal, Moving};
+use crate::blobs::{BlobError, Inventory, InventoryItem, Transfer, transfer};
+use crate::metadata::check::list_readable_blobs;
+use crate::metadata::{BlobRow, MetadataError, Read as _};
+use crate::model::{BlobHash, BlobKey};
+use crate::runtime;
+
+/// Rows that are read at once, and after which it is written down how far it has come.
+const PAGE: usize = 256;
+/// Copies under way at once.
+const AT_ONCE: usize = 4;
+
+/// Copies every blob behind `after` that metadata names.
+pub(super) async fn walk(moving: &Moving, mut after: Option<BlobHash>, journal: &dyn MoveJournal) -> Result<(), MoveError> {
+    let begun = moving.clock.monotonic();
+    while let Some((rows, last)) = page(moving, after).await? {
+        stream::iter(rows.iter().map(Ok)).try_for_each_concurrent(AT_ONCE, async |row| one(moving, row).await.map(drop)).await?;
+        journal.copied(last).await?;
+        after = Some(last);
+        keep_to_rate(moving, begun).await;
+    }
+    Ok(())
+}
+
+/// Holds the other store's listing against metadata, and copies what it lacks.
+pub(super) async fn compare(moving: &Moving) -> Result<(), MoveError> {
+    let mut listing = Listing { inventory: moving.to.blobs.inventory(), copies: VecDeque::new() };
+    let mut after = None;
+    while let Some((rows, last)) = page(moving, after).await? {
+        for row in &rows {
+            if listing.size_of(&row.key).await? != Some(row.stored_bytes) {
+                one(moving, row).await?;
+            }
+        }
+        after = Some(last);
+    }
+    Ok(())
+}
+
+/// Copies these, where metadata names them. `false`: not all of them could be, and none may be left behind.
+pub(super) async fn all(moving: &Moving, keys: Vec<BlobKey>) -> Result<bool, MoveError> {
+    for key in keys {
+        if let Some(row) = row_of(moving, key).await?
+            && !one(moving, &row).await?
+            && !moving.despite_damage
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Copies a blob, and its preview. `false`: metadata names it, and it is damaged.
+async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
+    let (key, hash) = (row.key, row.key.hash);
+    match transfer(&*moving.from.blobs, &*moving.to.blobs, &key).await {
+        Ok(Transfer::Copied(bytes)) => moving.progress.passed(row.stored_bytes, bytes),
+        Ok(Transfer::Present(_)) => moving.progress.passed(row.stored_bytes, 0),
+        Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
+            if row_of(moving, key).await?.is_none() {
+                // Another copy counts by now, which was published to both; or none.
+                return Ok(true);
+            }
+            tracing::error!(%key, %error, "a blob is damaged and cannot be moved");
+            moving.progress.note_damaged(hash);
+            moving.progress.passed(row.stored_bytes, 0);
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    moving.progress.note_sound(&hash);
+    // What is derived is made again where it is not there.
+    if let Ok(Some(derived)) = moving.from.derived.get_derived(&hash).await {
+        let _ = moving.to.derived.put_derived(&hash, derived).await;
+    }
+    if row_of(moving, key).await?.is_none() {
+        // It may have been deleted before it arrived: from both once more.
+        let queued = moving.metadata.write("moved", move |tx| -> Result<bool, MetadataError> { tx.doom(key) });
+        queued.await?;
+    }
+    Ok(true)
+}
+
+/// The row that names this copy.
+async fn row_of(moving: &Moving, key: BlobKey) -> Result<Option<BlobRow>, MoveError> {
+    let metadata = moving.metadata.clone();
+    let row = moving.pool.run(move || metadata.read().blob(&key.hash)).await??;
+    Ok(row.filter(|row| row.key == key))
+}
+
+/// The next rows, and the last one's hash; `None` at the end.
+async fn page(moving: &Moving, after: Option<BlobHash>) -> Result<Option<(Vec<BlobRow>, BlobHash)>, MoveError> {
+    let metadata = moving.metadata.clone();
+    let page = moving.pool.run(move || list_readable_blobs(&metadata.read(), after, PAGE)).await??;
+    Ok(page.items.last().map(|row| row.key.hash).map(|last| (page.items, last)))
+}
+
+/// Waits until no more was copied than the rate allows.
+async fn keep_to_rate(moving: &Moving, begun: Duration) {
+    let elapsed = moving.clock.monotonic().saturating_sub(begun);
+    moving.progress.took(elapsed);
+    if moving.max_bytes_per_second > 0 {
+        let due = moving.progress.told().copied_bytes as f64 / moving.max_bytes_per_second as f64;
+        let pause = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).saturating_sub(elapsed);
+        if !pause.is_zero() {
+            runtime::sleep(pause).await;
+        }
+    }
+}
+
+/// A listing that is asked for keys in ascending order.
+struct Listing {
+    inventory: Box<dyn Inventory>,
+    copies: VecDeque<(BlobKey, u64)>,
+}
+
+impl Listing {
+    /// The length of this copy, where it is listed.
+    async fn size_of(&mut self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
+        loop {
+            while let Some((listed, size_bytes)) = self.copies.front().copied() {
+                if listed > *key {
+                    return Ok(None);
+                }
+                if listed == *key {
+                    return Ok(Some(size_bytes));
+                }
+                self.copies.pop_front();
+            }
+            let Some(items) = self.inventory.next().await? else { return Ok(None) };
+            self.copies.extend(items.into_iter().filter_map(|item| match item {
+                InventoryItem::Copy { key, size_bytes } => Some((key, size_bytes)),
+                InventoryItem::Foreign { .. } => None,
+            }));
+        }
+    }
+}
