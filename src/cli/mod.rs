@@ -5,6 +5,7 @@
 
 mod album;
 pub mod bench;
+mod blobs;
 mod check;
 mod completions;
 mod decode;
@@ -60,6 +61,7 @@ enum Command {
     Token(token::TokenOptions),
     Stats(stats::StatsOptions),
     Check(check::CheckOptions),
+    Blobs(blobs::BlobsOptions),
     Bench(bench::BenchOptions),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
@@ -104,6 +106,7 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(options, session).await,
         Command::Stats(options) => stats::run(options, session).await,
         Command::Check(options) => check::run(options, session).await,
+        Command::Blobs(options) => blobs::run(options, session).await,
         Command::Bench(options) => bench::run(options, session).await,
         Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) => unreachable!("these need no server"),
     }

@@ -5,8 +5,8 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchTenant, PatchUser,
-    SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, MoveRequest, MoveStatus, PatchSigningKey,
+    PatchTenant, PatchUser, SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
 };
 use crate::model::{SigningKeyId, TenantId, TokenId, UserId};
 
@@ -103,6 +103,26 @@ impl Client {
     pub async fn check(&self, request: &CheckRequest) -> Result<CheckReport, ClientError> {
         // It only reads, but a second one beside the first, which still runs, would double the load: not repeated.
         self.json(Call::post("admin/check").body(request).timeout(self.settings.long_timeout)).await
+    }
+
+    /// Where the blobs are, and how far a move has come.
+    pub async fn move_status(&self) -> Result<MoveStatus, ClientError> {
+        self.json(Call::get("admin/blobs/move")).await
+    }
+
+    /// Begins to move the blobs, or goes on with it.
+    pub async fn start_move(&self, request: &MoveRequest) -> Result<MoveStatus, ClientError> {
+        self.json(Call::post("admin/blobs/move").body(request).timeout(self.settings.long_timeout)).await
+    }
+
+    /// Calls a move off; after its end, begins to move back.
+    pub async fn move_back(&self) -> Result<MoveStatus, ClientError> {
+        self.json(Call::post("admin/blobs/move/back").timeout(self.settings.long_timeout)).await
+    }
+
+    /// Lets go of where the blobs were.
+    pub async fn finish_move(&self) -> Result<MoveStatus, ClientError> {
+        self.json(Call::post("admin/blobs/move/finish").timeout(self.settings.long_timeout)).await
     }
 
     /// What administrators did.

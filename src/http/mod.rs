@@ -208,6 +208,18 @@ pub struct HttpLimits {
 pub trait Maintenance: Send + Sync + fmt::Debug {
     /// Checks metadata and blobs.
     async fn check(&self, request: crate::api::CheckRequest) -> Result<crate::api::CheckReport, crate::service::ServiceError>;
+
+    /// Where the blobs are, and how far a move has come.
+    async fn move_status(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+
+    /// Begins to move the blobs, or goes on with it.
+    async fn start_move(&self, request: crate::api::MoveRequest) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+
+    /// Calls a move off, or goes back on one.
+    async fn move_back(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+
+    /// Lets go of where the blobs were.
+    async fn finish_move(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
 }
 
 /// Whether this server can do its work.

@@ -30,6 +30,9 @@ fn router(app: App) -> Router {
         .route("/v1/edge/blobs/{hash}/preview", get(edges::preview))
         // Waits ten seconds at most by itself: an edge whose quiet polls are answered 504 hears nothing of its site.
         .route("/v1/edge/feed", get(edges::feed))
+        .route("/v1/admin/blobs/move", get(admin::blobs::show).post(admin::blobs::start))
+        .route("/v1/admin/blobs/move/back", post(admin::blobs::back))
+        .route("/v1/admin/blobs/move/finish", post(admin::blobs::finish))
         .route("/v1/admin/check", post(admin::check::run));
 
     let calls = Router::new()

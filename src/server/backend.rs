@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::ServerError;
 use crate::blobs::{
-    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, Marker, ObjectSettings, ObjectStore, S3Settings,
-    UploadChecksum, path as blob_path,
+    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, Home, Marker, ObjectSettings, ObjectStore,
+    S3Settings, UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
-use crate::model::SiteId;
+use crate::model::{BlobHash, SiteId};
 use crate::runtime::{BlockingPool, Runtime};
 
 /// An open store, below what decorates it. Cheap to clone.
@@ -34,16 +34,42 @@ impl Backend {
         let backend = Self::open_unclaimed(config, runtime, opener.blobs == 0, pools, true).await?;
         let marker = backend.claim(config, opener).await?;
         // Only now: in another site's store this would be another's uploads.
-        match &backend {
-            Self::Disk(disk) => {
-                disk.sweep().await?;
-                if config.blobs.directories_ahead {
-                    prepare(disk).await;
-                }
-            }
-            Self::Object(objects) => objects.sweep().await?,
+        backend.sweep().await?;
+        if let Self::Disk(disk) = &backend
+            && config.blobs.directories_ahead
+        {
+            prepare(disk).await;
         }
         Ok((backend, marker))
+    }
+
+    /// Opens, or sets up, the backend of these settings for the site's blobs to be put there too. One of another site is refused. It is not claimed, nor
+    /// is anything removed in it.
+    pub(super) async fn open_beside(config: &Config, runtime: &Runtime, site: SiteId, pools: DiskPools) -> Result<Self, ServerError> {
+        let backend = Self::open_unclaimed(config, runtime, true, pools, true).await?;
+        let place = &config.storage.blobs;
+        match backend.store().marker().await? {
+            Some(marker) if marker.site != site => {
+                Err(ServerError::NotOurs(format!("{place} belongs to the site {}, this is {site}", marker.site)))
+            }
+            None if backend.was_used().await? => {
+                Err(ServerError::NotOurs(format!("{place} has no {}, though blobs were put there: another site's?", blob_path::MARKER)))
+            }
+            _ => Ok(backend),
+        }
+    }
+
+    /// Removes what an earlier process left in staging.
+    pub(super) async fn sweep(&self) -> Result<(), BlobError> {
+        match self {
+            Self::Disk(disk) => disk.sweep().await,
+            Self::Object(objects) => objects.sweep().await,
+        }
+    }
+
+    /// The store, and what is derived from its blobs.
+    pub(super) fn home(&self) -> Home {
+        Home { blobs: self.store(), derived: self.derived() }
     }
 
     /// Opens the backend to look at it: nothing is made, claimed or removed in it.
@@ -55,14 +81,13 @@ impl Backend {
     async fn open_unclaimed(config: &Config, runtime: &Runtime, create: bool, pools: DiskPools, takes: bool) -> Result<Self, ServerError> {
         let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
         let settings = DiskSettings { create, hold_bytes, ..DiskSettings::default() };
-        let data = &config.storage.data;
         match &config.storage.blobs {
             BlobsUrl::S3(location) => {
                 let s3 = s3_settings(config, location);
                 let connection = pools.io.run(move || Connection::s3(&s3)).await.map_err(BlobError::from)??;
                 let spool = if takes {
                     let settings = DiskSettings { create: true, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
-                    Some(DiskStore::open(&config.s3.spool_directory(data), runtime.clone(), pools, settings).await?)
+                    Some(DiskStore::open(&spool_directory(config), runtime.clone(), pools, settings).await?)
                 } else {
                     None
                 };
@@ -149,6 +174,12 @@ impl Backend {
             Self::Object(objects) => objects.is_away(),
         }
     }
+}
+
+/// Where uploads to this service are received: a place for each service, since two may be used at once.
+fn spool_directory(config: &Config) -> PathBuf {
+    let url = config.storage.blobs.to_string();
+    config.s3.spool_directory(&config.storage.data).join(&BlobHash::of(url.as_bytes()).to_string()[..16])
 }
 
 /// The directory of a store on a disk.

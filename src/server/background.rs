@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::blobs::Marker;
+use super::moving::Claim;
 use crate::runtime::{self, Shutdown};
 use crate::service::{Graces, Services};
 
@@ -23,7 +23,7 @@ const USES_EVERY: Duration = Duration::from_secs(60);
 /// were queued; the answer ends when all of it has, after the stop has begun.
 pub(super) fn start(
     services: Arc<Services>,
-    claim: Marker,
+    claim: Claim,
     named_grace: Duration,
     previews_at_once: usize,
     shutdown: Shutdown,
@@ -32,7 +32,7 @@ pub(super) fn start(
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
         let services = services.clone();
         move || {
-            let services = services.clone();
+            let (services, claim) = (services.clone(), claim.get());
             async move {
                 match services.delete_doomed(claim, graces, DELETE_BATCH).await {
                     Ok(deleted) if deleted.keys + deleted.failed > 0 => {

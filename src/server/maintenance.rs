@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use crate::api::{CheckReport, CheckRequest};
+use super::moving::Mover;
+use crate::api::{CheckReport, CheckRequest, MoveRequest, MoveStatus};
 use crate::blobs::BlobStore;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
@@ -21,12 +22,24 @@ pub(super) struct SiteMaintenance {
     backend: Arc<dyn BlobStore>,
     pool: BlockingPool,
     turn: Semaphore,
+    /// None where nothing is ever moved: in tests.
+    mover: Option<Mover>,
     shutdown: Shutdown,
 }
 
 impl SiteMaintenance {
-    pub(super) fn new(metadata: Metadata, backend: Arc<dyn BlobStore>, pool: BlockingPool, shutdown: Shutdown) -> Self {
-        Self { metadata, backend, pool, turn: Semaphore::new(1), shutdown }
+    pub(super) fn new(
+        metadata: Metadata,
+        backend: Arc<dyn BlobStore>,
+        pool: BlockingPool,
+        mover: Option<Mover>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self { metadata, backend, pool, turn: Semaphore::new(1), mover, shutdown }
+    }
+
+    fn mover(&self) -> Result<&Mover, ServiceError> {
+        self.mover.as_ref().ok_or(ServiceError::Unavailable("mover"))
     }
 }
 
@@ -40,6 +53,22 @@ impl Maintenance for SiteMaintenance {
             () = shutdown.stopping() => return Err(ServiceError::SHUTTING_DOWN),
         };
         checked.map_err(failed)
+    }
+
+    async fn move_status(&self) -> Result<MoveStatus, ServiceError> {
+        Ok(self.mover()?.status())
+    }
+
+    async fn start_move(&self, request: MoveRequest) -> Result<MoveStatus, ServiceError> {
+        self.mover()?.start(request).await
+    }
+
+    async fn move_back(&self) -> Result<MoveStatus, ServiceError> {
+        self.mover()?.back().await
+    }
+
+    async fn finish_move(&self) -> Result<MoveStatus, ServiceError> {
+        self.mover()?.finish().await
     }
 }
 
@@ -76,7 +105,7 @@ mod tests {
         let runtime = Runtime::simulated(1, 1_800_000_000_000);
         let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
         let (trigger, shutdown) = shutdown_channel();
-        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), BlockingPool::new("check", 1), shutdown);
+        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), BlockingPool::new("check", 1), None, shutdown);
         let check = || site.check(CheckRequest::default());
         let busy = |checked, why| assert_eq!(checked, Err(ServiceError::Busy(why)));
         check().await.unwrap();

@@ -8,6 +8,7 @@ mod edge;
 mod logging;
 mod maintenance;
 mod metrics;
+mod moving;
 mod observation;
 mod offline;
 mod open_files;
@@ -205,12 +206,14 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let site = Site::open(config, &runtime).await?;
     let observer = Arc::new(site.observation(shutdown.clone()));
     let front = front(config, &runtime, shutdown.clone(), site.services.renditions().clone(), site.services.clone(), observer);
-    let app =
-        App::new(AppParts { services: site.services.clone(), maintenance: Arc::new(site.maintenance(shutdown)), front: front.clone() });
+    let mover = site.mover(shutdown.clone())?;
+    let maintenance = Arc::new(site.maintenance(mover.clone(), shutdown));
+    let app = App::new(AppParts { services: site.services.clone(), maintenance, front: front.clone() });
     let Serving { http, admin, close, end, ending, public, beside } =
         serve(config, &runtime, (public, admin), (http::entrance(app), http::admin_entrance(front)))?;
     let at_once = site.previews_at_once();
-    let background = background::start(site.services.clone(), site.marker(), config.blobs.delete_grace, at_once, ending);
+    let background = background::start(site.services.clone(), site.claim(), config.blobs.delete_grace, at_once, ending);
+    runtime::spawn(mover.resume());
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let ended = async move {
         public.await;

@@ -2,6 +2,7 @@
 
 use super::ServerError;
 use super::backend::Backend;
+use super::moving::Whereabouts;
 use super::site::{METADATA_DIR, open_metadata};
 use crate::api::CheckReport;
 use crate::config::Config;
@@ -38,6 +39,7 @@ async fn check(
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let store = Backend::open_to_look(config, &runtime, blobs_pool).await?.store();
+    let whereabouts = Whereabouts::find(config)?;
+    let store = Backend::open_to_look(&whereabouts.config, &runtime, blobs_pool).await?.store();
     Ok(maintenance::check(metadata, &*store, pool, read_data).await?)
 }

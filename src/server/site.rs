@@ -1,7 +1,7 @@
 //! A site's parts, put together from the settings.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -9,9 +9,10 @@ use tokio::sync::Semaphore;
 use super::backend::{Backend, Opener};
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
+use super::moving::{Claim, Mover, MoverParts, Whereabouts};
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token};
-use crate::blobs::{BlobStore, DiskPools, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
+use crate::blobs::{BlobStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
 use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
@@ -33,8 +34,10 @@ pub(super) struct Site {
     backend: Arc<dyn BlobStore>,
     /// The same, below what decorates it.
     undecorated: Backend,
-    /// As it stood when the backend was opened.
-    marker: Marker,
+    /// The claim under which it collects.
+    claim: Claim,
+    /// What moves its blobs, until somebody has it.
+    mover: Mutex<Option<MoverParts>>,
     /// Where metadata is read.
     pool: BlockingPool,
     /// All pools, and what metrics call the queue of each.
@@ -51,6 +54,8 @@ pub(super) struct Site {
 impl Site {
     /// Opens or makes the site of these settings.
     pub(super) async fn open(config: &Config, runtime: &Runtime) -> Result<Self, ServerError> {
+        let (given, whereabouts) = (config.clone(), Whereabouts::find(config)?);
+        let config = &whereabouts.config.clone();
         let data = &config.storage.data;
         // Both names: RocksDB syncs what lies in its directory, not the directory's own name.
         make_private_dir(&data.join(METADATA_DIR))?;
@@ -64,10 +69,11 @@ impl Site {
         let verifying_pool = BlockingPool::new("verifying", (config.blobs.io_threads as usize / 2).max(1));
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: verifying_pool.clone(), hashing: hashing_pool.clone() };
         let opener = Opener { site: metadata.site(), blobs: metadata.read().stats()?.blobs };
-        let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools).await?;
+        let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools.clone()).await?;
+        let (claim, home) = (Claim::new(marker), undecorated.home());
+        let movable = MovableStore::new(home.clone());
         // Measured below the checking, so that what checking reads is counted too.
-        let backend: Arc<dyn BlobStore> =
-            Arc::new(ObservedStore::new(undecorated.store(), runtime.clock.clone(), Arc::new(metrics.clone())));
+        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(movable.clone(), runtime.clock.clone(), Arc::new(metrics.clone())));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
         let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
@@ -87,8 +93,19 @@ impl Site {
         let pools = Pools { lookup: lookup_pool.clone(), metadata: metadata_pool.clone(), imaging, slow, previews, inspecting };
         let rendition_threads = rendition_threads();
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
-        let derived = Derived { previews: undecorated.derived(), cache: Some(rendition_disk.clone()) };
+        let derived = Derived { previews: Arc::new(movable.clone()), cache: Some(rendition_disk.clone()) };
         let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
+        let parts = MoverParts {
+            given,
+            whereabouts,
+            runtime: runtime.clone(),
+            metadata: metadata.clone(),
+            store: movable,
+            home,
+            claim: claim.clone(),
+            pools: disk_pools,
+            reading: metadata_pool.clone(),
+        };
         admin_token::ensure(&services, data).await?;
         let checks = BlockingPool::new("check", 1);
         let pools = vec![
@@ -110,7 +127,8 @@ impl Site {
             metadata,
             backend,
             undecorated,
-            marker,
+            claim,
+            mover: Mutex::new(Some(parts)),
             pool: metadata_pool,
             pools,
             decoders: all_decoders,
@@ -121,8 +139,15 @@ impl Site {
     }
 
     /// The claim under which this site collects.
-    pub(super) fn marker(&self) -> Marker {
-        self.marker
+    pub(super) fn claim(&self) -> Claim {
+        self.claim.clone()
+    }
+
+    /// What moves its blobs; once only.
+    pub(super) fn mover(&self, shutdown: Shutdown) -> Result<Mover, ServerError> {
+        let parts = self.mover.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let parts = parts.ok_or_else(|| ServerError::Unsupported("a second mover of one site".to_owned()))?;
+        Ok(Mover::new(parts, shutdown))
     }
 
     /// How many previews are made at once.
@@ -147,8 +172,8 @@ impl Site {
     }
 
     /// The long work that HTTP may start, until the stop begins.
-    pub(super) fn maintenance(&self, shutdown: Shutdown) -> SiteMaintenance {
-        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), shutdown)
+    pub(super) fn maintenance(&self, mover: Mover, shutdown: Shutdown) -> SiteMaintenance {
+        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), Some(mover), shutdown)
     }
 
     /// Waits for what runs beside the requests and is about to end, closes metadata, and waits for all blocking work that was begun, but for

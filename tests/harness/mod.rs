@@ -189,6 +189,14 @@ impl Cli {
         serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{all:?} printed no JSON ({error}): {said:?}"))
     }
 
+    /// Runs a command with `--json`, however it ends; gives the one value that it prints.
+    pub fn json_of<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
+        let mut all: Vec<std::ffi::OsString> = vec!["--json".into()];
+        all.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        let said = self.run(&all);
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{all:?} printed no JSON ({error}): {said:?}"))
+    }
+
     /// Runs a command with `--json`, which has to succeed.
     pub fn json<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
         self.json_ending(0, arguments)

@@ -1,6 +1,7 @@
 //! `/v1/admin`: what administrators of the site and of tenants may do.
 
 pub(super) mod audit;
+pub(super) mod blobs;
 pub(super) mod check;
 pub(super) mod keys;
 pub(super) mod tenants;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 
 use super::{MoveError, MoveJournal, Moving};
@@ -21,12 +22,17 @@ const AT_ONCE: usize = 4;
 pub(super) async fn walk(moving: &Moving, mut after: Option<BlobHash>, journal: &dyn MoveJournal) -> Result<(), MoveError> {
     let begun = moving.clock.monotonic();
     while let Some((rows, last)) = page(moving, after).await? {
-        stream::iter(rows.iter().map(Ok)).try_for_each_concurrent(AT_ONCE, async |row| one(moving, row).await.map(drop)).await?;
+        let copies = rows.into_iter().map(|row| Ok((moving, row)));
+        stream::iter(copies).try_for_each_concurrent(AT_ONCE, |(moving, row)| copy(moving, row).boxed()).await?;
         journal.copied(last).await?;
         after = Some(last);
         keep_to_rate(moving, begun).await;
     }
     Ok(())
+}
+
+async fn copy(moving: &Moving, row: BlobRow) -> Result<(), MoveError> {
+    one(moving, &row).await.map(drop)
 }
 
 /// Holds the other store's listing against metadata, and copies what it lacks.

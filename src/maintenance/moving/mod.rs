@@ -13,6 +13,9 @@ mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use crate::blobs::{BlobError, Home, MovableStore, Needs};
 use crate::metadata::{Metadata, MetadataError, Read as _, WriteError};
 use crate::model::BlobHash;
@@ -137,10 +140,10 @@ impl Moving {
         self.store.pair(self.from.clone(), self.to.clone(), Needs::First);
         self.land().await;
         self.progress.begin(&self.metadata.read().stats()?);
-        self.persistently(async || copy::walk(self, after, journal).await).await?;
+        self.persistently(|| copy::walk(self, after, journal).boxed()).await?;
         loop {
             self.progress.set_phase("verifying");
-            self.persistently(async || copy::compare(self).await).await?;
+            self.persistently(|| copy::compare(self).boxed()).await?;
             let damaged = self.progress.damaged();
             if let Some(first) = damaged.first.filter(|_| !self.despite_damage) {
                 return Err(MoveError::Damaged { count: damaged.count, first });
@@ -188,7 +191,7 @@ impl Moving {
     }
 
     /// Does it until it succeeds, or fails in a way that does not pass.
-    async fn persistently(&self, work: impl AsyncFn() -> Result<(), MoveError>) -> Result<(), MoveError> {
+    async fn persistently<'a>(&self, work: impl Fn() -> BoxFuture<'a, Result<(), MoveError>>) -> Result<(), MoveError> {
         let mut pause = FIRST_PAUSE;
         loop {
             match work().await {
