@@ -1,5 +1,7 @@
 //! `halidom blobs move`: a site's blobs go from a disk to a real S3 service and to another disk, while photos come and go and the server is killed.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // A test fails where it panics, in its helpers too, and may look how long it shall run.
+
 mod harness;
 
 use std::io::{Read as _, Write as _};

@@ -1,5 +1,7 @@
 //! A site whose blobs lie in a real S3 service: what a site does, and what it does while the service is away.
 
+#![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
+
 mod harness;
 
 use std::path::Path;

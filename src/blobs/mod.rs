@@ -11,6 +11,9 @@ mod disk;
 mod error;
 mod memory;
 mod movable;
+#[cfg(test)]
+#[path = "../../tests/harness/needs.rs"]
+mod needs;
 mod object;
 mod observe;
 mod pair;

@@ -19,7 +19,7 @@ pub(in crate::http) async fn show(State(app): State<App>, _: AuthFor<ForAdmin>) 
 /// Begins to move all blobs to another store, or goes on with it. The site is used meanwhile.
 #[utoipa::path(post, path = "/v1/admin/blobs/move", operation_id = "start_move", tag = "admin", security(("token" = [])), request_body = MoveRequest,
     responses((status = 202, body = MoveStatus), (status = 409, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json")))]
+        (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn start(
     State(app): State<App>,
     _: AuthFor<ForAdmin>,
