@@ -10,6 +10,7 @@
 
 mod animation;
 mod colour;
+mod convolve;
 mod decode;
 mod decoders;
 mod effects;

@@ -126,6 +126,8 @@ pub(super) struct Opened<'a> {
     orientation: Orientation,
     /// The photo's own size, as shown.
     shown: (u32, u32),
+    /// Whether this is another picture of the photo.
+    is_preview: bool,
     limits: &'a Limits,
 }
 
@@ -134,8 +136,8 @@ impl<'a> Opened<'a> {
     pub(super) fn of(bytes: &'a [u8], shown: Option<(u32, u32)>, limits: &'a Limits) -> Result<Self, ImagingError> {
         let outline = outline(bytes, limits)?;
         let orientation = outline.orientation(exif::read(outline.exif.as_deref(), None).orientation);
-        let shown = shown.unwrap_or(orientation.shown((outline.width, outline.height)));
-        Ok(Self { bytes, outline, orientation, shown, limits })
+        let (is_preview, shown) = (shown.is_some(), shown.unwrap_or(orientation.shown((outline.width, outline.height))));
+        Ok(Self { bytes, outline, orientation, shown, is_preview, limits })
     }
 
     /// What this recipe makes of it.
@@ -169,9 +171,11 @@ impl Plan<'_> {
 
     /// How large the photo has to be decoded at least, as stored.
     fn at_least(&self) -> (u32, u32) {
-        let Opened { outline, orientation, .. } = self.photo;
+        let Opened { outline, orientation, is_preview, .. } = self.photo;
         let at_least = orientation.shown(oversize(&self.framing));
-        (at_least.0.min(outline.width), at_least.1.min(outline.height))
+        // A preview is decoded nearly as fast at half its size as at a quarter, and then once for all thumbnails.
+        let least = |side: u32| if *is_preview { side.div_ceil(2) } else { 1 };
+        (at_least.0.max(least(outline.width)).min(outline.width), at_least.1.max(least(outline.height)).min(outline.height))
     }
 
     /// Pictures of one photo whose scales are equal are made from equal decodings of it, sample by sample.
@@ -186,7 +190,7 @@ impl Plan<'_> {
 
     /// The photo, as large as the picture needs it.
     pub(super) fn decoded<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<Picture<'s>, ImagingError> {
-        let Opened { bytes, outline, orientation, shown, limits } = self.photo;
+        let Opened { bytes, outline, orientation, shown, limits, .. } = self.photo;
         let at_least = self.at_least();
         let (source, icc) = match decode_planes(bytes, outline, at_least, scratch)? {
             Some(planes) => (Source::Planes(planes), outline.icc.clone()),

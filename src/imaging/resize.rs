@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
+use super::convolve;
 use super::error::ImagingError;
 use super::framing::Window;
 use super::pixels::{Layout, Pixels};
@@ -100,24 +101,8 @@ struct Source<'a> {
 impl Source<'_> {
     /// The window must lie within the picture.
     fn resized(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
-        if self.kind == PixelType::U8 { self.plane_resized(window, target) } else { self.convolved(window, target) }
-    }
-
-    /// One plane: down its columns first, then along four rows at once (decision 0026).
-    fn plane_resized(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
-        let (width, height) = target;
-        // Nothing else of the rows is looked at for it.
-        let reach = LOBES * (window.width / f64::from(width)).max(1.0) + 1.0;
-        let first = (window.left - reach).floor().max(0.0);
-        let end = (window.left + window.width + reach).ceil().min(self.size.0.into());
-        let strip = Window { left: first, width: end - first, ..window };
-        let strip_width = strip.width as u32;
-        let strip = self.convolved(strip, (strip_width, height))?;
-        let woven = woven(&strip, strip_width as usize);
-        let fours = height.div_ceil(4);
-        let columns = Window { left: window.left - first, top: 0.0, width: window.width, height: fours.into() };
-        let source = Source { data: &woven, size: (strip_width, fours), kind: PixelType::U8x4, has_alpha: false };
-        Ok(unwoven(&source.convolved(columns, (width, fours))?, width as usize, height as usize))
+        let plane = (self.kind == PixelType::U8).then(|| convolve::resized(self.data, self.size, window, target)).flatten();
+        plane.map_or_else(|| self.convolved(window, target), Ok)
     }
 
     fn convolved(&self, window: Window, target: (u32, u32)) -> Result<Vec<u8>, ImagingError> {
@@ -134,50 +119,9 @@ impl Source<'_> {
     }
 }
 
-/// Of the filter, on each side.
-const LOBES: f64 = 3.0;
-
-/// Four rows as one, of pixels that are one sample of each; the last row stands for those that are missing.
-fn woven(plane: &[u8], width: usize) -> Vec<u8> {
-    let fours = plane.chunks(4 * width);
-    let mut woven = vec![0; fours.len() * 4 * width];
-    for (rows, into) in fours.zip(woven.chunks_exact_mut(4 * width)) {
-        let last = rows.len() / width - 1;
-        let [a, b, c, d] = [0, 1, 2, 3].map(|row: usize| &rows[row.min(last) * width..][..width]);
-        for ((((pixel, a), b), c), d) in into.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *pixel = [*a, *b, *c, *d];
-        }
-    }
-    woven
-}
-
-/// So many rows of them, one by one again.
-fn unwoven(woven: &[u8], width: usize, height: usize) -> Vec<u8> {
-    let mut plane = vec![0; woven.len()];
-    for (pixels, rows) in woven.chunks_exact(4 * width).zip(plane.chunks_exact_mut(4 * width)) {
-        let (ab, cd) = rows.split_at_mut(2 * width);
-        let ((a, b), (c, d)) = (ab.split_at_mut(width), cd.split_at_mut(width));
-        for ((((pixel, a), b), c), d) in pixels.as_chunks::<4>().0.iter().zip(a).zip(b).zip(c).zip(d) {
-            [*a, *b, *c, *d] = *pixel;
-        }
-    }
-    plane.truncate(width * height);
-    plane
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_woven_and_come_back() {
-        for (width, height) in [(1, 1), (1, 9), (3, 4), (5, 6), (7, 3), (16, 31)] {
-            let plane: Vec<u8> = (0..width * height).map(|at| (at * 7) as u8).collect();
-            let woven = woven(&plane, width);
-            assert_eq!(woven.len(), width * height.div_ceil(4) * 4);
-            assert_eq!(unwoven(&woven, width, height), plane, "{width} x {height}");
-        }
-    }
 
     /// A part of a plane is what the whole has there, and a plane is what the library makes of it at once, but for rounding.
     #[test]

@@ -27,7 +27,7 @@ const FOR_SMALL_ONES: u64 = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
 /// ([`MAGIC`]) is raised as well, so that none of before is used.
-pub(super) const ENCODER_VERSION: u32 = 5;
+pub(super) const ENCODER_VERSION: u32 = 6;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
