@@ -13,6 +13,7 @@ mod memory;
 mod observe;
 pub mod path;
 mod sha256;
+mod source_file;
 mod store;
 mod verify;
 
@@ -27,5 +28,6 @@ pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, make_directory_du
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};
+pub use source_file::{SourceFile, TakeError, TakeFile, Taken};
 pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
 pub use verify::{VerifySettings, VerifyStore};

@@ -27,10 +27,11 @@ mod read;
 mod reader;
 mod stage;
 mod standing;
+mod take;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -43,7 +44,7 @@ use self::holds::Holds;
 pub use self::make::make_directory_durably;
 pub use self::reader::DiskReader;
 use self::standing::Standing;
-use super::BlobError;
+use super::{BlobError, SourceFile, TakeError, TakeFile, Taken};
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Runtime};
@@ -117,6 +118,8 @@ struct Shared {
     standing: Standing,
     /// Cleared where the file system turns out not to know reads that do not wait.
     reads_cached: AtomicBool,
+    /// The file system (`st_dev`) of which it was found last that its files' blocks cannot be shared; 0: none.
+    clones_none_of: AtomicU64,
     /// Locked for as long as this lives; `None` where it is only read.
     _lock: Option<File>,
 }
@@ -188,6 +191,10 @@ impl BlobStore for DiskStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.shared.standing.require_sound()?;
         Ok(Box::new(stage::DiskStaged::new(self.shared.clone(), self.pools.clone(), expected_bytes)))
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        self.take_file(source, how).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::FlockOperation;
@@ -76,6 +76,7 @@ impl Shared {
             claims: Mutex::new(()),
             standing: Standing::default(),
             reads_cached: AtomicBool::new(true),
+            clones_none_of: AtomicU64::new(0),
             _lock: lock,
         }
     }
