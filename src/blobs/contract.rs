@@ -296,7 +296,10 @@ pub(crate) async fn takes_files(subject: &Subject) {
             assert!(how == TakeFile::Link || taken != Taken::Linked, "nobody asked for a link");
             assert_eq!(staged.digests().await.unwrap(), Digests::of(&content), "{size}, {how:?}");
             assert_eq!(staged.contents().await.unwrap(), content);
-            let key = BlobKey { hash: BlobHash::of(&content), nonce: BlobNonce::from_random([2 * nonce as u8 + u8::from(how == TakeFile::Link); 12]) };
+            let key = BlobKey {
+                hash: BlobHash::of(&content),
+                nonce: BlobNonce::from_random([2 * nonce as u8 + u8::from(how == TakeFile::Link); 12]),
+            };
             // Whatever becomes of the file's name, the copy is there.
             std::fs::remove_file(&path).unwrap();
             staged.publish(&key).await.unwrap();

@@ -10,7 +10,9 @@ mod completions;
 mod decode;
 mod download;
 mod exit;
+mod export;
 mod global;
+mod import;
 mod man;
 mod meter;
 mod output;
@@ -52,6 +54,8 @@ enum Command {
     Serve(serve::ServeOptions),
     Upload(upload::UploadOptions),
     Download(download::DownloadOptions),
+    Import(import::ImportOptions),
+    Export(export::ExportOptions),
     Album(album::AlbumOptions),
     Photo(photo::PhotoOptions),
     Url(url::UrlOptions),
@@ -96,6 +100,8 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
     match command {
         Command::Upload(options) => upload::run(options, session).await,
         Command::Download(options) => download::run(options, session).await,
+        Command::Import(options) => import::run(options, session).await,
+        Command::Export(options) => export::run(options, session).await,
         Command::Album(options) => album::run(options, session).await,
         Command::Photo(options) => photo::run(options, session).await,
         Command::Url(options) => url::run(options, session).await,

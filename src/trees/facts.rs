@@ -90,7 +90,11 @@ fn xmp(text: &str) -> Facts {
     let dates = ["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"];
     let taken_at = dates.into_iter().filter_map(|name| value(text, name)).find_map(|date| {
         let (date, offset) = date.split_at_checked(19)?;
-        TakenAt::from_exif(date, None, Some(offset.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())).filter(|text| !text.is_empty()))
+        TakenAt::from_exif(
+            date,
+            None,
+            Some(offset.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())).filter(|text| !text.is_empty()),
+        )
     });
     let captions = ["dc:description", "tiff:ImageDescription"];
     let caption = captions.into_iter().find_map(|name| said(value(text, name)));
@@ -175,7 +179,9 @@ mod tests {
         assert_eq!(google(json.as_bytes()), facts(Some("2019-07-14T12:00:00Z"), Some("By the lake")));
         let old = r#"{"photoTakenTime": {"timestamp": "-86400"}, "description": "", "trashed": true}"#;
         assert_eq!(google(old.as_bytes()), Facts { trashed: true, ..facts(Some("1969-12-31T00:00:00Z"), None) });
-        for nothing in [r#"{"photoTakenTime": {"timestamp": "0"}}"#, "{}", "[]", "no", r#"{"photoTakenTime": {"timestamp": "99999999999999999"}}"#] {
+        for nothing in
+            [r#"{"photoTakenTime": {"timestamp": "0"}}"#, "{}", "[]", "no", r#"{"photoTakenTime": {"timestamp": "99999999999999999"}}"#]
+        {
             assert_eq!(google(nothing.as_bytes()), Facts::default(), "{nothing}");
         }
     }

@@ -201,8 +201,8 @@ fn is_sidecar(name: &OsStr, layout: Layout) -> bool {
 /// Whether a file is named as photos are: one that is none all the same is refused; others that are none are only counted.
 pub fn looks_like_photo(path: &Path) -> bool {
     const KNOWN: [&str; 25] = [
-        "jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "tif", "tiff", "bmp", "avif", "heic", "heif", "hif", "dng", "cr2", "cr3", "nef",
-        "nrw", "arw", "raf", "rw2", "rwl", "orf", "pef",
+        "jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "tif", "tiff", "bmp", "avif", "heic", "heif", "hif", "dng", "cr2", "cr3",
+        "nef", "nrw", "arw", "raf", "rw2", "rwl", "orf", "pef",
     ];
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     KNOWN.contains(&extension.as_str())

@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 46] = [
+const TABLE: [Row; 50] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -51,6 +51,11 @@ const TABLE: [Row; 46] = [
     ("GET", "/v1/admin/usage", "", [401, 403, 403, 403, 200]),
     ("GET", "/v1/admin/audit", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/check", "{}", [401, 403, 403, 403, 200]),
+    ("GET", "/v1/admin/imports", "", [401, 403, 403, 403, 200]),
+    // From nowhere, until an operator has named a directory.
+    ("POST", "/v1/admin/imports", r#"{"path": "/"}"#, [401, 403, 403, 403, 400]),
+    ("GET", "/v1/admin/imports/{import}", "", [401, 403, 403, 403, 404]),
+    ("DELETE", "/v1/admin/imports/{import}", "", [401, 403, 403, 403, 404]),
     ("GET", "/v1/admin/tenants", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/tenants", r#"{"name": "new"}"#, [401, 403, 403, 403, 201]),
     ("GET", "/v1/admin/tenants/{tenant}", "", [401, 403, 403, 200, 200]),

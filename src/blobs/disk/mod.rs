@@ -44,8 +44,8 @@ use self::holds::Holds;
 pub use self::make::make_directory_durably;
 pub use self::reader::DiskReader;
 use self::standing::Standing;
-use super::{BlobError, SourceFile, TakeError, TakeFile, Taken};
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
+use super::{BlobError, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Runtime};
 

@@ -65,7 +65,9 @@ impl Receiving {
             }
             Err(error) => match Errno::from_io_error(&error) {
                 // Another file system, one without links or with as many as it can; a file of somebody else's; one that has no name any more.
-                Some(Errno::XDEV | Errno::PERM | Errno::ACCESS | Errno::MLINK | Errno::NOENT | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+                Some(Errno::XDEV | Errno::PERM | Errno::ACCESS | Errno::MLINK | Errno::NOENT | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    Ok(false)
+                }
                 _ => Err(BlobError::from_io("link a file into staging", error)),
             },
         }

@@ -7,13 +7,10 @@ pub(super) mod takeout;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::root::Root;
 
 /// Who laid a tree out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// People: an album is a folder, named by its path.
     Folders,
@@ -36,16 +33,6 @@ impl Layout {
             Self::Immich
         } else {
             Self::Folders
-        }
-    }
-
-    /// Its name, as settings and answers write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Folders => "folders",
-            Self::Takeout => "takeout",
-            Self::Immich => "immich",
-            Self::Manifest => "manifest",
         }
     }
 }

@@ -13,12 +13,38 @@ use std::ffi::{OsStr, OsString};
 use super::split;
 
 /// What the folder of all is called, by language.
-pub(in crate::trees) const HOMES: &[&str] =
-    &["Google Photos", "Google Fotos", "Google Foto", "Google\u{a0}Photos", "Google Foto's", "Google Zdjęcia", "Google Фото", "Google フォト"];
+pub(in crate::trees) const HOMES: &[&str] = &[
+    "Google Photos",
+    "Google Fotos",
+    "Google Foto",
+    "Google\u{a0}Photos",
+    "Google Foto's",
+    "Google Zdjęcia",
+    "Google Фото",
+    "Google フォト",
+];
 /// What the year's folder is called, by language: this and the year.
 const YEARS: &[&str] = &[
-    "Photos from", "Fotos von", "Fotos aus", "Photos de", "Photos du", "Fotos de", "Fotos del", "Fotos desde", "Foto del", "Foto da", "Foto dal",
-    "Foto's uit", "Foto’s uit", "Foton från", "Bilder från", "Bilder fra", "Billeder fra", "Fotky z", "Zdjęcia z", "Kuvat vuodelta",
+    "Photos from",
+    "Fotos von",
+    "Fotos aus",
+    "Photos de",
+    "Photos du",
+    "Fotos de",
+    "Fotos del",
+    "Fotos desde",
+    "Foto del",
+    "Foto da",
+    "Foto dal",
+    "Foto's uit",
+    "Foto’s uit",
+    "Foton från",
+    "Bilder från",
+    "Bilder fra",
+    "Billeder fra",
+    "Fotky z",
+    "Zdjęcia z",
+    "Kuvat vuodelta",
 ];
 /// What the album's own file is called, by language.
 pub(in crate::trees) const ALBUM_FILES: &[&str] =
@@ -33,7 +59,10 @@ const LONGEST: usize = 46;
 /// Whether a folder is a year's, and no album.
 pub(in crate::trees) fn is_year(folder: &OsStr) -> bool {
     let Some((words, year)) = folder.to_str().and_then(|name| name.rsplit_once([' ', '\u{a0}'])) else { return false };
-    year.len() == 4 && (year.starts_with("19") || year.starts_with("20")) && year.bytes().all(|b| b.is_ascii_digit()) && YEARS.contains(&words)
+    year.len() == 4
+        && (year.starts_with("19") || year.starts_with("20"))
+        && year.bytes().all(|b| b.is_ascii_digit())
+        && YEARS.contains(&words)
 }
 
 /// The JSON files of a folder, to be found by photo.
@@ -59,7 +88,8 @@ impl Sidecars {
         let original = EDITED.iter().find_map(|ending| stem.strip_suffix(ending));
         // A number may belong to the name: it was there before Google gave any.
         let as_it_is = (photo.to_owned(), None);
-        let names = [Some((format!("{stem}{extension}"), number)), original.map(|stem| (format!("{stem}{extension}"), number)), Some(as_it_is)];
+        let names =
+            [Some((format!("{stem}{extension}"), number)), original.map(|stem| (format!("{stem}{extension}"), number)), Some(as_it_is)];
         names.into_iter().flatten().find_map(|(name, number)| self.named(&name, number))
     }
 
@@ -73,7 +103,10 @@ impl Sidecars {
             return find(&name.chars().take(LONGEST).collect::<String>());
         }
         // The longest part of the word that is there.
-        (0..=SUPPLEMENT.len()).rev().filter(|cut| characters + 1 + cut <= LONGEST).find_map(|cut| find(&format!("{name}.{}", &SUPPLEMENT[..cut])))
+        (0..=SUPPLEMENT.len())
+            .rev()
+            .filter(|cut| characters + 1 + cut <= LONGEST)
+            .find_map(|cut| find(&format!("{name}.{}", &SUPPLEMENT[..cut])))
     }
 }
 

@@ -90,8 +90,11 @@ fn a_manifest() {
     let options = PlanOptions { manifest: Some("list.csv".into()), ..PlanOptions::default() };
     let (layout, batches, _) = go_through(&place, &options);
     assert_eq!(layout, Layout::Manifest);
-    let found: Vec<_> =
-        batches[0].photos.iter().map(|found| (found.path.to_str().unwrap(), found.album.as_str(), found.user.as_deref(), found.name.as_str())).collect();
+    let found: Vec<_> = batches[0]
+        .photos
+        .iter()
+        .map(|found| (found.path.to_str().unwrap(), found.album.as_str(), found.user.as_deref(), found.name.as_str()))
+        .collect();
     assert_eq!(found, [("a/b.jpg", "Ski", Some("ann"), "B.jpg"), ("a/c.jpg", "a", None, "c.jpg")]);
     let missing = PlanOptions { manifest: Some("none.csv".into()), ..PlanOptions::default() };
     assert!(matches!(Plan::new(&Root::open(place.path(), Path::new("tree")).unwrap(), &missing), Err(TreeError::Unreadable { .. })));
