@@ -174,7 +174,7 @@ impl Services {
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
             inspection_wait: upload::INSPECTION_WAIT,
             inspect_memory: memory::Memory::new(memory_bytes / 2),
-            import_memory: memory::Memory::new(memory_bytes / 4),
+            import_memory: memory::Memory::new(memory_bytes / 8),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),

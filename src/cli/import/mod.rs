@@ -65,10 +65,10 @@ pub(super) struct ImportOptions {
     #[arg(long, value_name = "N", default_value = "8")]
     concurrency: NonZeroU16,
     /// List the imports of late
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["directory", "stop"])]
     list: bool,
     /// Stop this import
-    #[arg(long, value_name = "IMPORT", exclusive = true)]
+    #[arg(long, value_name = "IMPORT", conflicts_with = "directory")]
     stop: Option<ImportId>,
 }
 
@@ -142,7 +142,7 @@ async fn begin(options: &ImportOptions, directory: &Path, session: &Session) -> 
                 client.imports().await?.items.into_iter().find(|import| import.state == ImportState::Running && import.path == path);
             running.ok_or(error).context("could not begin the import")
         }
-        Err(error) if error.status() == Some(400) => Err(not_there(&error)),
+        Err(error) if error.status() == Some(400) && error.to_string().contains("import.directories") => Err(not_there(&error)),
         other => other.context("could not begin the import"),
     }
 }

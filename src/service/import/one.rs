@@ -28,6 +28,8 @@ pub(super) struct Intake {
     pub(super) places: tokio::sync::Mutex<Places>,
     /// By what photos of this tree are known again.
     source: String,
+    /// A manifest may name a file for several albums; elsewhere a file's place is its album.
+    by_album: bool,
     how: TakeFile,
 }
 
@@ -55,6 +57,7 @@ impl Intake {
             root: Arc::new(root),
             places: tokio::sync::Mutex::new(Places::new(record)),
             source: record.request.source.clone().unwrap_or_else(|| record.request.path.clone()),
+            by_album: record.request.manifest.is_some(),
             how: if record.request.link { TakeFile::Link } else { TakeFile::Copy },
         }
     }
@@ -125,7 +128,8 @@ impl Intake {
         let source = opened.map_err(ServiceError::from)?.map_err(FileError::Unreadable)?;
         self.services.sniff_file(&source).await?;
         let (owner, album) = self.places.lock().await.find(&self.services, found.user.as_deref(), &found.album).await?;
-        let id = photo_id(owner, &self.source, &found.path);
+        let album_name = self.by_album.then_some(found.album.as_str());
+        let id = photo_id(owner, &self.source, album_name, &found.path);
         match self.services.imported_bytes(owner, id).await? {
             Some(size_bytes) if size_bytes == source.size_bytes() => return Ok(Came::Existing),
             Some(_) => {
@@ -174,13 +178,14 @@ impl Intake {
 }
 
 /// The id of the photo that a file of a tree becomes.
-fn photo_id(owner: Owner, source: &str, path: &Path) -> PhotoId {
+fn photo_id(owner: Owner, source: &str, album: Option<&str>, path: &Path) -> PhotoId {
     // A path need not be text; the two forms cannot meet.
+    let album = album.map_or_else(String::new, |album| format!("{}/{album}/", album.len()));
     let key = match path.to_str() {
-        Some(path) => format!("import/{}/{source}/text/{path}", source.len()),
+        Some(path) => format!("import/{}/{source}/{album}text/{path}", source.len()),
         None => {
             let hex: String = path.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("import/{}/{source}/bytes/{hex}", source.len())
+            format!("import/{}/{source}/{album}bytes/{hex}", source.len())
         }
     };
     PhotoId::from_idempotency_key(owner.tenant, owner.user, &key)
@@ -208,5 +213,30 @@ impl Came {
             Self::Fatal(_) => {}
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_a_tree_has_an_id_of_its_own() {
+        let raw = Path::new(OsStr::from_bytes(b"a\xff"));
+        let cases = [
+            ("/srv", None, Path::new("a.jpg")),
+            ("/srv", None, Path::new("b.jpg")),
+            ("/srv/a", None, Path::new("a.jpg")),
+            ("/srv", Some("Ski"), Path::new("a.jpg")),
+            ("/srv", Some("Snow"), Path::new("a.jpg")),
+            ("/srv", None, raw),
+            ("/srv", None, Path::new("61ff")),
+        ];
+        let ids: std::collections::BTreeSet<_> =
+            cases.iter().map(|(source, album, path)| photo_id(Owner::DEFAULT, source, *album, path)).collect();
+        assert_eq!(ids.len(), cases.len());
+        assert_eq!(photo_id(Owner::DEFAULT, "/srv", None, raw), photo_id(Owner::DEFAULT, "/srv", None, raw));
     }
 }
