@@ -226,9 +226,9 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     };
     let beside = async move {
         beside.await;
+        background.await;
         // What is on its way comes to its end, so that what was published is named or queued for deletion.
         let _ = importing.await;
-        background.await;
     };
     let open = Open::Site(Box::new(site));
     Ok(Running { http, admin, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })

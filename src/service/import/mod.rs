@@ -7,6 +7,8 @@ mod one;
 mod places;
 mod record;
 mod run;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use std::path::{Path, PathBuf};

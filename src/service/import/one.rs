@@ -11,7 +11,7 @@ use super::texts::{fitting_name, fitting_text};
 use crate::api::{ImportCounts, ImportRefusal};
 use crate::blobs::{SourceFile, TakeFile, Taken};
 use crate::model::{Owner, PhotoId};
-use crate::runtime::{self, BlockingPool};
+use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::upload::{FileArrival, FileError, FileKept};
 use crate::service::{ServiceError, Services};
 use crate::trees::{Found, Root, looks_like_photo};
@@ -31,6 +31,7 @@ pub(super) struct Intake {
     /// A manifest may name a file for several albums; elsewhere a file's place is its album.
     by_album: bool,
     how: TakeFile,
+    shutdown: Shutdown,
 }
 
 /// What came of a file.
@@ -50,7 +51,7 @@ pub(super) enum Came {
 }
 
 impl Intake {
-    pub(super) fn new(services: Arc<Services>, pool: BlockingPool, root: Root, record: &Record) -> Self {
+    pub(super) fn new(services: Arc<Services>, pool: BlockingPool, root: Root, record: &Record, shutdown: Shutdown) -> Self {
         Self {
             services,
             pool,
@@ -59,6 +60,7 @@ impl Intake {
             source: record.request.source.clone().unwrap_or_else(|| record.request.path.clone()),
             by_album: record.request.manifest.is_some(),
             how: if record.request.link { TakeFile::Link } else { TakeFile::Copy },
+            shutdown,
         }
     }
 
@@ -72,13 +74,16 @@ impl Intake {
                         return Came::Fatal(error);
                     }
                     tracing::warn!(%error, "an import waits");
-                    runtime::sleep(pause).await;
-                    pause *= 2;
                 }
                 // Written to at this moment: perhaps for the last time.
-                Err(FileError::Changed) => runtime::sleep(pause).await,
+                Err(FileError::Changed) => {}
                 ended => return self.ended(found, ended),
             }
+            let mut shutdown = self.shutdown.clone();
+            if runtime::timeout(pause, shutdown.stopping()).await.is_some() {
+                return Came::Fatal(ServiceError::SHUTTING_DOWN);
+            }
+            pause *= 2;
         }
         let ended = self.attempt(found).await;
         self.ended(found, ended)

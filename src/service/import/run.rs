@@ -66,7 +66,7 @@ impl Imports {
             Ok(root) => root,
             Err(error) => return End::Failed(error.to_string()),
         };
-        let intake = Arc::new(Intake::new(self.services.clone(), self.pool.clone(), root, record));
+        let intake = Arc::new(Intake::new(self.services.clone(), self.pool.clone(), root, record, shutdown.clone()));
         let options =
             PlanOptions { layout: record.request.layout.map(from_api), manifest: record.request.manifest.as_ref().map(Into::into) };
         let root = intake.root.clone();
