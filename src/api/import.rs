@@ -21,7 +21,8 @@ pub struct CreateImport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
     pub tenant: Option<TenantId>,
-    /// For whom, whatever the tree says; absent: for the users that the tree names, and where it names none, for the caller.
+    /// For whom, whatever the tree says; absent: for the users that the tree names, and where it names none,
+    /// for the caller, if that is the tenant's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
     pub user: Option<UserId>,

@@ -11,7 +11,7 @@ fn google_takeout() {
     let source = place.path().join("google");
     let mut tree = Tree::new(&source);
     let home = "Takeout/Google Photos";
-    tree.photo(&format!("{home}/Photos from 2019/peak.jpg"));
+    tree.undated(&format!("{home}/Photos from 2019/peak.jpg"));
     tree.photo(&format!("{home}/Photos from 2019/alone.jpg"));
     tree.photo(&format!("{home}/Photos from 2019/thrown-away.jpg"));
     tree.again(&format!("{home}/Photos from 2019/peak.jpg"), &format!("{home}/Ski_ die Woche/peak.jpg"));
@@ -28,6 +28,8 @@ fn google_takeout() {
     counted(&came, &[("imported", 2), ("duplicates", 1), ("unknown", 3), ("sidecars", 3), ("refused", 0)]);
     let there = photos(&admin);
     let placed: BTreeSet<_> = there.iter().map(|[album, name, _, caption, _]| [album, name, caption].map(String::as_str)).collect();
+    let taken = there.iter().find(|[_, name, ..]| name == "peak.jpg").map(|[.., taken_at]| taken_at.as_str());
+    assert_eq!(taken, Some("2019-07-14T12:00:00+00:00"), "as Google says, where the photo does not");
     assert_eq!(
         placed,
         [["Photos from 2019", "alone.jpg", ""], ["Ski: die Woche", "peak.jpg", "The peak"]].into(),

@@ -28,7 +28,8 @@ fn linked_files_are_the_stores_own() {
     counted(&came, &[("imported", 4), ("linked", 3), ("deduplicated", 1)]);
     let copies = walkdir::WalkDir::new(place.path().join("data/blobs/blobs")).into_iter().map(|entry| entry.unwrap());
     let copies: Vec<_> = copies.filter(|entry| entry.file_type().is_file()).map(|entry| entry.metadata().unwrap()).collect();
-    assert!(copies.len() == 3 && copies.iter().all(|copy| inodes.contains(&copy.ino()) && copy.mode() & 0o222 == 0));
+    // Two of the same bytes may be taken at the same moment; then one copy waits to be deleted.
+    assert!(copies.len() >= 3 && copies.iter().all(|copy| inodes.contains(&copy.ino()) && copy.mode() & 0o222 == 0));
     let there = photos(&admin);
     fs::remove_dir_all(&source).unwrap();
     assert_eq!(photos(&admin), there);
@@ -42,7 +43,7 @@ fn blocks_are_shared_where_the_file_system_can() {
     let place = tempfile::tempdir().unwrap();
     let disk = match Disk::mount(place.path()) {
         Ok(disk) => disk,
-        Err(why) => return needs::missing("xfs", "reflinks", &why),
+        Err(why) => return needs::missing("loop", "reflinks", &why),
     };
     let source = disk.mounted.join("filer");
     let mut tree = Tree::new(&source);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use halidom::model::BlobHash;
 use serde_json::Value;
 
 /// A tree in the making. Every photo has bytes of its own.
@@ -24,6 +25,12 @@ impl Tree {
         self.made += 1;
         self.write(path, &bytes);
         bytes
+    }
+
+    /// A photo that does not say when it was taken.
+    pub fn undated(&self, path: &str) {
+        let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos/ascent.jpg");
+        self.write(path, &with_comment(&std::fs::read(photo).unwrap(), path));
     }
 
     /// The same bytes once more.
@@ -58,10 +65,12 @@ fn with_comment(bytes: &[u8], text: &str) -> Vec<u8> {
     [head, &[0xff, 0xfe], &length, text.as_bytes(), rest].concat()
 }
 
-/// Path and bytes of every file.
-pub fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// Path and hash of every file.
+pub fn files(root: &Path) -> BTreeMap<PathBuf, BlobHash> {
     let entries = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap()).filter(|entry| entry.file_type().is_file());
-    entries.map(|entry| (entry.path().strip_prefix(root).unwrap().to_owned(), std::fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| (entry.path().strip_prefix(root).unwrap().to_owned(), BlobHash::of(&std::fs::read(entry.path()).unwrap())))
+        .collect()
 }
 
 pub fn number(value: &Value, field: &str) -> u64 {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSliceMut, Write};
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 #[cfg(test)]
 use super::faults::Faults;
 use super::holds::ALIGNMENT_BYTES;
-use crate::blobs::FileVersion;
+use crate::blobs::{FileVersion, path};
 
 /// A call, as faults and traces name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +132,7 @@ impl Files {
     pub(super) fn link_new(&self, source: &File, path: &Path) -> io::Result<File> {
         self.call(Call::Link, path, || {
             // By the descriptor, not by a name: that may be another file's by now (linkat(2), proc(5)).
-            let held = format!("/proc/self/fd/{}", source.as_raw_fd());
-            rustix::fs::linkat(CWD, held.as_str(), &self.root, path, AtFlags::SYMLINK_FOLLOW)?;
+            rustix::fs::linkat(CWD, path::held(source), &self.root, path, AtFlags::SYMLINK_FOLLOW)?;
             let linked = || -> io::Result<File> {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let file = File::from(rustix::fs::openat(&self.root, path, flags, Mode::empty())?);

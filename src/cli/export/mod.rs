@@ -166,6 +166,8 @@ async fn export(
             let relative: PathBuf = home.iter().map(String::as_str).chain([folder.as_str()]).collect();
             let mut tally = Tally::default();
             stopped = download::fetch_album(&part.client, session, album, &directory.join(&relative), rules, &mut tally).await?;
+            // In an order of their own, so that an export that changed nothing writes the same manifest.
+            tally.placed.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
             for (photo, name) in &tally.placed {
                 manifest.add(&relative.join(name), album, part.user.as_deref(), photo).context("could not write the manifest")?;
             }

@@ -32,6 +32,13 @@ struct Summary {
     failures: Vec<Failure>,
 }
 
+/// Files of one album.
+struct AlbumFiles {
+    user: Option<String>,
+    album: String,
+    files: Vec<FoundFile>,
+}
+
 /// Whose photos are sent.
 struct Senders<'a> {
     session: &'a Session,
@@ -94,7 +101,7 @@ async fn send_batch(
         summary.failures.push(Failure::new(&refusal.path, "unreadable", refusal.error.to_string()));
     }
     // An album at a time, in the order in which they come.
-    let mut albums: Vec<((Option<String>, String), Vec<FoundFile>)> = Vec::new();
+    let mut albums: Vec<AlbumFiles> = Vec::new();
     for found in batch.photos {
         let path = directory.join(&found.path);
         let Ok(metadata) = path.symlink_metadata() else {
@@ -106,13 +113,13 @@ async fn send_batch(
             summary.unknown += 1;
             continue;
         }
-        let (key, file) = ((found.user, found.album), FoundFile { path, size_bytes: metadata.len() });
-        match albums.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, files)) => files.push(file),
-            None => albums.push((key, vec![file])),
+        let file = FoundFile { path, size_bytes: metadata.len() };
+        match albums.iter_mut().find(|known| known.user == found.user && known.album == found.album) {
+            Some(known) => known.files.push(file),
+            None => albums.push(AlbumFiles { user: found.user, album: found.album, files: vec![file] }),
         }
     }
-    for ((user, album), files) in albums {
+    for AlbumFiles { user, album, files } in albums {
         let client = senders.client(user.as_deref()).await?;
         let mut tally = Tally::default();
         let stopped = upload::send_files(&client, senders.session, &album, files, options.concurrency, &mut tally).await?;

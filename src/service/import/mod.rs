@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::api::{CreateImport, Import, ImportCounts, ImportLayout, ImportState};
 use crate::config::ImportConfig;
-use crate::model::{ImportId, Owner, WallMs};
+use crate::model::{ImportId, Owner, UserId, WallMs};
 use crate::runtime::{BlockingPool, Runtime, Shutdown};
 use crate::trees::{self, Root};
 
@@ -109,8 +109,8 @@ impl Imports {
         let user = match request.user {
             Some(user) => self.services.user(caller, Owner { tenant, user }).await?.id,
             None if tenant == caller.owner.tenant => caller.owner.user,
-            None if request.manifest.is_some() => caller.owner.user,
-            None => return Err(ServiceError::Invalid { field: "user", detail: "name one of that tenant's".into() }),
+            // Only what the tree names a user for comes in.
+            None => UserId::NONE,
         };
         request.tenant = Some(tenant);
         self.check(&request).await?;
@@ -190,7 +190,13 @@ impl Imports {
         loop {
             let next = self.state().running().map(|record| record.shown.id);
             match next {
-                Some(id) => self.run(id, &shutdown).await,
+                Some(id) => {
+                    self.run(id, &shutdown).await;
+                    if self.state().running().is_some_and(|record| record.shown.id == id) {
+                        // Cut short, so the stop has begun, or is about to.
+                        return shutdown.stopping().await;
+                    }
+                }
                 None => {
                     tokio::select! {
                         () = shutdown.stopping() => return,

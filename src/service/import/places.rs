@@ -47,6 +47,7 @@ impl Places {
     pub(super) async fn find(&mut self, services: &Services, user: Option<&str>, album: &str) -> Result<(Owner, AlbumId), ServiceError> {
         let user = match (self.only, user) {
             (Some(only), _) => only,
+            (None, None) if self.fallback == UserId::NONE => return Err(ServiceError::NotFound("user")),
             (None, None) => self.fallback,
             (None, Some(name)) => self.user(services, name).await?,
         };
