@@ -18,3 +18,4 @@ pub mod model;
 pub mod runtime;
 pub mod server;
 pub mod service;
+pub mod trees;

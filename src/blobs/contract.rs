@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{BlobError, BlobStore, Deletion, Digests, Inventory, InventoryItem, Marker};
+use super::{BlobError, BlobStore, Deletion, Digests, Inventory, InventoryItem, Marker, SourceFile, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey, BlobNonce, SiteId};
+use crate::runtime::BlockingPool;
 
 /// A new, empty store under test.
 pub(crate) struct Subject {
@@ -38,7 +39,7 @@ macro_rules! cases {
     ($to:path, $($with:tt)*) => {
         $to! {
             $($with)* comes_back, is_invisible_until_published, is_absent, keeps_its_name, needs_its_hash, holds_copies_apart, deletes_exactly,
-            reads_ranges, lists_in_order, leaves_nothing, claims_once, loses_claims, probes, takes_many_at_once
+            reads_ranges, lists_in_order, leaves_nothing, claims_once, loses_claims, probes, takes_many_at_once, takes_files
         }
     };
 }
@@ -320,4 +321,36 @@ pub(crate) async fn takes_many_at_once(subject: &Subject) {
     let reads = futures_util::future::join_all(keys.iter().map(|key| get(&*subject.store, key))).await;
     assert!(reads.into_iter().all(|read| read.unwrap() == content));
     assert_eq!((subject.staged)().await, 0);
+}
+
+pub(crate) async fn takes_files(subject: &Subject) {
+    let (pool, folder) = (BlockingPool::new("sources", 2), tempfile::tempdir().unwrap());
+    for (nonce, size) in [0, 1, 100_000, 3_000_001, (8 << 20) + 1].into_iter().enumerate() {
+        for how in [TakeFile::Copy, TakeFile::Link] {
+            let (content, path) = (bytes(size as u64, size), folder.path().join("photo"));
+            std::fs::write(&path, &content).unwrap();
+            let source = SourceFile::new(std::fs::File::open(&path).unwrap(), pool.clone()).unwrap();
+            let (mut staged, taken) = subject.store.stage_file(&source, how).await.unwrap();
+            assert!(how == TakeFile::Link || taken != Taken::Linked, "nobody asked for a link");
+            assert_eq!(staged.digests().await.unwrap(), Digests::of(&content), "{size}, {how:?}");
+            assert_eq!(staged.contents().await.unwrap(), content);
+            let key = BlobKey {
+                hash: BlobHash::of(&content),
+                nonce: BlobNonce::from_random([2 * nonce as u8 + u8::from(how == TakeFile::Link); 12]),
+            };
+            // Whatever becomes of the file's name, the copy is there.
+            std::fs::remove_file(&path).unwrap();
+            staged.publish(&key).await.unwrap();
+            assert_eq!(get(&*subject.store, &key).await.unwrap(), content);
+        }
+    }
+    let path = folder.path().join("discarded");
+    std::fs::write(&path, bytes(1, 100_000)).unwrap();
+    for how in [TakeFile::Copy, TakeFile::Link] {
+        let source = SourceFile::new(std::fs::File::open(&path).unwrap(), pool.clone()).unwrap();
+        subject.store.stage_file(&source, how).await.unwrap().0.discard().await;
+        drop(subject.store.stage_file(&source, how).await.unwrap());
+        assert_eq!((subject.staged)().await, 0);
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes(1, 100_000), "the file stays");
 }

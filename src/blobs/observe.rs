@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Digests};
+use super::{BlobError, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -56,7 +56,7 @@ impl Operation {
 /// A call of the blob store that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedCall<'a> {
-    /// Which. Hashing a copy is a `Read`, and each batch of an inventory an `Inventory`.
+    /// Which. Hashing a copy is a `Read`, each batch of an inventory an `Inventory`, and receiving a whole file a `Stage`.
     pub operation: Operation,
     /// How long it took.
     pub elapsed: Duration,
@@ -117,6 +117,21 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         let staged = self.teller.told(Operation::Stage, self.inner.stage(expected_bytes)).await?;
         Ok(Box::new(ObservedStaged { staged, teller: self.teller.clone() }))
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        let begun = self.teller.clock.monotonic();
+        let taken = self.inner.stage_file(source, how).await;
+        let elapsed = self.teller.clock.monotonic().saturating_sub(begun);
+        // A file that cannot be read is no failure of the store.
+        let error = match &taken {
+            Err(TakeError::Store(error)) => Some(error),
+            Err(TakeError::Source(_) | TakeError::Changed) | Ok(_) => None,
+        };
+        let bytes = if taken.is_ok() { source.size_bytes() } else { 0 };
+        self.teller.observer.called(&ObservedCall { operation: Operation::Stage, elapsed, bytes, error });
+        let (staged, taken) = taken?;
+        Ok((Box::new(ObservedStaged { staged, teller: self.teller.clone() }), taken))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

@@ -12,6 +12,7 @@
 //! The layout is the same on every backend, so that a backend can be copied with any tool. All paths are relative to the store's root.
 
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use crate::model::{BlobHash, BlobKey};
@@ -80,6 +81,11 @@ pub fn found(directory: impl AsRef<Path>, name: impl AsRef<OsStr>) -> PathBuf {
 pub fn staging(name: [u8; STAGING_NAME_LENGTH]) -> PathBuf {
     let name: String = name.into_iter().map(hex_byte).collect();
     Path::new(STAGING).join(name)
+}
+
+/// An open file of this process by its descriptor, whatever its name is by now (proc(5)): outside of any store.
+pub fn held(file: &impl AsRawFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// The byte that a fan-out directory's name stands for; `None` for any other name.

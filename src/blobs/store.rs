@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobError, Digests};
+use super::{BlobError, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey, SiteId};
 
 /// Bytes that the default [`BlobRead::content_hash`] asks for at once.
@@ -25,6 +25,18 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// Begins to receive a copy of `expected_bytes`, where that is known: more or fewer may come. Nothing of it is visible until
     /// [`Staged::publish`].
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError>;
+
+    /// Receives the whole of a file: as [`BlobStore::stage`] and [`Staged::write`] do, without writing its bytes again where `how` and the
+    /// store allow that. What is staged may be other bytes than the file's at any moment, where somebody writes to it meanwhile; its digests
+    /// are always those of what is staged.
+    ///
+    /// # Errors
+    /// See [`TakeError`]; nothing is left in staging then.
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        let _ = how;
+        let staged = self.stage(Some(source.size_bytes())).await?;
+        Ok((source.copy_to(staged).await?, Taken::Copied))
+    }
 
     /// Opens the copy with this key. Its bytes are not checked here: [`super::VerifyStore`] does that.
     ///
@@ -250,6 +262,10 @@ pub struct Usage {
 impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         (**self).stage(expected_bytes).await
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        (**self).stage_file(source, how).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

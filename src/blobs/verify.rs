@@ -12,7 +12,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Damage};
+use super::{BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 use pass::PassRead;
@@ -132,6 +132,10 @@ impl<S: BlobStore> VerifyStore<S> {
 impl<S: BlobStore> BlobStore for VerifyStore<S> {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.inner.stage(expected_bytes).await
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        self.inner.stage_file(source, how).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

@@ -32,6 +32,20 @@ impl Meter {
         meter
     }
 
+    /// Starts a phase of which nobody knows how long it is.
+    pub(super) fn open_ended(output: &Output, what: &'static str) -> Self {
+        let meter = Self::start(output, what, 0, 0);
+        let style = ProgressStyle::with_template("{prefix:>11} {decimal_bytes}, {msg}");
+        meter.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        meter
+    }
+
+    /// How far a phase without a known end is.
+    pub(super) fn stands(&self, bytes: u64, words: String) {
+        self.bar.set_position(bytes);
+        self.bar.set_message(words);
+    }
+
     /// Follows one file: what is to be called with how much of it is done, which may fall again when it begins anew.
     pub(super) fn follow(&self) -> Progress {
         let (bar, before) = (self.bar.clone(), AtomicU64::new(0));

@@ -11,7 +11,9 @@ mod completions;
 mod decode;
 mod download;
 mod exit;
+mod export;
 mod global;
+mod import;
 mod man;
 mod meter;
 mod output;
@@ -53,6 +55,8 @@ enum Command {
     Serve(serve::ServeOptions),
     Upload(upload::UploadOptions),
     Download(download::DownloadOptions),
+    Import(import::ImportOptions),
+    Export(export::ExportOptions),
     Album(album::AlbumOptions),
     Photo(photo::PhotoOptions),
     Url(url::UrlOptions),
@@ -98,6 +102,8 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
     match command {
         Command::Upload(options) => upload::run(options, session).await,
         Command::Download(options) => download::run(options, session).await,
+        Command::Import(options) => import::run(options, session).await,
+        Command::Export(options) => export::run(options, session).await,
         Command::Album(options) => album::run(options, session).await,
         Command::Photo(options) => photo::run(options, session).await,
         Command::Url(options) => url::run(options, session).await,

@@ -5,10 +5,10 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateTenant, CreateToken, CreateUser, CreatedToken, MoveRequest, MoveStatus, PatchSigningKey,
-    PatchTenant, PatchUser, SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateImport, CreateTenant, CreateToken, CreateUser, CreatedToken, Import, MoveRequest, MoveStatus, Page,
+    PatchSigningKey, PatchTenant, PatchUser, SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
 };
-use crate::model::{SigningKeyId, TenantId, TokenId, UserId};
+use crate::model::{ImportId, SigningKeyId, TenantId, TokenId, UserId};
 
 /// For tokens of administrators. All fail with [`ClientError`] as its kinds say; what makes something new is repeated only where the
 /// server has certainly not begun it.
@@ -123,6 +123,26 @@ impl Client {
     /// Lets go of where the blobs were.
     pub async fn finish_move(&self) -> Result<MoveStatus, ClientError> {
         self.json(Call::post("admin/blobs/move/finish").timeout(self.settings.long_timeout)).await
+    }
+
+    /// Has the server take in a tree of photos on its own disk.
+    pub async fn start_import(&self, request: &CreateImport) -> Result<Import, ClientError> {
+        self.json(Call::post("admin/imports").body(request)).await
+    }
+
+    /// How an import stands.
+    pub async fn import(&self, import: ImportId) -> Result<Import, ClientError> {
+        self.json(Call::get(format!("admin/imports/{import}"))).await
+    }
+
+    /// The imports of late.
+    pub async fn imports(&self) -> Result<Page<Import>, ClientError> {
+        self.json(Call::get("admin/imports")).await
+    }
+
+    /// Stops an import.
+    pub async fn stop_import(&self, import: ImportId) -> Result<Import, ClientError> {
+        self.json(Call::new(Method::DELETE, format!("admin/imports/{import}"))).await
     }
 
     /// What administrators did.

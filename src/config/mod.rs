@@ -10,6 +10,7 @@ mod blobs_url;
 mod edge;
 mod environment;
 mod error;
+mod import;
 mod layers;
 mod limits;
 mod log;
@@ -34,6 +35,7 @@ pub use blobs_url::{BlobsUrl, S3Location};
 pub use edge::{EdgeConfig, SiteUrls};
 pub use environment::{Environment, environment, home_directory};
 pub use error::{ConfigError, Finding, Source};
+pub use import::{Directories, ImportConfig};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
@@ -62,6 +64,8 @@ pub struct Config {
     pub s3: S3Config,
     /// Renditions.
     pub renditions: RenditionsConfig,
+    /// Trees of photos that are taken in.
+    pub import: ImportConfig,
     /// Edges.
     pub edge: EdgeConfig,
     /// Tokens.
@@ -120,6 +124,7 @@ impl Config {
             blobs: BlobsConfig::for_testing(),
             s3: S3Config::for_testing(),
             renditions: RenditionsConfig::for_testing(),
+            import: ImportConfig::for_testing(),
             edge: EdgeConfig::for_testing(),
             auth: AuthConfig::for_testing(),
             log: LogConfig::for_testing(),
@@ -135,6 +140,7 @@ impl Config {
         self.blobs.check(findings);
         self.s3.check(findings);
         self.renditions.check(findings);
+        self.import.check(findings);
         self.edge.check(findings, self.server.role);
         self.auth.check(findings);
         self.log.check(findings);

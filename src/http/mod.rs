@@ -50,7 +50,7 @@ use std::time::Duration;
 use axum::extract::FromRef;
 
 use crate::runtime::{Runtime, Shutdown};
-use crate::service::{RenditionService, Services};
+use crate::service::{Imports, RenditionService, Services};
 
 pub use answers::AnswerMemory;
 pub use client_end::ClientEnd;
@@ -149,6 +149,8 @@ pub struct AppParts {
     pub services: Arc<Services>,
     /// Runs the check: wired by the server, since `http` knows no stores.
     pub maintenance: Arc<dyn Maintenance>,
+    /// Trees of photos that are taken in.
+    pub imports: Arc<Imports>,
     /// What an edge has as well.
     pub front: Front,
 }

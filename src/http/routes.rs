@@ -46,6 +46,8 @@ fn router(app: App) -> Router {
         .route("/v1/urls", post(urls::sign))
         .route("/v1/admin/usage", get(admin::usage::show))
         .route("/v1/admin/audit", get(admin::audit::list))
+        .route("/v1/admin/imports", get(admin::imports::list).post(admin::imports::create))
+        .route("/v1/admin/imports/{import}", get(admin::imports::show).delete(admin::imports::stop))
         .route("/v1/admin/tenants", get(admin::tenants::list).post(admin::tenants::create))
         .route("/v1/admin/tenants/{tenant}", get(admin::tenants::show).patch(admin::tenants::edit))
         .route("/v1/admin/tenants/{tenant}/keys", get(admin::keys::list).post(admin::keys::create))

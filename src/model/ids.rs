@@ -90,6 +90,10 @@ uuid_id!(
     TokenId
 );
 uuid_id!(
+    /// An import of a tree of photos.
+    ImportId
+);
+uuid_id!(
     /// A snapshot.
     SnapshotId
 );

@@ -32,7 +32,7 @@ pub mod vector;
 pub use codec::DecodeError;
 pub use format::{Format, RawFormat};
 pub use hash::{BlobHash, BlobKey, BlobNonce, HashPrefix, Sha256, SigningKeyId};
-pub use ids::{AlbumId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
+pub use ids::{AlbumId, ImportId, PhotoId, SiteId, SnapshotId, TenantId, TokenId, UserId};
 pub use key::{Kind, Owner, RowKey};
 pub use perceptual::PerceptualHash;
 pub use stamp::{Hlc, Origin, Seq, Stamp, WallMs};

@@ -31,7 +31,7 @@ use crate::http::{
 };
 use crate::metadata::MetadataError;
 use crate::runtime::{self, Runtime, Shutdown, ShutdownTrigger, Signals, shutdown_channel};
-use crate::service::{RenditionService, ServiceError};
+use crate::service::{Imports, ImportsParts, RenditionService, ServiceError};
 
 use edge::EdgeParts;
 pub use logging::init as init_logging;
@@ -207,8 +207,10 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let observer = Arc::new(site.observation(shutdown.clone()));
     let front = front(config, &runtime, shutdown.clone(), site.services.renditions().clone(), site.services.clone(), observer);
     let mover = site.mover(shutdown.clone())?;
+    let imports = Arc::new(open_imports(config, &runtime, &site)?);
+    let importing = runtime::spawn_joined(imports.clone().work(shutdown.clone()));
     let maintenance = Arc::new(site.maintenance(mover.clone(), shutdown));
-    let app = App::new(AppParts { services: site.services.clone(), maintenance, front: front.clone() });
+    let app = App::new(AppParts { services: site.services.clone(), maintenance, imports, front: front.clone() });
     let Serving { http, admin, close, end, ending, public, beside } =
         serve(config, &runtime, (public, admin), (http::entrance(app), http::admin_entrance(front)))?;
     let at_once = site.previews_at_once();
@@ -225,9 +227,18 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let beside = async move {
         beside.await;
         background.await;
+        // What is on its way comes to its end, so that what was published is named or queued for deletion.
+        let _ = importing.await;
     };
     let open = Open::Site(Box::new(site));
     Ok(Running { http, admin, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
+}
+
+/// What was imported, and what is still to be.
+fn open_imports(config: &Config, runtime: &Runtime, site: &Site) -> Result<Imports, ServerError> {
+    let (services, data) = (site.services.clone(), config.storage.data.clone());
+    let parts = ImportsParts { services, config: config.import.clone(), data, runtime: runtime.clone() };
+    Imports::open(parts).map_err(ServerError::io("imports.json in the data directory"))
 }
 
 async fn start_edge(

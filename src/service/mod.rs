@@ -13,6 +13,7 @@ mod forgotten;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod iiif;
+mod import;
 mod memory;
 mod names;
 mod original;
@@ -57,6 +58,7 @@ pub use edges::{EdgeBlob, Feed, FeedCursor, FeedEvent, FeedPage};
 pub use error::ServiceError;
 pub use forgotten::Forgotten;
 pub use iiif::{ImageRequest, PREFIX as IIIF_PREFIX};
+pub use import::{Imports, ImportsParts};
 pub use original::{BlobReader, Original};
 pub use photos::PhotoEdit;
 #[cfg(test)]
@@ -148,6 +150,8 @@ struct Limits {
     inspection_wait: Duration,
     /// For the originals that are held whole to be inspected.
     inspect_memory: memory::Memory,
+    /// For those of an import, which must not take the memory of uploads.
+    import_memory: memory::Memory,
     /// How long a promise of `missing` holds.
     pin_term: Duration,
     /// How long a new token holds whose maker names no time.
@@ -170,6 +174,7 @@ impl Services {
             inspecting: Arc::new(Semaphore::new(pools.inspecting.load().limit + 1)),
             inspection_wait: upload::INSPECTION_WAIT,
             inspect_memory: memory::Memory::new(memory_bytes / 2),
+            import_memory: memory::Memory::new(memory_bytes / 8),
             pin_term: config.blobs.pin_term,
             token_expiry: config.auth.token_expiry,
             config: limits.clone(),

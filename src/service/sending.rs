@@ -166,7 +166,7 @@ impl Services {
                     outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: true, created: false });
                     continue;
                 }
-                create_photo(tx, owner, id, album, &name, &like(known))?;
+                create_photo(tx, owner, id, album, &name, None, &like(known))?;
                 tx.unpin(owner, &hash)?;
                 let photo = tx.photo(owner, id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
                 outcomes.push(LinkOutcome::Photo { photo: Box::new(photo), duplicate: false, created: true });

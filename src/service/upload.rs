@@ -5,6 +5,7 @@
 //! Invariant 9: what stands at the site is looked at, and its copy kept, only for a user who has the blob already. For all others a copy is
 //! made durable and named in every case, so that neither the answer nor the clock tells whether someone else has the photo.
 
+mod file;
 mod keep;
 mod receive;
 
@@ -23,6 +24,7 @@ use crate::runtime;
 
 use super::caller::{Caller, Scope};
 use super::{ServiceError, Services};
+pub(super) use file::{FileArrival, FileError, FileKept};
 pub(super) use keep::create_photo;
 pub(super) use receive::INSPECTION_WAIT;
 
@@ -88,6 +90,9 @@ struct Arrival {
     own_id: bool,
     digests: Digests,
     inspection: Inspection,
+    caption: Option<String>,
+    /// An administrator brings it: what stands at the site is looked at, whoever has it.
+    by_admin: bool,
 }
 
 impl Services {
@@ -132,7 +137,7 @@ impl Services {
         let mut staged = self.blobs.stage(size_bytes).await?;
         match self.receive(&mut *staged, body, expected).await {
             Ok((digests, inspection)) => {
-                let arrival = Arrival { owner, album, name, id, own_id, digests, inspection };
+                let arrival = Arrival { owner, album, name, id, own_id, digests, inspection, caption: None, by_admin: false };
                 // There are as many as uploads at once: so it is there unless the site stops.
                 let Ok(keeping) = self.limits.keeping.clone().try_acquire_owned() else {
                     staged.discard().await;

@@ -10,10 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &[]),
     ("config", &["model"]),
     ("api", &["model"]),
+    ("trees", &["model"]),
     ("blobs", &["model", "runtime", "config"]),
     ("metadata", &["model", "runtime", "config"]),
     ("imaging", &["model", "runtime", "config"]),
-    ("service", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
+    ("service", &["model", "runtime", "config", "api", "trees", "blobs", "metadata", "imaging"]),
     ("snapshot", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("maintenance", &["model", "runtime", "config", "api", "blobs", "metadata", "imaging"]),
     ("client", &["model", "runtime", "config", "api"]),
@@ -39,7 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
         ],
     ),
-    ("cli", &["model", "runtime", "config", "api", "client", "server", "maintenance", "snapshot"]),
+    ("cli", &["model", "runtime", "config", "api", "trees", "client", "server", "maintenance", "snapshot"]),
     ("main", &["cli"]),
 ];
 

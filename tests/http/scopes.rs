@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 50] = [
+const TABLE: [Row; 54] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -55,6 +55,11 @@ const TABLE: [Row; 50] = [
     ("POST", "/v1/admin/blobs/move", r#"{"to": "nowhere"}"#, [401, 403, 403, 403, 400]),
     ("POST", "/v1/admin/blobs/move/back", "", [401, 403, 403, 403, 409]),
     ("POST", "/v1/admin/blobs/move/finish", "", [401, 403, 403, 403, 409]),
+    ("GET", "/v1/admin/imports", "", [401, 403, 403, 403, 200]),
+    // From nowhere, until an operator has named a directory.
+    ("POST", "/v1/admin/imports", r#"{"path": "/"}"#, [401, 403, 403, 403, 400]),
+    ("GET", "/v1/admin/imports/{import}", "", [401, 403, 403, 403, 404]),
+    ("DELETE", "/v1/admin/imports/{import}", "", [401, 403, 403, 403, 404]),
     ("GET", "/v1/admin/tenants", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/tenants", r#"{"name": "new"}"#, [401, 403, 403, 403, 201]),
     ("GET", "/v1/admin/tenants/{tenant}", "", [401, 403, 403, 200, 200]),
@@ -245,7 +250,8 @@ async fn no_body_is_asked_of_those_who_may_not_call() {
             stream.write_all(head.as_bytes()).await.unwrap();
             let mut said = [0; 12];
             stream.read_exact(&mut said).await.unwrap();
-            let status = if matches!(statuses[at], ..300 | 400) { 100 } else { statuses[at] };
+            // What is refused for what its body says, too, has to read that.
+            let status = if statuses[at] < 300 || statuses[at] == 400 { 100 } else { statuses[at] };
             assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"), "{name}: {method} {path}");
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSliceMut, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,12 +14,14 @@ use rustix::io::{Errno, ReadWriteFlags};
 #[cfg(test)]
 use super::faults::Faults;
 use super::holds::ALIGNMENT_BYTES;
-use crate::blobs::FileVersion;
+use crate::blobs::{FileVersion, path};
 
 /// A call, as faults and traces name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Create,
+    Link,
+    Clone,
     SetDirect,
     Write,
     SyncFile,
@@ -124,6 +126,34 @@ impl Files {
     pub(super) fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         self.call(Call::Create, path, || Ok(rustix::fs::openat(&self.root, path, flags, Mode::RUSR | Mode::WUSR)?.into()))
+    }
+
+    /// Gives the open file `source` another name, which must not exist, and makes it read-only; gives it as that is opened.
+    pub(super) fn link_new(&self, source: &File, path: &Path) -> io::Result<File> {
+        self.call(Call::Link, path, || {
+            // By the descriptor, not by a name: that may be another file's by now (linkat(2), proc(5)).
+            rustix::fs::linkat(CWD, path::held(source), &self.root, path, AtFlags::SYMLINK_FOLLOW)?;
+            let linked = || -> io::Result<File> {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let file = File::from(rustix::fs::openat(&self.root, path, flags, Mode::empty())?);
+                let (ours, its) = (rustix::fs::fstat(&file)?, rustix::fs::fstat(source)?);
+                if Status::from(ours).identity() != Status::from(its).identity() {
+                    return Err(io::Error::other("a link leads to another file"));
+                }
+                // Nobody may do more with it than before.
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(ours.st_mode & 0o555) | Mode::RUSR)?;
+                Ok(file)
+            };
+            linked().inspect_err(|_| {
+                // Best effort: what is left is swept at the next opening.
+                let _ = rustix::fs::unlinkat(&self.root, path, AtFlags::empty());
+            })
+        })
+    }
+
+    /// Has an empty file share all blocks of `source` (FICLONE, ioctl_ficlone(2)).
+    pub(super) fn clone_blocks(&self, path: &Path, file: &File, source: BorrowedFd<'_>) -> io::Result<()> {
+        self.call(Call::Clone, path, || Ok(rustix::fs::ioctl_ficlone(file, source)?))
     }
 
     /// Opens a file for reading; never through a symbolic link, never blocking on a pipe.

@@ -27,6 +27,7 @@ mod read;
 mod reader;
 mod stage;
 mod standing;
+mod take;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,8 +45,8 @@ pub use self::make::make_directory_durably;
 pub use self::reader::DiskReader;
 pub(super) use self::stage::DiskStaged;
 use self::standing::Standing;
-use super::BlobError;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
+use super::{BlobError, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{BlockingPool, Runtime};
 
@@ -123,6 +124,8 @@ struct Shared {
     staging_bytes: u64,
     /// Cleared where the file system turns out not to know reads that do not wait.
     reads_cached: AtomicBool,
+    /// The file system (`st_dev`) of which it was found last that its files' blocks cannot be shared; 0: none.
+    clones_none_of: AtomicU64,
     /// Locked for as long as this lives; `None` where it is only read.
     _lock: Option<File>,
 }
@@ -199,6 +202,10 @@ impl DiskStore {
 impl BlobStore for DiskStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         Ok(Box::new(self.stage_here(expected_bytes)?))
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        self.take_file(source, how).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

@@ -76,6 +76,7 @@ impl Shared {
             staged: AtomicU64::new(0),
             staging_bytes: settings.staging_bytes,
             reads_cached: AtomicBool::new(true),
+            clones_none_of: AtomicU64::new(0),
             _lock: lock,
         }
     }

@@ -65,10 +65,15 @@ impl DiskStaged {
         // Nobody gets more memory for a promise: the rest of what it takes comes when this much has come.
         let first = holdable.filter(|size| *size <= shared.gather_bytes as u64).and_then(|size| shared.holds.whole(size));
         let first = first.unwrap_or_else(|| shared.gathers.gather(shared.gather_bytes));
-        let (path, begun) = (shared.staging_path(), shared.runtime.clock.monotonic());
-        let digests = RunningDigests::default();
-        let receiving = Receiving { shared: shared.clone(), path, digests, file: None, begun: false, taken: 0, pool: pools.io.clone() };
+        let (begun, receiving) = (shared.runtime.clock.monotonic(), Receiving::new(shared.clone(), pools.io.clone()));
         Self { pools, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
+    }
+
+    /// A copy whose bytes all lie in staging, hashed.
+    pub(super) fn whole(receiving: Receiving, pools: DiskPools) -> Self {
+        let shared = receiving.shared.clone();
+        let (begun, rest) = (shared.runtime.clock.monotonic(), shared.gathers.gather(shared.gather_bytes));
+        Self { pools, shared, received: Received::Streamed(rest), holdable: None, begun, receiving: Some(receiving) }
     }
 
     /// Keeps a chunk in memory; `false` where it has to go to staging.
@@ -221,6 +226,18 @@ impl Staged for DiskStaged {
 }
 
 impl Receiving {
+    /// Nothing yet.
+    pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
+        let path = shared.staging_path();
+        Self { shared, path, digests: RunningDigests::default(), file: None, begun: false, taken: 0, pool }
+    }
+
+    /// Takes a file that stands under its path already.
+    pub(super) fn hold(&mut self, file: File) {
+        self.file = Some(file);
+        self.begun = true;
+    }
+
     /// Hashes and appends bytes.
     fn take(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
         self.append(bytes)?;
@@ -292,7 +309,7 @@ impl Receiving {
     }
 
     /// Removes the file, on this thread.
-    fn remove(&mut self) {
+    pub(super) fn remove(&mut self) {
         self.file = None;
         self.give_room_back();
         if std::mem::take(&mut self.begun) {

@@ -7,6 +7,7 @@ mod place;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,10 @@ use clap::Args;
 use futures_util::future::OptionFuture;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
-use self::names::NameBook;
+pub(super) use self::names::NameBook;
 use self::place::Existing;
-use self::summary::{Summary, Tally};
+use self::summary::Summary;
+pub(super) use self::summary::{Failure, Tally, failures};
 use super::exit::Outcome;
 use super::global::Session;
 use super::meter::Meter;
@@ -58,28 +60,50 @@ pub(super) async fn run(options: DownloadOptions, session: &Session) -> anyhow::
 
 /// Downloads; the error, where there is one, ended it before all photos were tried.
 async fn download(options: &DownloadOptions, album: &Album, session: &Session) -> anyhow::Result<(Summary, Option<ClientError>)> {
-    let Session { client, output, .. } = session;
-    let directory = &*options.directory;
+    let mut tally = Tally::default();
+    let rules = Rules { concurrency: options.concurrency, times: false };
+    let stopped = fetch_album(&session.client, session, album, &options.directory, rules, &mut tally).await?;
+    Ok((tally.summary(album.id, &options.directory), stopped))
+}
+
+/// How albums are fetched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// How many photos at once.
+    pub(super) concurrency: NonZeroU16,
+    /// Whether files get the time at which their photo was taken.
+    pub(super) times: bool,
+}
+
+/// Fetches an album into a directory of its own; the error, where there is one, ended it before all photos were tried.
+pub(super) async fn fetch_album(
+    client: &Client,
+    session: &Session,
+    album: &Album,
+    directory: &Path,
+    rules: Rules,
+    tally: &mut Tally,
+) -> anyhow::Result<Option<ClientError>> {
+    let output = &session.output;
     let photos: Vec<Photo> = client.photos(album.id).try_collect().await.context("could not list the album's photos")?;
     tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
 
-    let mut tally = Tally::default();
     let pool = BlockingPool::new("files", runtime::cores());
     let meter = Meter::start(output, "Checking", photos.iter().map(|photo| photo.size_bytes).sum(), photos.len() as u64);
-    let jobs = plan(photos, directory, &pool, &meter, &mut tally).await?;
+    let jobs = plan(photos, directory, &pool, &meter, tally).await?;
     meter.finish();
 
     let meter = Meter::start(output, "Fetching", jobs.iter().map(|job| job.photo.size_bytes).sum(), jobs.len() as u64);
     let stop = AtomicBool::new(false);
     let mut stopped: Option<ClientError> = None;
-    let mut fetching = stream::iter(jobs.into_iter().map(|job| fetch(client, job, directory, &pool, &meter, &stop)))
-        .buffer_unordered(usize::from(options.concurrency.get()));
+    let mut fetching = stream::iter(jobs.into_iter().map(|job| fetch(client, job, directory, rules.times, &pool, &meter, &stop)))
+        .buffer_unordered(usize::from(rules.concurrency.get()));
     let mut not_tried = Vec::new();
     while let Some((job, result)) = fetching.next().await {
         meter.files(1);
         match result {
             None => not_tried.push(job),
-            Some(Ok(fetched)) => tally.downloaded(&job.photo, fetched),
+            Some(Ok(fetched)) => tally.downloaded(job.photo, job.name, fetched),
             Some(Err(error)) => {
                 tally.fail(&job.photo, &job.name, &error);
                 if error.is_hopeless() {
@@ -95,7 +119,7 @@ async fn download(options: &DownloadOptions, album: &Album, session: &Session) -
     if let Some(error) = &stopped {
         not_tried.iter().for_each(|job| tally.fail(&job.photo, &job.name, error));
     }
-    Ok((tally.summary(album.id, directory), stopped))
+    Ok(stopped)
 }
 
 /// A photo to fetch, and the name that is kept free for it.
@@ -126,7 +150,7 @@ async fn plan(photos: Vec<Photo>, directory: &Path, pool: &BlockingPool, meter: 
             match found {
                 Ok(Existing::Same) => {
                     names.take(&name);
-                    tally.skipped(&photo);
+                    tally.skipped(photo, name);
                     break;
                 }
                 Ok(Existing::Nothing) => {
@@ -174,6 +198,7 @@ async fn fetch(
     client: &Client,
     job: Job,
     directory: &Path,
+    times: bool,
     pool: &BlockingPool,
     meter: &Meter,
     stop: &AtomicBool,
@@ -186,7 +211,14 @@ async fn fetch(
     let result = async {
         let fetched = client.fetch_original((&job.photo).into(), &partial, meter.follow()).await?;
         let (from, to) = (partial.clone(), directory.join(&job.name));
-        match pool.run(move || place::give_name(&from, &to)).await {
+        let taken_at = times.then(|| job.photo.taken_at.clone()).flatten();
+        let finish = move || {
+            if let Some(taken_at) = taken_at {
+                times::set(&from, &taken_at)?;
+            }
+            place::give_name(&from, &to)
+        };
+        match pool.run(finish).await {
             Ok(named) => named.map_err(ClientError::Target)?,
             Err(gone) => return Err(ClientError::Target(std::io::Error::other(gone))),
         }

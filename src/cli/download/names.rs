@@ -52,7 +52,7 @@ fn shortened(text: &str, limit: usize) -> &str {
 
 /// The names that are given away in one directory. Names that differ only in case count as the same: some file systems think so.
 #[derive(Debug, Default)]
-pub(super) struct NameBook {
+pub(in crate::cli) struct NameBook {
     taken: HashSet<String>,
     /// For each name that was asked for, a number below which all of its [`Candidates`] are given away: an album may have 100,000 photos of one name.
     given: HashMap<String, u64>,
@@ -60,7 +60,7 @@ pub(super) struct NameBook {
 
 impl NameBook {
     /// The names that a photo may get, in order.
-    pub(super) fn candidates(&mut self, name: &str) -> Candidates {
+    pub(in crate::cli) fn candidates(&mut self, name: &str) -> Candidates {
         let name = safe_name(name);
         let next = self.given.entry(folded(&name)).or_insert(1);
         while self.taken.contains(&folded(&numbered(&name, *next))) {
@@ -75,7 +75,7 @@ impl NameBook {
     }
 
     /// Gives a name away.
-    pub(super) fn take(&mut self, name: &str) {
+    pub(in crate::cli) fn take(&mut self, name: &str) {
         self.taken.insert(folded(name));
     }
 
@@ -90,7 +90,7 @@ fn folded(name: &str) -> String {
 
 /// `a.jpg`, `a (2).jpg`, `a (3).jpg`, …
 #[derive(Debug)]
-pub(super) struct Candidates {
+pub(in crate::cli) struct Candidates {
     name: String,
     next: u64,
 }
@@ -106,7 +106,7 @@ fn numbered(name: &str, number: u64) -> String {
 
 impl Candidates {
     /// The next one that is not given away.
-    pub(super) fn next_free(&mut self, names: &NameBook) -> String {
+    pub(in crate::cli) fn next_free(&mut self, names: &NameBook) -> String {
         loop {
             let name = numbered(&self.name, self.next);
             self.next += 1;

@@ -14,7 +14,7 @@ const SHOWN: usize = 20;
 
 /// A photo that could not be had, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     photo: PhotoId,
     name: String,
     code: String,
@@ -23,26 +23,30 @@ pub(super) struct Failure {
 
 /// What came of the photos so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    downloaded: u64,
-    skipped: u64,
-    bytes_downloaded: u64,
-    bytes_skipped: u64,
-    failures: Vec<Failure>,
+pub(in crate::cli) struct Tally {
+    pub(in crate::cli) downloaded: u64,
+    pub(in crate::cli) skipped: u64,
+    pub(in crate::cli) bytes_downloaded: u64,
+    pub(in crate::cli) bytes_skipped: u64,
+    pub(in crate::cli) failures: Vec<Failure>,
+    /// Photos that are there, and the names that their files have.
+    pub(in crate::cli) placed: Vec<(Photo, String)>,
 }
 
 impl Tally {
     /// It is there now; some of its bytes may have come with an earlier run.
-    pub(super) fn downloaded(&mut self, photo: &Photo, fetched: Fetched) {
+    pub(super) fn downloaded(&mut self, photo: Photo, name: String, fetched: Fetched) {
         self.downloaded += 1;
         self.bytes_downloaded += fetched.received_bytes;
         self.bytes_skipped += photo.size_bytes.saturating_sub(fetched.received_bytes);
+        self.placed.push((photo, name));
     }
 
     /// It was there before.
-    pub(super) fn skipped(&mut self, photo: &Photo) {
+    pub(super) fn skipped(&mut self, photo: Photo, name: String) {
         self.skipped += 1;
         self.bytes_skipped += photo.size_bytes;
+        self.placed.push((photo, name));
     }
 
     /// It could not be had.
@@ -97,15 +101,20 @@ impl Summary {
         }
         if self.failed > 0 {
             let _ = writeln!(text, "Failed: {}\n", units::count(self.failed, "photo"));
-            let rows = self.failures.iter().take(SHOWN);
-            text += &table(
-                ["NAME", "PHOTO", "CODE", "WHY"],
-                rows.map(|failure| [failure.name.clone(), failure.photo.to_string(), failure.code.clone(), failure.detail.clone()]),
-            );
-            if self.failures.len() > SHOWN {
-                let _ = writeln!(text, "and {} more: see all with --json", self.failures.len() - SHOWN);
-            }
+            text += &failures(&self.failures);
         }
         text
     }
+}
+
+/// Some of the photos that could not be had, for people.
+pub(in crate::cli) fn failures(all: &[Failure]) -> String {
+    let rows = all.iter().take(SHOWN);
+    let rows = rows.map(|failure| [failure.name.clone(), failure.photo.to_string(), failure.code.clone(), failure.detail.clone()]);
+    let mut text = table(["NAME", "PHOTO", "CODE", "WHY"], rows);
+    if all.len() > SHOWN {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "and {} more: see all with --json", all.len() - SHOWN);
+    }
+    text
 }

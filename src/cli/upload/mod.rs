@@ -19,7 +19,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use self::send::Sender;
-use self::summary::{Failure, Summary, Tally};
+use self::summary::Summary;
+pub(super) use self::summary::{Failure, Tally, failures};
+pub(super) use self::walk::Found as FoundFile;
 use super::exit::{Hinted, Outcome, UsageError};
 use super::global::Session;
 use super::meter::Meter;
@@ -102,6 +104,30 @@ async fn upload(options: &UploadOptions, session: &Session) -> anyhow::Result<(S
     let sender = Sender::new(session, &me, album.id, pool, usize::from(options.concurrency.get()));
     let stopped = sender.run(&album, groups, options.repair, &mut tally).await;
     Ok((tally.summary(album.id), stopped))
+}
+
+/// Sends files into an album of this name; the error, where there is one, ended it before all were tried.
+pub(super) async fn send_files(
+    client: &Client,
+    session: &Session,
+    album: &str,
+    files: Vec<FoundFile>,
+    concurrency: NonZeroU16,
+    tally: &mut Tally,
+) -> anyhow::Result<Option<ClientError>> {
+    let cores = runtime::cores();
+    let pool = BlockingPool::new("hash", cores);
+    let meter = Meter::start(&session.output, "Hashing", files.iter().map(|file| file.size_bytes).sum(), files.len() as u64);
+    let (hashed, unread) = hash::hash_all(files, &pool, cores, &meter).await?;
+    meter.finish();
+    unread.into_iter().for_each(|failure| tally.refuse(failure));
+    if hashed.is_empty() {
+        return Ok(None);
+    }
+    let me = client.me().await.context("could not ask whom the token speaks for")?;
+    let album = find_or_create(client, &me, album).await.with_context(|| format!("could not open album `{album}`"))?;
+    let sender = Sender::of(client, session, &me, album.id, pool, usize::from(concurrency.get()));
+    Ok(sender.run(&album, plan::group(hashed), false, tally).await)
 }
 
 /// Nothing to make an album for.

@@ -43,7 +43,12 @@ enum Sent {
 
 impl<'a> Sender<'a> {
     pub(super) fn new(session: &'a Session, me: &Me, album: AlbumId, pool: BlockingPool, concurrency: usize) -> Self {
-        let Session { client, runtime, .. } = session;
+        Self::of(&session.client, session, me, album, pool, concurrency)
+    }
+
+    /// The same by another client than the session's: one that acts for another user.
+    pub(super) fn of(client: &'a Client, session: &'a Session, me: &Me, album: AlbumId, pool: BlockingPool, concurrency: usize) -> Self {
+        let runtime = &session.runtime;
         Self { client, runtime, session, tenant: me.tenant, user: me.user, album, pool, concurrency }
     }
 

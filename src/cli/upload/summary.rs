@@ -14,14 +14,14 @@ const SHOWN: usize = 20;
 
 /// A file that was not uploaded, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     pub(super) path: String,
     pub(super) code: String,
     pub(super) detail: String,
 }
 
 impl Failure {
-    pub(super) fn new(path: &Path, code: &str, detail: impl Into<String>) -> Self {
+    pub(in crate::cli) fn new(path: &Path, code: &str, detail: impl Into<String>) -> Self {
         Self { path: path.to_string_lossy().into_owned(), code: code.into(), detail: detail.into() }
     }
 
@@ -32,13 +32,13 @@ impl Failure {
 
 /// What came of the files so far. Each file is counted once.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    sent: u64,
-    skipped: u64,
-    bytes_sent: u64,
-    bytes_skipped: u64,
+pub(in crate::cli) struct Tally {
+    pub(in crate::cli) sent: u64,
+    pub(in crate::cli) skipped: u64,
+    pub(in crate::cli) bytes_sent: u64,
+    pub(in crate::cli) bytes_skipped: u64,
     pub(super) passed_over: u64,
-    failures: Vec<Failure>,
+    pub(in crate::cli) failures: Vec<Failure>,
 }
 
 impl Tally {
@@ -114,15 +114,21 @@ impl Summary {
         }
         if self.refused > 0 {
             let _ = writeln!(text, "Refused: {}\n", units::count(self.refused, "file"));
-            let rows = self.failures.iter().take(SHOWN);
-            text +=
-                &table(["FILE", "CODE", "WHY"], rows.map(|failure| [failure.path.clone(), failure.code.clone(), failure.detail.clone()]));
-            if self.failures.len() > SHOWN {
-                let _ = writeln!(text, "and {} more: see all with --json", self.failures.len() - SHOWN);
-            }
+            text += &failures(&self.failures);
         }
         text
     }
+}
+
+/// Some of the files that were refused, for people.
+pub(in crate::cli) fn failures(all: &[Failure]) -> String {
+    let rows = all.iter().take(SHOWN);
+    let mut text = table(["FILE", "CODE", "WHY"], rows.map(|failure| [failure.path.clone(), failure.code.clone(), failure.detail.clone()]));
+    if all.len() > SHOWN {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "and {} more: see all with --json", all.len() - SHOWN);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ pub(super) struct Rules {
 
 /// A file to upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) size_bytes: u64,
+pub(in crate::cli) struct Found {
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) size_bytes: u64,
 }
 
 /// What stands under some paths.

@@ -22,9 +22,9 @@ impl Services {
     /// Makes the received bytes a photo: verifies the copy that is there, or publishes this one; then commits.
     pub(super) async fn keep(&self, staged: Box<dyn Staged>, arrival: Arrival) -> Result<Uploaded, ServiceError> {
         let hash = arrival.digests.hash;
-        let owner = arrival.owner;
+        let (owner, by_admin) = (arrival.owner, arrival.by_admin);
         let looking = self.look_up(move |at| {
-            let owned = at.owns(owner, &hash)?;
+            let owned = by_admin || at.owns(owner, &hash)?;
             // Of what others have not even the row is looked at.
             Ok((owned, if owned { at.blob(&hash)? } else { None }))
         });
@@ -118,7 +118,7 @@ fn commit_photo(tx: &mut Transaction, arrival: &Arrival, deduplicated: bool) -> 
     {
         return Ok(Uploaded { photo, duplicate: true, created: false, deduplicated, size_bytes });
     }
-    create_photo(tx, owner, arrival.id, album, &arrival.name, &new_photo(arrival))?;
+    create_photo(tx, owner, arrival.id, album, &arrival.name, arrival.caption.as_deref(), &new_photo(arrival))?;
     let photo = tx.photo(owner, arrival.id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
     Ok(Uploaded { photo, duplicate: false, created: true, deduplicated, size_bytes })
 }
@@ -130,10 +130,11 @@ pub(in crate::service) fn create_photo(
     id: PhotoId,
     album: AlbumId,
     name: &str,
+    caption: Option<&str>,
     new: &NewPhoto,
 ) -> Result<(), ServiceError> {
     let stamp = tx.stamp();
-    tx.apply(new.create(owner, id, stamp, album, name, None))?;
+    tx.apply(new.create(owner, id, stamp, album, name, caption))?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod full;
 mod layout;
 mod model;
 mod reading;
+mod take;
 
 /// A store in a new directory.
 struct Place {

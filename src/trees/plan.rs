@@ -1,0 +1,227 @@
+//! From a tree to photos: what is to be taken, batch by batch.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::facts::{self, Facts, Sidecar, SidecarKind};
+use super::layout::{Layout, folders, immich, takeout, text, xmp_of};
+use super::manifest::Manifest;
+use super::root::{Listing, Root};
+use super::walk::Walk;
+use super::{ManifestEntry, TreeError};
+
+/// A batch ends with the directory in which it gets to so many photos.
+const BATCH: usize = 256;
+/// Directories that one batch looks at, at most: a tree of empty ones must not keep its caller waiting.
+const DIRECTORIES: usize = 256;
+
+/// A file that may be a photo, and what the tree says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it lies, relative to the root.
+    pub path: PathBuf,
+    /// Whose it is, where the tree says.
+    pub user: Option<String>,
+    /// In which album.
+    pub album: String,
+    /// What it is called.
+    pub name: String,
+    /// What a manifest says of it.
+    pub facts: Facts,
+    /// What says more.
+    pub sidecar: Option<Sidecar>,
+    /// It lies in an album, too, if it is in one: not to be taken where its owner has it already.
+    pub unless_owned: bool,
+}
+
+impl Found {
+    fn new(path: PathBuf, user: Option<String>, album: String) -> Self {
+        let name = text(path.file_name().unwrap_or_default());
+        Self { path, user, album, name, facts: Facts::default(), sidecar: None, unless_owned: false }
+    }
+}
+
+/// Something that cannot be looked at.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Where it lies, relative to the root.
+    pub path: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+/// The next part of a tree.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order.
+    pub photos: Vec<Found>,
+    /// Directories that could not be listed.
+    pub refused: Vec<Refusal>,
+    /// Links, pipes, hidden files and litter.
+    pub passed_over: u64,
+    /// Files that say something of photos.
+    pub sidecars: u64,
+}
+
+/// How a tree is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Who laid it out; `None`: as it looks.
+    pub layout: Option<Layout>,
+    /// Where the manifest lies, relative to the root: with one the layout is that.
+    pub manifest: Option<PathBuf>,
+}
+
+/// Goes through a tree. Blocks on the file system; holds one directory's names at a time, and those of directories to come.
+#[derive(Debug)]
+pub struct Plan {
+    layout: Layout,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Walk(Walk),
+    /// Google's albums first, then its years: what is in both goes to the album.
+    Albums(Walk),
+    Years(Walk),
+    Manifest(Box<Manifest>),
+}
+
+impl Plan {
+    /// Begins to go through a tree.
+    ///
+    /// # Errors
+    /// Where the manifest cannot be opened.
+    pub fn new(root: &Root, options: &PlanOptions) -> Result<Self, TreeError> {
+        if let Some(path) = &options.manifest {
+            let file = root.file(path).map_err(TreeError::unreadable(path))?;
+            return Ok(Self { layout: Layout::Manifest, way: Way::Manifest(Box::new(Manifest::new(file))) });
+        }
+        let layout = options.layout.unwrap_or_else(|| Layout::recognise(root));
+        let way = if layout == Layout::Takeout { Way::Albums(Walk::new()) } else { Way::Walk(Walk::new()) };
+        Ok(Self { layout, way })
+    }
+
+    /// What it is taken for.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The next part; `None` at the end. A later batch may rest on what was made of an earlier one: one after the other.
+    ///
+    /// # Errors
+    /// Where the root cannot be listed, or the manifest is wrong: then nothing more comes.
+    pub fn next(&mut self, root: &Root) -> Result<Option<Batch>, TreeError> {
+        let layout = self.layout;
+        let mut batch = Batch::default();
+        for looked in 0..DIRECTORIES {
+            let (walk, years) = match &mut self.way {
+                Way::Manifest(manifest) => return listed(manifest, root.name()),
+                Way::Walk(walk) => (walk, None),
+                Way::Albums(walk) => (walk, Some(false)),
+                Way::Years(walk) => (walk, Some(true)),
+            };
+            let enter = |path: &Path| match years {
+                // Years lie side by side with the albums, so nothing else has to be gone through again.
+                Some(wanted) => wanted || !takeout::is_year(path.file_name().unwrap_or_default()),
+                None => layout != Layout::Immich || immich::enters(path),
+            };
+            let Some(step) = walk.next(root, enter) else {
+                if matches!(self.way, Way::Albums(_)) {
+                    self.way = Way::Years(Walk::new());
+                    // The years come in batches of their own.
+                    return Ok(Some(batch));
+                }
+                return Ok((looked > 0).then_some(batch));
+            };
+            let listing = match step.listing {
+                Ok(listing) => listing,
+                Err(error) if step.path.as_os_str().is_empty() => return Err(TreeError::unreadable(root.path())(error)),
+                // It was told of with the albums.
+                Err(_) if years == Some(true) && !is_year(&step.path) => continue,
+                Err(error) => {
+                    batch.refused.push(Refusal { path: step.path, error });
+                    continue;
+                }
+            };
+            if years != Some(true) || is_year(&step.path) {
+                batch.passed_over += listing.passed_over;
+                take(layout, root, &step.path, &listing, &mut batch);
+            }
+            if batch.photos.len() >= BATCH {
+                break;
+            }
+        }
+        Ok(Some(batch))
+    }
+}
+
+fn is_year(folder: &Path) -> bool {
+    takeout::is_year(folder.file_name().unwrap_or_default())
+}
+
+/// Takes what a directory holds.
+fn take(layout: Layout, root: &Root, folder: &Path, listing: &Listing, batch: &mut Batch) {
+    let (user, album) = match layout {
+        Layout::Immich => immich::place(root.name(), folder),
+        Layout::Takeout => (None, takeout_album(root, folder, &listing.files)),
+        Layout::Folders | Layout::Manifest => (None, folders::album(root.name(), folder)),
+    };
+    let sidecars = (layout == Layout::Takeout).then(|| takeout::Sidecars::of(&listing.files));
+    for name in &listing.files {
+        if is_sidecar(name, layout) {
+            batch.sidecars += 1;
+            continue;
+        }
+        let google = sidecars.as_ref().and_then(|sidecars| sidecars.of_photo(&text(name)));
+        let sidecar = google
+            .map(|json| (json.clone(), SidecarKind::Google))
+            .or_else(|| xmp_of(name, &listing.files).map(|xmp| (xmp, SidecarKind::Xmp)))
+            .map(|(name, kind)| Sidecar { path: folder.join(name), kind });
+        let unless_owned = layout == Layout::Takeout && is_year(folder);
+        batch.photos.push(Found { sidecar, unless_owned, ..Found::new(folder.join(name), user.clone(), album.clone()) });
+    }
+}
+
+/// The title that Google's own file gives, else the folder's name.
+fn takeout_album(root: &Root, folder: &Path, files: &[OsString]) -> String {
+    let file = takeout::ALBUM_FILES.iter().find(|name| files.iter().any(|file| file == *name));
+    let title = file.filter(|_| !is_year(folder)).and_then(|file| facts::album_title(root, &folder.join(file)));
+    title.unwrap_or_else(|| text(folder.file_name().unwrap_or(root.name())))
+}
+
+/// Whether a file only says something of others, by its name.
+fn is_sidecar(name: &OsStr, layout: Layout) -> bool {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    matches!(extension.as_str(), "xmp" | "aae" | "thm") || extension == "json" && layout == Layout::Takeout
+}
+
+/// Whether a file is named as photos are: one that is none all the same is refused; others that are none are only counted.
+pub fn looks_like_photo(path: &Path) -> bool {
+    const KNOWN: [&str; 25] = [
+        "jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "tif", "tiff", "bmp", "avif", "heic", "heif", "hif", "dng", "cr2", "cr3",
+        "nef", "nrw", "arw", "raf", "rw2", "rwl", "orf", "pef",
+    ];
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    KNOWN.contains(&extension.as_str())
+}
+
+/// The next entries of a manifest.
+fn listed(manifest: &mut Manifest, root_name: &OsStr) -> Result<Option<Batch>, TreeError> {
+    let mut batch = Batch::default();
+    while batch.photos.len() < BATCH {
+        let Some((path, entry)) = manifest.next()? else { break };
+        let ManifestEntry { album, user, name, caption, taken_at, hash, .. } = entry;
+        let album = album.unwrap_or_else(|| folders::album(root_name, path.parent().unwrap_or(Path::new(""))));
+        let mut found = Found::new(path, user, album);
+        found.name = name.unwrap_or(found.name);
+        found.facts = Facts { taken_at, caption, hash, trashed: false };
+        batch.photos.push(found);
+    }
+    Ok((!batch.photos.is_empty()).then_some(batch))
+}
+
+#[cfg(test)]
+mod tests;
