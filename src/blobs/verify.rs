@@ -1,5 +1,7 @@
 //! A decorator that never lets wrong bytes out.
 
+mod pass;
+
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker
 use super::{BlobError, Damage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
+use pass::PassRead;
 
 /// How long, and for how many copies, a check is remembered.
 #[derive(Debug, Clone)]
@@ -32,7 +35,8 @@ impl Default for VerifySettings {
 /// A store that reads and hashes a copy before it hands it out.
 ///
 /// [`BlobStore::open`] answers with a copy whose bytes hashed to its key when they were last read whole, at most `remember` ago; the same
-/// key opened by many at once is read once. Everything else goes through unchanged.
+/// key opened by many at once is read once. A copy whose reads are passes ([`BlobRead::is_sequential`]: it comes over a network, or is decoded)
+/// is not read twice: it is hashed while it is given out, and its last bytes are withheld until the hash of all is the key's. Everything else goes through unchanged.
 #[derive(Debug)]
 pub struct VerifyStore<S> {
     inner: S,
@@ -91,6 +95,19 @@ impl<S: BlobStore> VerifyStore<S> {
         self.verify_opened(key, &*read).await
     }
 
+    /// That the copy was good when it was last read whole, at most `remember` ago; it is read now where that is not known.
+    ///
+    /// # Errors
+    /// As of [`VerifyStore::verify`].
+    pub async fn verify_lately(&self, key: &BlobKey) -> Result<(), BlobError> {
+        let read = self.open(key).await?;
+        // Of any other the opening has seen to it.
+        if read.is_sequential() && !self.is_verified(key).await {
+            self.verify_opened(key, &*read).await?;
+        }
+        Ok(())
+    }
+
     async fn verify_opened(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<(), BlobError> {
         let verified = self.check(key, read).await.map_err(|failed| failed.error)?;
         self.verified.insert(*key, verified).await;
@@ -119,6 +136,9 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         let read = self.inner.open(key).await?;
+        if read.is_sequential() {
+            return Ok(Arc::new(PassRead::new(*key, read)));
+        }
         let remembered = self.verified.get(key).await;
         if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.is_of(&*read)) {
             if remembered.is_some() {
@@ -134,6 +154,10 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
             if of.is_of(&*read) { checked? } else { self.verify_opened(key, &*read).await? }
         }
         Ok(Arc::new(VerifiedRead { read, key: *key, verified: self.verified.clone() }))
+    }
+
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        self.inner.stored_bytes(key).await
     }
 
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
@@ -195,6 +219,10 @@ impl BlobRead for VerifiedRead {
 
     fn is_unchanged(&self) -> bool {
         self.read.is_unchanged()
+    }
+
+    fn is_sequential(&self) -> bool {
+        self.read.is_sequential()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

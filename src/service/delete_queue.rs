@@ -93,7 +93,7 @@ impl Services {
         let mut failed = 0;
         for key in batch {
             match self.delete_copy(&key).await {
-                Ok(Deletion::Deleted | Deletion::Absent) => gone.push(key),
+                Ok(Deletion::Deleted | Deletion::Absent | Deletion::Gone) => gone.push(key),
                 Err(error) => {
                     failed += 1;
                     tracing::warn!(%key, %error, "a doomed copy could not be deleted; it stays queued");

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::blobs::BlobRead;
+use crate::blobs::{BlobError, BlobRead};
 use crate::model::photo::PhotoView;
 use crate::model::{BlobHash, BlobKey, Owner, PhotoId};
 
 use super::caller::{Caller, Scope};
 use super::shares::Share;
+use super::stores::Stores;
 use super::{ServiceError, Services};
 
 /// A photo's original, not yet opened.
@@ -25,6 +26,8 @@ pub struct Original {
 #[derive(Debug, Clone)]
 pub struct BlobReader {
     copy: Arc<dyn BlobRead>,
+    /// Where to tell that the copy is bad, and which it is, where a row names it.
+    named: Option<(Stores, BlobKey)>,
     /// For as long as any clone lives.
     _turn: Option<Arc<Turn>>,
 }
@@ -39,7 +42,12 @@ struct Turn {
 impl BlobReader {
     /// Of an open copy that was verified.
     pub(crate) fn new(verified: Arc<dyn BlobRead>) -> Self {
-        Self { copy: verified, _turn: None }
+        Self { copy: verified, named: None, _turn: None }
+    }
+
+    /// The copy that a row names: where reading shows that it is bad, which of one that comes in passes nothing has shown before, the row is marked.
+    pub(super) fn of(self, stores: Stores, key: BlobKey) -> Self {
+        Self { named: Some((stores, key)), ..self }
     }
 
     /// Counted as under way for as long as any clone lives.
@@ -57,7 +65,17 @@ impl BlobReader {
     /// # Errors
     /// `Damaged` where the copy became unreadable since.
     pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, ServiceError> {
-        Ok(self.copy.read_at(offset, length).await?)
+        let error = match self.copy.read_at(offset, length).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        if let (Some((stores, key)), BlobError::Damaged { .. } | BlobError::NotFound) = (&self.named, &error) {
+            tracing::error!(%key, %error, "a stored copy turned out damaged or gone while it was read");
+            if let Err(error) = stores.set_damaged(*key, true).await {
+                tracing::warn!(%key, %error, "a copy that is damaged could not be marked");
+            }
+        }
+        Err(error.into())
     }
 
     /// Whether nobody has written to the bytes since they were opened, as far as the store can tell.

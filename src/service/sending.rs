@@ -108,8 +108,8 @@ impl Services {
 
     /// Whether the backend has this copy with this length; where not, the row is marked damaged, so that the bytes are asked for again.
     async fn has_copy(&self, key: BlobKey, stored_bytes: u64) -> Result<bool, ServiceError> {
-        match self.blobs.inner().open(&key).await {
-            Ok(copy) if copy.size_bytes() == stored_bytes => return Ok(true),
+        match self.blobs.stored_bytes(&key).await {
+            Ok(bytes) if bytes == stored_bytes => return Ok(true),
             Ok(_) | Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
             Err(error) => return Err(error.into()),
         }

@@ -56,7 +56,7 @@ impl Stores {
         for _ in 0..2 {
             let Some(row) = self.blob_row(hash).await?.filter(|row| failed.is_none_or(|failed| failed.key != row.key)) else { break };
             match self.open_named(&row).await {
-                Ok(reader) => return Ok(BlobReader::new(reader)),
+                Ok(reader) => return Ok(BlobReader::new(reader).of(self.clone(), row.key)),
                 Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
                     tracing::error!(key = %row.key, %error, "a stored copy is damaged or gone");
                     failed = Some(row);
@@ -78,13 +78,19 @@ impl Stores {
         // A copy that cannot be had now may be good: that is no damage.
         let mut withheld = None;
         for copy in self.blobs.copies(&hash).await?.into_iter().filter(|copy| failed.is_none_or(|row| *copy != row.key)) {
-            match self.blobs.open(&copy).await {
+            match self.open_verified(&copy).await {
                 Ok(reader) => return Ok(BlobReader::new(reader)),
                 Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
                 Err(error) => withheld = withheld.or(Some(error)),
             }
         }
         Err(withheld.map_or(ServiceError::Damaged, ServiceError::from))
+    }
+
+    /// Opens a copy that was read whole lately, and was good.
+    async fn open_verified(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.blobs.verify_lately(key).await?;
+        self.blobs.open(key).await
     }
 
     /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again.

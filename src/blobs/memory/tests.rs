@@ -8,7 +8,7 @@ fn subject(store: MemoryStore, tested: Arc<dyn BlobStore>) -> Subject {
         let staged = store.staged();
         async move { staged }.boxed()
     };
-    Subject { store: tested, staged: Box::new(staged), _keep: None }
+    Subject { store: tested, staged: Box::new(staged), _keep: None, is_remote: false }
 }
 
 async fn memory() -> Subject {

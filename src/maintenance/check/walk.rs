@@ -31,7 +31,7 @@ pub(super) async fn walk(
         walk = pool.run(move || walk.meet_all(items)).await??;
         for key in std::mem::take(&mut walk.unnamed) {
             // Where it is gone by now, it was deleted since it was listed.
-            let is_gone = matches!(blobs.open(&key).await, Err(BlobError::NotFound));
+            let is_gone = matches!(blobs.stored_bytes(&key).await, Err(BlobError::NotFound));
             walk.report.orphans += u64::from(!is_gone);
         }
         look_for_unlisted(metadata, blobs, pool, &mut walk).await?;
@@ -160,11 +160,9 @@ async fn look_again(
     report: &mut CheckReport,
     row: BlobRow,
 ) -> Result<bool, CheckError> {
-    match blobs.open(&row.key).await {
-        Ok(reader) if reader.size_bytes() == row.stored_bytes => {}
-        Ok(reader) => {
-            add(report, Problem::BlobWrongSize, row.key, format!("{} bytes, should be {}", reader.size_bytes(), row.stored_bytes))
-        }
+    match blobs.stored_bytes(&row.key).await {
+        Ok(bytes) if bytes == row.stored_bytes => {}
+        Ok(bytes) => add(report, Problem::BlobWrongSize, row.key, format!("{bytes} bytes, should be {}", row.stored_bytes)),
         Err(BlobError::NotFound) => {
             let metadata = metadata.clone();
             let now = pool.run(move || metadata.read().blob(&row.key.hash)).await??;

@@ -1,7 +1,7 @@
 //! Keeping: a received copy becomes a photo. Step 3 and after of "Upload" in `protocols/blobs.md`.
 
 use super::{Arrival, Uploaded};
-use crate::blobs::{BlobError, BlobStore, Staged};
+use crate::blobs::{BlobError, Staged};
 use crate::imaging::Inspection;
 use crate::metadata::{NewBlob, PlaceError, Placed, Read, Transaction};
 use crate::model::photo::NewPhoto;
@@ -72,8 +72,8 @@ impl Services {
 
     /// Reads and verifies an object that a row names (now, or within the remembered time); where it is bad or gone, the row is marked damaged.
     pub(in crate::service) async fn verify_or_mark(&self, key: BlobKey) -> Result<bool, ServiceError> {
-        match self.blobs.open(&key).await {
-            Ok(_) => Ok(true),
+        match self.blobs.verify_lately(&key).await {
+            Ok(()) => Ok(true),
             Err(BlobError::NotFound | BlobError::Damaged { .. }) => {
                 tracing::error!(%key, "a stored copy is damaged or gone");
                 self.set_damaged(key, true).await?;

@@ -47,7 +47,7 @@ impl Place {
 }
 
 /// How many entries lie in staging, after what was dropped has been removed: that goes by way of the pool, in order.
-async fn staged(store: &DiskStore) -> usize {
+pub(in crate::blobs) async fn staged(store: &DiskStore) -> usize {
     let count = || std::fs::read_dir(store.root().join(path::STAGING)).unwrap().count();
     // A write that nobody waits for any more may not even have made its file yet: empty has to mean empty for a while.
     let mut empty = 0;
@@ -67,7 +67,7 @@ fn subject(place: Place, store: DiskStore, tested: Arc<dyn BlobStore>) -> Subjec
         let store = store.clone();
         async move { staged(&store).await }.boxed()
     };
-    Subject { store: tested, staged: Box::new(staged), _keep: Some(place.directory) }
+    Subject { store: tested, staged: Box::new(staged), _keep: Some(place.directory), is_remote: false }
 }
 
 async fn disk() -> Subject {

@@ -119,6 +119,10 @@ impl BlobStore for BusyStore {
         opened
     }
 
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        Ok(self.open(key).await?.size_bytes())
+    }
+
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         self.site.store.copies(hash).await
     }
