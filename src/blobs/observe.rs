@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Digests};
+use super::{BlobError, Content, Digests};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -124,6 +124,10 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
         Ok(Arc::new(ObservedRead { read, teller: self.teller.clone() }))
     }
 
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        self.teller.told(Operation::Open, self.inner.stored_bytes(key)).await
+    }
+
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         self.teller.told(Operation::Copies, self.inner.copies(hash)).await
     }
@@ -185,9 +189,9 @@ impl Staged for ObservedStaged {
         self.teller.told_bytes(Operation::Contents, |bytes: &Bytes| bytes.len() as u64, self.staged.contents()).await
     }
 
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         let Self { staged, teller } = *self;
-        teller.told(Operation::Publish, staged.publish(key)).await
+        teller.told(Operation::Publish, staged.publish_as(key, content)).await
     }
 
     async fn discard(self: Box<Self>) {
@@ -213,6 +217,10 @@ impl BlobRead for ObservedRead {
 
     fn is_unchanged(&self) -> bool {
         self.read.is_unchanged()
+    }
+
+    fn is_sequential(&self) -> bool {
+        self.read.is_sequential()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

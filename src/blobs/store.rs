@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobError, Digests};
+use super::{BlobError, Content, Digests};
 use crate::model::{BlobHash, BlobKey, SiteId};
 
 /// Bytes that the default [`BlobRead::content_hash`] asks for at once.
@@ -31,6 +31,14 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// # Errors
     /// [`BlobError::NotFound`] where the store answers that there is none.
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
+
+    /// How many bytes the store holds under this key. It looks whether the copy is there, and reads nothing of it.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`] as of [`BlobStore::open`].
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        Ok(self.open(key).await?.size_bytes())
+    }
 
     /// The keys of all copies under `hash`, in ascending order; none is an empty list.
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError>;
@@ -96,13 +104,21 @@ pub trait Staged: Send {
     /// # Errors
     /// Nothing is left in staging. Nothing stands under the key either, unless the backend failed in taking it back or its answer got
     /// lost: so the caller dooms the key, as after every upload that came to nothing. What may stand there may be torn.
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError>;
+    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+        self.publish_as(key, &Content::raw(key.hash)).await
+    }
+
+    /// [`Staged::publish`] of what may be written in another form: what was written is `content`, and `key` carries the hash of the blob in it.
+    ///
+    /// # Errors
+    /// As of [`Staged::publish`]; [`BlobError::Internal`] where the bytes, or the key, are others than `content` says.
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError>;
 
     /// Removes what was received. Best effort: what is left is swept at the next opening.
     async fn discard(self: Box<Self>);
 }
 
-/// An open copy. It stays readable while it is held, also when it is deleted meanwhile.
+/// An open copy. It stays readable while it is held, also when it is deleted meanwhile; one that [`BlobRead::is_sequential`] may be gone then.
 #[async_trait]
 pub trait BlobRead: Send + Sync + Debug {
     /// Length of the copy in bytes.
@@ -118,6 +134,13 @@ pub trait BlobRead: Send + Sync + Debug {
     /// changes, so whoever did was none of us, and what was found good then says nothing now.
     fn is_unchanged(&self) -> bool {
         true
+    }
+
+    /// Whether reading is a pass from the beginning to the end: any other offset than where the last read ended begins a new one, which costs
+    /// what lies before it, and no two passes need give the same bytes. So what is read is checked in the pass in which it is given out, see
+    /// [`super::VerifyStore`].
+    fn is_sequential(&self) -> bool {
+        false
     }
 
     /// Exactly `length` bytes from `offset`.
@@ -176,6 +199,8 @@ pub enum Deletion {
     Deleted,
     /// There was none: already deleted, or never published.
     Absent,
+    /// There is none now; whether there was one the store does not tell.
+    Gone,
 }
 
 /// One thing that lies in a store.
@@ -237,6 +262,10 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         (**self).open(key).await
+    }
+
+    async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
+        (**self).stored_bytes(key).await
     }
 
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {

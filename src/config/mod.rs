@@ -7,6 +7,7 @@
 mod auth;
 mod blobs;
 mod blobs_url;
+mod cold;
 mod edge;
 mod environment;
 mod error;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use auth::AuthConfig;
 pub use blobs::BlobsConfig;
 pub use blobs_url::{BlobsUrl, S3Location};
+pub use cold::{ColdConfig, ColdMode};
 pub use edge::{EdgeConfig, SiteUrls};
 pub use environment::{Environment, environment, home_directory};
 pub use error::{ConfigError, Finding, Source};
@@ -56,6 +58,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// The blob store.
     pub blobs: BlobsConfig,
+    /// Recompressed photos.
+    pub cold: ColdConfig,
     /// Renditions.
     pub renditions: RenditionsConfig,
     /// Edges.
@@ -114,6 +118,7 @@ impl Config {
             limits: LimitsConfig::for_testing(),
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
+            cold: ColdConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
             edge: EdgeConfig::for_testing(),
             auth: AuthConfig::for_testing(),
@@ -128,6 +133,7 @@ impl Config {
         self.limits.check(findings);
         self.metadata.check(findings);
         self.blobs.check(findings);
+        self.cold.check(findings);
         self.renditions.check(findings);
         self.edge.check(findings, self.server.role);
         self.auth.check(findings);

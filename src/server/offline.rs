@@ -3,11 +3,11 @@
 use super::ServerError;
 use super::site::{METADATA_DIR, backend_root, open_metadata};
 use crate::api::CheckReport;
-use crate::blobs::{DiskSettings, DiskStore};
+use crate::blobs::{ColdStore, DiskSettings, DiskStore};
 use crate::config::Config;
 use crate::maintenance;
 use crate::metadata::Metadata;
-use crate::runtime::{BlockingPool, Runtime};
+use crate::runtime::{BlockingPool, Runtime, cores};
 
 /// Checks the site of these settings, which no server may be running: finds what the online check finds. Makes nothing and repairs
 /// nothing: where there is no site, none is made; what an interrupted upload left is left; a missing marker is not claimed. Only RocksDB
@@ -40,5 +40,6 @@ async fn check(
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let settings = DiskSettings { create: false, ..DiskSettings::default() };
     let store = DiskStore::open(&backend_root(config)?, runtime, blobs_pool, settings).await?;
-    Ok(maintenance::check(metadata, &store, pool, read_data).await?)
+    let cold = ColdStore::new(store, BlockingPool::new("decoding", cores()), config.cold.decode_memory_bytes.as_u64());
+    Ok(maintenance::check(metadata, &cold, pool, read_data).await?)
 }
