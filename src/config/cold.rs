@@ -65,6 +65,6 @@ impl ColdConfig {
         findings.time_within("cold.every", self.every, Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60));
         findings.time_within("cold.after", self.after, Duration::ZERO..=Duration::from_secs(100 * 365 * 24 * 60 * 60));
         findings.size_within("cold.decode_memory_bytes", self.decode_memory_bytes, ByteSize::mib(16)..=ByteSize::gib(1_024));
-        findings.within("cold.keep_raw_tenants (their number)", self.keep_raw_tenants.len() as u64, 0..=10_000);
+        findings.within("cold.keep_raw_tenants", self.keep_raw_tenants.len() as u64, 0..=10_000);
     }
 }

@@ -103,7 +103,10 @@ async fn who_sends_or_links_a_cold_photo_notices_nothing() {
     assert!(linked.status < 300, "{}", linked.status);
     let again: Photo = ann.upload(&album, "again.jpg", bytes).await.json(200);
     assert!(again.duplicate);
-    assert!(is_container(&site.copy_of(&photo.hash.to_string())), "the copy that counts was looked at, and stays");
+    let path = site.copy_of(&photo.hash.to_string());
+    assert!(is_container(&path), "the copy that counts was looked at, and stays");
+    // Nobody brings a container of their own.
+    ann.upload(&album, "container.jpg", &std::fs::read(path).unwrap()).await.refused(415, "not_an_image");
     // Another's copy takes the place of the cold one, and becomes cold again.
     let bob = site.user("bob").await;
     let bobs = bob.album("Album").await;
