@@ -195,6 +195,20 @@ pub struct Stats {
     pub stored_bytes: u64,
     /// Keys that wait for their deletion.
     pub doomed: u64,
+    /// What is recompressed.
+    #[serde(default)]
+    pub cold: ColdStats,
+}
+
+/// Blobs that were recompressed without loss, and what that saves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ColdStats {
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of their originals.
+    pub original_bytes: u64,
+    /// Bytes of their copies.
+    pub stored_bytes: u64,
 }
 
 /// What an administrator did.

@@ -19,8 +19,8 @@ mod tenant_renditions;
 mod urls;
 
 pub use admin::{
-    AuditRecord, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, Scope, SigningKey, SigningKeys, Stats,
-    Tenant, Token, User,
+    AuditRecord, ColdStats, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, Scope, SigningKey,
+    SigningKeys, Stats, Tenant, Token, User,
 };
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};

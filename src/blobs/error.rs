@@ -105,6 +105,9 @@ pub enum Damage {
     /// Something else wrote to it while it was open.
     #[error("it was written to while it was read")]
     Written,
+    /// It is recompressed, and the original does not come out of it.
+    #[error("it cannot be decoded: {0}")]
+    Undecodable(String),
     /// What lies under its name is no regular file.
     #[error("it is no regular file")]
     NotAFile,

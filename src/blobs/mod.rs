@@ -1,10 +1,13 @@
 //! The blob store: one object a copy, named by what its bytes hash to and a nonce (`BlobKey`).
 //!
 //! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, [`ObjectStore`] in S3 and what speaks like it, [`MemoryStore`] in memory with faults on demand, and
-//! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured. `contract` is the one suite that every store passes.
+//! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured, [`ColdStore`] so that
+//! recompressed copies read as their originals. `contract` is the one suite that every store passes.
 //! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
+mod cold;
+mod content;
 mod derived;
 mod digest;
 mod disk;
@@ -29,6 +32,11 @@ pub(crate) mod contract;
 #[cfg(test)]
 pub(crate) use derived::contract as derived_contract;
 
+pub use cold::{
+    CODEC as COLD_CODEC, Codec, ColdStore, Encoded, MAGIC as COLD_MAGIC, MAX_ORIGINAL_BYTES as MAX_COLD_BYTES, StaysRaw,
+    encode as encode_cold,
+};
+pub use content::Content;
 pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
 pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, make_directory_durably};

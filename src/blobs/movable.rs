@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, DerivedStore, Digests, Missed, Needs, PairStore};
+use super::{BlobError, Content, DerivedStore, Digests, Missed, Needs, PairStore};
 use crate::model::{BlobHash, BlobKey};
 
 /// A store, and what is derived from its blobs beside it. Cheap to clone.
@@ -145,15 +145,15 @@ impl Staged for MovableStaged {
         self.staged.contents().await
     }
 
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         let Self { staged, begun_in, store } = *self;
-        staged.publish(key).await?;
+        staged.publish_as(key, content).await?;
         // What stands now may be another place, also than when the first byte came.
         match store.place() {
             Place::Single(home) if Arc::ptr_eq(&home.blobs, &begun_in) => Ok(()),
-            Place::Pair(first, _, pair) if Arc::ptr_eq(&first.blobs, &begun_in) => pair.pass_on(key).await,
+            Place::Pair(first, _, pair) if Arc::ptr_eq(&first.blobs, &begun_in) => pair.pass_on(key, content).await,
             // The one that it was begun in is not relied on any more: the copy has to be in the one that is.
-            Place::Single(home) | Place::Pair(home, ..) => super::transfer(&*begun_in, &*home.blobs, key).await.map(drop),
+            Place::Single(home) | Place::Pair(home, ..) => super::transfer(&*begun_in, &*home.blobs, key, content).await.map(drop),
         }
     }
 

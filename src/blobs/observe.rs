@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -204,9 +204,9 @@ impl Staged for ObservedStaged {
         self.teller.told_bytes(Operation::Contents, |bytes: &Bytes| bytes.len() as u64, self.staged.contents()).await
     }
 
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         let Self { staged, teller } = *self;
-        teller.told(Operation::Publish, staged.publish(key)).await
+        teller.told(Operation::Publish, staged.publish_as(key, content)).await
     }
 
     async fn discard(self: Box<Self>) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobError, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey, SiteId};
 
 /// Bytes that the default [`BlobRead::content_hash`] asks for at once.
@@ -116,7 +116,15 @@ pub trait Staged: Send {
     /// # Errors
     /// Nothing is left in staging. Nothing stands under the key either, unless the backend failed in taking it back or its answer got
     /// lost: so the caller dooms the key, as after every upload that came to nothing. What may stand there may be torn.
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError>;
+    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+        self.publish_as(key, &Content::raw(key.hash)).await
+    }
+
+    /// [`Staged::publish`] of what may be written in another form: what was written is `content`, and `key` carries the hash of the blob in it.
+    ///
+    /// # Errors
+    /// As of [`Staged::publish`]; [`BlobError::Internal`] where the bytes, or the key, are others than `content` says.
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError>;
 
     /// Removes what was received. Best effort: what is left is swept at the next opening.
     async fn discard(self: Box<Self>);

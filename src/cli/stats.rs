@@ -5,6 +5,7 @@ use super::exit::Outcome;
 use super::global::Session;
 use super::output::fields;
 use super::units;
+use crate::api::ColdStats;
 
 /// Show what the site holds (for administrators)
 #[derive(Debug, Args)]
@@ -20,8 +21,13 @@ pub(super) async fn run(_options: StatsOptions, session: &Session) -> anyhow::Re
             ("photos", Some(format!("{} ({})", stats.photos, units::bytes(stats.logical_bytes)))),
             ("blobs", Some(format!("{} ({})", stats.blobs, units::bytes(stats.stored_bytes)))),
             ("saved", Some(units::bytes(saved))),
+            ("recompressed", (stats.cold.blobs > 0).then(|| cold(&stats.cold))),
             ("waiting for deletion", (stats.doomed > 0).then(|| stats.doomed.to_string())),
         ])
     })?;
     Ok(Outcome::Done)
+}
+
+fn cold(cold: &ColdStats) -> String {
+    format!("{} ({} as {})", cold.blobs, units::bytes(cold.original_bytes), units::bytes(cold.stored_bytes))
 }

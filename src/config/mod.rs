@@ -7,6 +7,7 @@
 mod auth;
 mod blobs;
 mod blobs_url;
+mod cold;
 mod edge;
 mod environment;
 mod error;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use auth::AuthConfig;
 pub use blobs::BlobsConfig;
 pub use blobs_url::{BlobsUrl, S3Location};
+pub use cold::{ColdConfig, ColdMode};
 pub use edge::{EdgeConfig, SiteUrls};
 pub use environment::{Environment, environment, home_directory};
 pub use error::{ConfigError, Finding, Source};
@@ -62,6 +64,8 @@ pub struct Config {
     pub blobs: BlobsConfig,
     /// S3.
     pub s3: S3Config,
+    /// Recompressed photos.
+    pub cold: ColdConfig,
     /// Renditions.
     pub renditions: RenditionsConfig,
     /// Trees of photos that are taken in.
@@ -123,6 +127,7 @@ impl Config {
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
             s3: S3Config::for_testing(),
+            cold: ColdConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
             import: ImportConfig::for_testing(),
             edge: EdgeConfig::for_testing(),
@@ -139,6 +144,7 @@ impl Config {
         self.metadata.check(findings);
         self.blobs.check(findings);
         self.s3.check(findings);
+        self.cold.check(findings);
         self.renditions.check(findings);
         self.import.check(findings);
         self.edge.check(findings, self.server.role);

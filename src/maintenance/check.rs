@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::api::{CheckReport, Finding};
-use crate::blobs::{BlobError, BlobStore};
+use crate::blobs::{BlobError, BlobStore, Damage};
 use crate::metadata::check::{Checked, list_readable_blobs};
 use crate::metadata::{self, Metadata, MetadataError};
 use crate::runtime::{BlockingPool, Gone};
@@ -109,7 +109,7 @@ impl Stop {
     }
 }
 
-/// Checks a site. `blobs` is the backend itself, past any cache. Uploads and deletions may go on meanwhile: what they write and delete is
+/// Checks a site. `blobs` is the backend itself, past any cache, but with recompressed copies read as their originals. Uploads and deletions may go on meanwhile: what they write and delete is
 /// never reported. Metadata is read on `pool`. Where the answer is dropped before it is there, the check ends soon.
 ///
 /// # Errors
@@ -172,7 +172,7 @@ fn list(report: &mut CheckReport, code: String, subject: impl ToString, detail: 
     }
 }
 
-/// Reads and hashes every copy that a row names.
+/// Reads and hashes every copy that a row names: recompressed ones as what they are decoded to.
 async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, report: &mut CheckReport) -> Result<(), CheckError> {
     let mut after = None;
     loop {
@@ -180,9 +180,11 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
         let page = pool.run(move || list_readable_blobs(&own.read(), after, PAGE)).await??;
         for row in page.items.iter().filter(|row| !row.damaged) {
             let read = async {
-                let reader = blobs.open(&row.key).await?;
                 // The walk has reported a wrong size.
-                if reader.size_bytes() == row.stored_bytes { reader.content_hash().await.map(Some) } else { Ok(None) }
+                if blobs.stored_bytes(&row.key).await? != row.stored_bytes {
+                    return Ok(None);
+                }
+                blobs.open(&row.key).await?.content_hash().await.map(Some)
             };
             match read.await {
                 Ok(None) => continue,
@@ -190,6 +192,9 @@ async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPoo
                 Ok(Some(hash)) => add(report, Problem::BlobDamaged, row.key, format!("its bytes hash to {hash}")),
                 // The walk has reported what is missing; or the row has moved on since.
                 Err(BlobError::NotFound) => continue,
+                Err(BlobError::Damaged { damage: damage @ Damage::Undecodable(_), .. }) => {
+                    add(report, Problem::BlobDamaged, row.key, damage)
+                }
                 Err(BlobError::Damaged { .. }) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
                 // What could not be looked at is no finding, and must not pass for sound.
                 Err(error) => return Err(error.into()),

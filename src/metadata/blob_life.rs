@@ -5,7 +5,7 @@ use super::MetadataError;
 use super::column::{Blobs, Doomed, Pins, Scope};
 use super::flight::InFlight;
 use super::read::Read;
-use super::record::{Counts, Doom, Encoding, StoredBlob};
+use super::record::{Counts, Doom, Encoding, StoredBlob, blob_counts};
 use super::shown::BlobRow;
 use super::table;
 use super::transaction::Transaction;
@@ -106,7 +106,7 @@ impl Transaction<'_> {
     }
 
     /// The row as it stands before `key`, which is in flight, lands.
-    fn standing(&mut self, in_flight: &InFlight, key: BlobKey) -> Result<Option<BlobRow>, MetadataError> {
+    pub(super) fn standing(&mut self, in_flight: &InFlight, key: BlobKey) -> Result<Option<BlobRow>, MetadataError> {
         self.guard(|tx| {
             let flying = in_flight.key() == key && tx.moment.flight.contains(&key) && !tx.landed.contains(&key);
             if !flying || tx.is_doomed(&key)? {
@@ -117,7 +117,7 @@ impl Transaction<'_> {
     }
 
     /// Lets the row name `blob`, and queues the copy that it named until now.
-    fn name_copy(&mut self, row: Option<BlobRow>, blob: NewBlob) -> Result<(), MetadataError> {
+    pub(super) fn name_copy(&mut self, row: Option<BlobRow>, blob: NewBlob) -> Result<(), MetadataError> {
         let (key, hash) = (blob.key, blob.key.hash);
         let stored = StoredBlob {
             nonce: key.nonce,
@@ -128,6 +128,8 @@ impl Transaction<'_> {
             sha256: blob.sha256,
             crc32: blob.crc32,
             damaged: false,
+            // The same bytes: what was found of them is so still.
+            stays_raw: row.filter(|_| blob.encoding == Encoding::Raw).and_then(|row| row.stays_raw),
         };
         self.set_blob(&hash, row, Some(stored))?;
         if let Some(former) = row {
@@ -250,7 +252,7 @@ impl Transaction<'_> {
         })
     }
 
-    fn queue_deletion(&mut self, key: BlobKey, was_named: bool) -> Result<(), MetadataError> {
+    pub(super) fn queue_deletion(&mut self, key: BlobKey, was_named: bool) -> Result<(), MetadataError> {
         self.guard(|tx| {
             if tx.is_doomed(&key)? {
                 return Ok(());
@@ -263,13 +265,12 @@ impl Transaction<'_> {
 
     fn set_blob(&mut self, hash: &BlobHash, former: Option<BlobRow>, present: Option<StoredBlob>) -> Result<(), MetadataError> {
         self.guard(|tx| {
-            let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
             let mut change = Counts::default();
             if let Some(former) = former {
-                change.add(&Counts { blobs: 1, stored_bytes: bytes(former.stored_bytes), ..Counts::default() }, -1);
+                change.add(&blob_counts(former.encoding, former.size_bytes, former.stored_bytes), -1);
             }
             if let Some(present) = &present {
-                change.add(&Counts { blobs: 1, stored_bytes: bytes(present.stored_bytes), ..Counts::default() }, 1);
+                change.add(&blob_counts(present.encoding, present.size_bytes, present.stored_bytes), 1);
                 tx.overlay.put::<Blobs>(hash, present);
             } else {
                 tx.overlay.delete::<Blobs>(hash);

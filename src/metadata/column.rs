@@ -108,7 +108,7 @@ columns! {
         "commit 8" => "origin and sequence, or that only rows of this site changed",
         "Which commit was what: feed and replay go through it.";
     Blobs "blobs" (local): BlobHash => StoredBlob,
-        "hash 32" => "nonce, encoding, sizes, physical hash, SHA-256, CRC-32, damaged",
+        "hash 32" => "nonce, encoding, sizes, physical hash, SHA-256, CRC-32, damaged, why it stays raw",
         "Blobs that are present here, and the one copy of each that counts.";
     Refs "refs" (local): (BlobHash, Owner, PhotoId) => Commit,
         "hash 32 · tenant 16 · user 16 · photo 16" => "the commit it was born in",
@@ -156,7 +156,7 @@ columns! {
         "origin 16 · sequence 8 · tenant 16 · user 16 · kind 1 · id 16" => "empty",
         "Births that were edited or deleted before they arrived: swept once the vector covers them.";
     CountsOf "counts" (derived): Scope => Counts,
-        "scope 1, then tenant 16 (1), tenant 16 · user 16 (2), tenant 16 · user 16 · album 16 (3)" => "tenants, users, albums, photos, bytes; for the site blobs, copies' bytes, doomed, pins",
+        "scope 1, then tenant 16 (1), tenant 16 · user 16 (2), tenant 16 · user 16 · album 16 (3)" => "tenants, users, albums, photos, bytes; for the site blobs, copies' bytes, doomed, pins, what is recompressed",
         "How many, of the site, a tenant, an owner, an album.";
     Sums "sums" (derived): SumOf => SetHash,
         "root: 0; bucket: 1 · bucket 2; owner: 2 · bucket 2 · tenant 16 · user 16" => "sum of row hashes modulo 2^256, count",

@@ -27,6 +27,7 @@ pub mod rocks;
 mod row_change;
 mod shown;
 mod similar;
+mod swap;
 mod table;
 mod token_use;
 mod transaction;
@@ -42,9 +43,12 @@ pub use open::{Metadata, MetadataSettings};
 pub use page::{PAGE_LIMIT, Page};
 pub use read::{Read, Snapshot};
 pub use receive::Received;
-pub use record::{AuditRecord, Counts, Doom, Encoding, JournalRow, SnapshotRow, StoredBlob, StoredEntry, Value};
-pub use shown::{AlbumTotals, BlobRow, PhotoPosition, SiteStats};
+pub use record::{
+    AuditRecord, Codec, ColdCounts, Counts, Doom, Encoding, JournalRow, SnapshotRow, StaysRaw, StaysRawWhy, StoredBlob, StoredEntry, Value,
+};
+pub use shown::{AlbumTotals, BlobRow, ColdStats, PhotoPosition, SiteStats};
 pub use similar::{MAX_DISTANCE, SimilarPage, SimilarPhoto, SimilarPosition};
+pub use swap::Swapped;
 pub use transaction::Transaction;
 pub use writer::{RequestOutcome, WriteObserver};
 

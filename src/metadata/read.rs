@@ -386,6 +386,7 @@ pub trait Read {
             stored_bytes: figure(counts.stored_bytes),
             doomed: figure(counts.doomed),
             pins: figure(counts.pins),
+            cold: counts.cold.into(),
         })
     }
 

@@ -83,10 +83,8 @@ records! {
     SetHash, 1, "a sum row";
     Heads, 1, "the heads";
     Settled, 1, "what the store is";
-    StoredBlob, 1, "a blob row";
     JournalRow, 1, "a journal row";
     StoredEntry, 1, "a stored entry";
-    Counts, 1, "a count row";
     SnapshotRow, 1, "a snapshot row";
     AuditRecord, 1, "an audit record";
 }
@@ -151,6 +149,37 @@ pub struct OwnHead {
 pub enum Encoding {
     /// As they were uploaded.
     Raw,
+    /// A JPEG, recompressed without loss, in a container (`storage-layout.md`).
+    Lepton(Codec),
+}
+
+/// What recompressed a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codec {
+    /// Its version.
+    pub version: [u16; 3],
+    /// How it worked, as the container has it.
+    pub flags: u16,
+}
+
+/// What came of recompressing a blob that lies as it was uploaded: with the same codec it is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaysRaw {
+    /// What it was tried with.
+    pub codec: Codec,
+    /// Why it stays.
+    pub why: StaysRawWhy,
+}
+
+/// Why a blob stays as it was uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StaysRawWhy {
+    /// It would hardly be smaller.
+    NoGain,
+    /// The codec does not take it.
+    Unfit,
+    /// The codec did not give the same bytes back.
+    Unproven,
 }
 
 /// A blob that is present at this site, as stored: the hash is the row's key.
@@ -172,6 +201,57 @@ pub struct StoredBlob {
     pub crc32: u32,
     /// The copy was found not to hold these bytes; nothing may rely on it.
     pub damaged: bool,
+    /// Where it was tried to recompress it in vain.
+    pub stays_raw: Option<StaysRaw>,
+}
+
+/// What a blob row adds to the site's counts.
+pub(super) fn blob_counts(encoding: Encoding, size_bytes: u64, stored_bytes: u64) -> Counts {
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let cold = match encoding {
+        Encoding::Raw => ColdCounts::default(),
+        Encoding::Lepton(_) => ColdCounts { blobs: 1, original_bytes: bytes(size_bytes), stored_bytes: bytes(stored_bytes) },
+    };
+    Counts { blobs: 1, stored_bytes: bytes(stored_bytes), cold, ..Counts::default() }
+}
+
+/// The first version of [`StoredBlob`], which is still what is written of a blob that nobody has tried to recompress: so a store without such
+/// blobs opens with an older program, too.
+#[derive(Serialize, Deserialize)]
+struct FirstBlob {
+    nonce: BlobNonce,
+    encoding: FirstEncoding,
+    size_bytes: u64,
+    stored_bytes: u64,
+    stored_hash: Option<BlobHash>,
+    sha256: Sha256,
+    crc32: u32,
+    damaged: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+enum FirstEncoding {
+    Raw,
+}
+
+impl Value for StoredBlob {
+    fn to_value(&self) -> Vec<u8> {
+        let Self { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged, stays_raw } = *self;
+        if encoding != Encoding::Raw || stays_raw.is_some() {
+            return encode(2, self);
+        }
+        let encoding = FirstEncoding::Raw;
+        encode(1, &FirstBlob { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged })
+    }
+
+    fn from_value(bytes: &[u8]) -> Result<Self, MetadataError> {
+        const WHAT: &str = "a blob row";
+        let Ok((1, _)) = postcard::take_from_bytes::<u64>(bytes) else { return decode(WHAT, 2, bytes) };
+        let FirstBlob { nonce, encoding: FirstEncoding::Raw, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged } =
+            decode(WHAT, 1, bytes)?;
+        let (encoding, stays_raw) = (Encoding::Raw, None);
+        Ok(Self { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged, stays_raw })
+    }
 }
 
 /// What a commit was.
@@ -199,7 +279,7 @@ pub struct StoredEntry {
 }
 
 /// How many, of what visible rows show. Kept by adding and subtracting, never counted anew but by `check`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Rows of tenants that are not in the trash.
     pub tenants: i64,
@@ -219,6 +299,40 @@ pub struct Counts {
     pub doomed: i64,
     /// Local, site only: pins, expired ones too until they are swept.
     pub pins: i64,
+    /// Local, site only: what is recompressed.
+    pub cold: ColdCounts,
+}
+
+/// What is recompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ColdCounts {
+    /// Blobs.
+    pub blobs: i64,
+    /// The sizes of their originals.
+    pub original_bytes: i64,
+    /// Bytes of their copies.
+    pub stored_bytes: i64,
+}
+
+/// What stands in a count row since its first version, and alone in one where nothing is recompressed.
+type FirstCounts = [i64; 9];
+
+impl Value for Counts {
+    fn to_value(&self) -> Vec<u8> {
+        let Self { tenants, users, albums, photos, photo_bytes, blobs, stored_bytes, doomed, pins, cold } = *self;
+        let first: FirstCounts = [tenants, users, albums, photos, photo_bytes, blobs, stored_bytes, doomed, pins];
+        if cold == ColdCounts::default() { encode(1, &first) } else { encode(2, &(first, cold)) }
+    }
+
+    fn from_value(bytes: &[u8]) -> Result<Self, MetadataError> {
+        const WHAT: &str = "a count row";
+        let (first, cold) = match postcard::take_from_bytes::<u64>(bytes) {
+            Ok((1, _)) => (decode::<FirstCounts>(WHAT, 1, bytes)?, ColdCounts::default()),
+            _ => decode(WHAT, 2, bytes)?,
+        };
+        let [tenants, users, albums, photos, photo_bytes, blobs, stored_bytes, doomed, pins] = first;
+        Ok(Self { tenants, users, albums, photos, photo_bytes, blobs, stored_bytes, doomed, pins, cold })
+    }
 }
 
 impl Counts {
@@ -233,6 +347,9 @@ impl Counts {
         self.stored_bytes += sign * other.stored_bytes;
         self.doomed += sign * other.doomed;
         self.pins += sign * other.pins;
+        self.cold.blobs += sign * other.cold.blobs;
+        self.cold.original_bytes += sign * other.cold.original_bytes;
+        self.cold.stored_bytes += sign * other.cold.stored_bytes;
     }
 
     /// Nothing is counted: the row can go.
@@ -290,5 +407,35 @@ mod tests {
         }
         assert_eq!(Doom::from_value(&[3, 7, 0]), Err(MetadataError::Newer { what: "a doomed copy", found: 3, known: 2 }));
         assert!(matches!(Doom::from_value(&[2, 7]), Err(MetadataError::Damaged { .. })));
+    }
+
+    #[test]
+    fn rows_without_recompressed_copies_are_those_of_the_first_version() {
+        let raw = StoredBlob {
+            nonce: BlobNonce::from_random([7; 12]),
+            encoding: Encoding::Raw,
+            size_bytes: 1_000,
+            stored_bytes: 1_000,
+            stored_hash: None,
+            sha256: Sha256::from_bytes([9; 32]),
+            crc32: 5,
+            damaged: false,
+            stays_raw: None,
+        };
+        let codec = Codec { version: [0, 5, 8], flags: 3 };
+        let tried = StoredBlob { stays_raw: Some(StaysRaw { codec, why: StaysRawWhy::NoGain }), ..raw };
+        let cold = StoredBlob { encoding: Encoding::Lepton(codec), stored_bytes: 800, stored_hash: Some(BlobHash::of(b"x")), ..raw };
+        for (row, version) in [(raw, 1), (tried, 2), (cold, 2)] {
+            assert_eq!((row.to_value()[0], StoredBlob::from_value(&row.to_value())), (version, Ok(row)));
+        }
+        let none = Counts { blobs: 3, pins: -1, ..Counts::default() };
+        let some = Counts { cold: ColdCounts { blobs: 1, original_bytes: 1_000, stored_bytes: 800 }, ..none };
+        for (counts, version) in [(none, 1), (some, 2)] {
+            assert_eq!((counts.to_value()[0], Counts::from_value(&counts.to_value())), (version, Ok(counts)));
+        }
+        let newer = [&[3], &cold.to_value()[1..]].concat();
+        assert_eq!(StoredBlob::from_value(&newer), Err(MetadataError::Newer { what: "a blob row", found: 3, known: 2 }));
+        let unknown = [&[1][..], &raw.to_value()[1..13], &[1], &raw.to_value()[14..]].concat();
+        assert!(matches!(StoredBlob::from_value(&unknown), Err(MetadataError::Damaged { .. })), "there was no second encoding then");
     }
 }

@@ -1,6 +1,6 @@
 //! What reads answer beside the model's own views.
 
-use super::record::{Encoding, StoredBlob};
+use super::record::{ColdCounts, Encoding, StaysRaw, StoredBlob};
 use crate::model::{BlobHash, BlobKey, Hlc, PhotoId, Sha256};
 
 /// Where a photo stands in its album's list: by creation, then id.
@@ -31,12 +31,14 @@ pub struct BlobRow {
     pub crc32: u32,
     /// The copy does not hold these bytes: nothing may rely on it.
     pub damaged: bool,
+    /// Where it was tried to recompress it in vain.
+    pub stays_raw: Option<StaysRaw>,
 }
 
 impl BlobRow {
     pub(super) fn new(hash: BlobHash, stored: StoredBlob) -> Self {
-        let StoredBlob { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged } = stored;
-        Self { key: BlobKey { hash, nonce }, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged }
+        let StoredBlob { nonce, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged, stays_raw } = stored;
+        Self { key: BlobKey { hash, nonce }, encoding, size_bytes, stored_bytes, stored_hash, sha256, crc32, damaged, stays_raw }
     }
 }
 
@@ -70,4 +72,24 @@ pub struct SiteStats {
     pub doomed: u64,
     /// Pins, expired ones too until they are swept.
     pub pins: u64,
+    /// What is recompressed.
+    pub cold: ColdStats,
+}
+
+/// What is recompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ColdStats {
+    /// Blobs.
+    pub blobs: u64,
+    /// The sizes of their originals.
+    pub original_bytes: u64,
+    /// Bytes of their copies.
+    pub stored_bytes: u64,
+}
+
+impl From<ColdCounts> for ColdStats {
+    fn from(counts: ColdCounts) -> Self {
+        let figure = |figure: i64| u64::try_from(figure).unwrap_or(0);
+        Self { blobs: figure(counts.blobs), original_bytes: figure(counts.original_bytes), stored_bytes: figure(counts.stored_bytes) }
+    }
 }

@@ -16,7 +16,7 @@ mod timer;
 pub use child::{ChildProcess, THIS_PROGRAM, spawn_process};
 pub use clock::Clock;
 pub use pool::{BlockingPool, Gone, PoolLoad};
-pub use process::{cpu_time, raise_open_files, use_small_pages};
+pub use process::{cpu_time, give_way, raise_open_files, use_small_pages};
 pub use random::Random;
 pub use shutdown::{Shutdown, ShutdownTrigger, Signals, shutdown_channel};
 pub use spawn::{cores, sleep, spawn, spawn_joined, spawn_thread, timeout};

@@ -26,6 +26,12 @@ pub fn raise_open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Lets every other thread go before the calling one, for good (nice(2), which is a thread's own on Linux). Where the system does not do it, nothing
+/// is lost but time.
+pub fn give_way() {
+    let _ = rustix::process::nice(19);
+}
+
 /// User and system time of `/proc/PID/stat`.
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
     // The second field is the program's name, which may hold anything; the rest are numbers.

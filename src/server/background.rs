@@ -1,10 +1,11 @@
-//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used, previews of new photos, and at the start
+//! Work that goes on beside the requests: deleting what is doomed, writing when tokens were last used, previews of new photos, recompressing old ones, and at the start
 //! clearing the cache of renditions of what nobody has any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::moving::Claim;
+use crate::maintenance::ColdJob;
 use crate::runtime::{self, Shutdown};
 use crate::service::{Graces, Services};
 
@@ -26,6 +27,7 @@ pub(super) fn start(
     claim: Claim,
     named_grace: Duration,
     previews_at_once: usize,
+    cold: ColdJob,
     shutdown: Shutdown,
 ) -> impl Future<Output = ()> {
     let graces = Graces { named: named_grace, unnamed: UNNAMED_GRACE };
@@ -56,6 +58,7 @@ pub(super) fn start(
             }
         }
     });
+    let cold = runtime::spawn_joined(cold.run(shutdown.clone()));
     let uses = every(USES_EVERY, shutdown, move || {
         let services = services.clone();
         async move {
@@ -70,6 +73,7 @@ pub(super) fn start(
         // A task that panicked has ended as well.
         let _ = deleting.await;
         let _ = clearing.await;
+        let _ = cold.await;
         let _ = uses.await;
         for making in previews {
             let _ = making.await;

@@ -3,6 +3,7 @@
 mod admin_token;
 mod backend;
 mod background;
+mod cold;
 mod connection;
 mod edge;
 mod logging;
@@ -214,7 +215,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let Serving { http, admin, close, end, ending, public, beside } =
         serve(config, &runtime, (public, admin), (http::entrance(app), http::admin_entrance(front)))?;
     let at_once = site.previews_at_once();
-    let background = background::start(site.services.clone(), site.claim(), config.blobs.delete_grace, at_once, ending);
+    let background = background::start(site.services.clone(), site.claim(), config.blobs.delete_grace, at_once, site.cold(), ending);
     runtime::spawn(mover.resume());
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
     let ended = async move {

@@ -16,6 +16,7 @@ use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver,
 use crate::edge::{Edge, EdgeFigures};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::imaging::Decoders;
+use crate::maintenance::ColdFigures;
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::{DiskFigures, Load, RenditionLoad, RenditionService, Services};
@@ -53,6 +54,8 @@ pub(super) struct SiteStanding {
     pub(super) shutdown: Shutdown,
     /// Whoever has it may ask the backend how full it is.
     pub(super) usage_turn: Arc<Semaphore>,
+    /// What came of recompressing photos.
+    pub(super) cold: Arc<ColdFigures>,
 }
 
 impl StoreObserver for Metrics {
@@ -140,6 +143,9 @@ impl Standing for SiteStanding {
             stored_bytes: stats.stored_bytes,
             doomed_copies: stats.doomed,
             pins: stats.pins,
+            cold_blobs: stats.cold.blobs,
+            cold_original_bytes: stats.cold.original_bytes,
+            cold_stored_bytes: stats.cold.stored_bytes,
         });
         // On a disk that hangs they would wait as long, and the next scrape behind them.
         let usage = runtime::timeout(READING_WAIT, self.usage());
@@ -156,6 +162,8 @@ impl Standing for SiteStanding {
             hold_bytes: disk.map_or((0, 0), DiskStore::hold_bytes),
             backend_away: self.undecorated.is_away(),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
+            cold: self.cold.outcomes(),
+            cold_saved_bytes: Some(self.cold.saved_bytes()),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
             ..renditions(load.renditions)

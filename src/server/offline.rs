@@ -5,10 +5,11 @@ use super::backend::Backend;
 use super::moving::Whereabouts;
 use super::site::{METADATA_DIR, open_metadata};
 use crate::api::CheckReport;
+use crate::blobs::ColdStore;
 use crate::config::Config;
 use crate::maintenance;
 use crate::metadata::Metadata;
-use crate::runtime::{BlockingPool, Runtime};
+use crate::runtime::{BlockingPool, Runtime, cores};
 
 /// Checks the site of these settings, which no server may be running: finds what the online check finds. Makes nothing and repairs
 /// nothing: where there is no site, none is made; what an interrupted upload left is left; a missing marker is not claimed. Only RocksDB
@@ -41,5 +42,6 @@ async fn check(
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let whereabouts = Whereabouts::find(config)?;
     let store = Backend::open_to_look(&whereabouts.config, &runtime, blobs_pool).await?.store();
-    Ok(maintenance::check(metadata, &*store, pool, read_data).await?)
+    let cold = ColdStore::new(store, BlockingPool::new("decoding", cores()), config.cold.decode_memory_bytes.as_u64());
+    Ok(maintenance::check(metadata, &cold, pool, read_data).await?)
 }

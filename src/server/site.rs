@@ -11,10 +11,11 @@ use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
 use super::moving::{Claim, Mover, MoverParts, Whereabouts};
 use super::observation::{Observation, SiteStanding};
-use super::{ServerError, admin_token};
-use crate::blobs::{BlobStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
+use super::{ServerError, admin_token, cold};
+use crate::blobs::{BlobStore, ColdStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
 use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
+use crate::maintenance::ColdJob;
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
@@ -48,6 +49,8 @@ pub(super) struct Site {
     checks: BlockingPool,
     /// What is still to be written there is waited for at the stop.
     rendition_disk: RenditionDisk,
+    /// What recompresses photos.
+    cold: ColdJob,
     metrics: Metrics,
 }
 
@@ -73,9 +76,12 @@ impl Site {
         let (claim, home) = (Claim::new(marker), undecorated.home());
         let movable = MovableStore::new(home.clone());
         // Measured below the checking, so that what checking reads is counted too.
-        let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(movable.clone(), runtime.clock.clone(), Arc::new(metrics.clone())));
+        let observed = ObservedStore::new(movable.clone(), runtime.clock.clone(), Arc::new(metrics.clone()));
+        let decoding_pool = BlockingPool::new("decoding", cores());
+        let backend: Arc<dyn BlobStore> =
+            Arc::new(ColdStore::new(observed, decoding_pool.clone(), config.cold.decode_memory_bytes.as_u64()));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
-        let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember);
+        let verified = Arc::new(VerifyStore::new(backend.clone(), runtime.clock.clone(), remember));
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
@@ -94,7 +100,7 @@ impl Site {
         let rendition_threads = rendition_threads();
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
         let derived = Derived { previews: Arc::new(movable.clone()), cache: Some(rendition_disk.clone()) };
-        let services = Arc::new(Services::new(metadata.clone(), Arc::new(verified), derived, runtime.clone(), pools, config));
+        let services = Arc::new(Services::new(metadata.clone(), verified.clone(), derived, runtime.clone(), pools, config));
         let parts = MoverParts {
             given,
             whereabouts,
@@ -107,6 +113,7 @@ impl Site {
             reading: metadata_pool.clone(),
         };
         admin_token::ensure(&services, data).await?;
+        let cold = cold::job(config, runtime, &metadata, verified, &metadata_pool, &services);
         let checks = BlockingPool::new("check", 1);
         let pools = vec![
             ("pool_lookup", lookup_pool),
@@ -121,6 +128,8 @@ impl Site {
             ("pool_rendition_reads", rendition_threads.reading),
             ("pool_verifying", verifying_pool),
             ("pool_check", checks.clone()),
+            ("pool_decoding", decoding_pool),
+            ("pool_recompressing", cold.encoding.clone()),
         ];
         Ok(Self {
             services,
@@ -134,6 +143,7 @@ impl Site {
             decoders: all_decoders,
             checks,
             rendition_disk,
+            cold,
             metrics,
         })
     }
@@ -148,6 +158,11 @@ impl Site {
         let parts = self.mover.lock().unwrap_or_else(PoisonError::into_inner).take();
         let parts = parts.ok_or_else(|| ServerError::Unsupported("a second mover of one site".to_owned()))?;
         Ok(Mover::new(parts, shutdown))
+    }
+
+    /// What recompresses photos.
+    pub(super) fn cold(&self) -> ColdJob {
+        self.cold.clone()
     }
 
     /// How many previews are made at once.
@@ -167,6 +182,7 @@ impl Site {
             decoders: self.decoders.clone(),
             shutdown,
             usage_turn: Arc::new(Semaphore::new(1)),
+            cold: self.cold.figures.clone(),
         };
         Observation { metrics: self.metrics.clone(), standing: Box::new(standing) }
     }

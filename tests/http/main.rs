@@ -7,6 +7,7 @@
 mod animated;
 mod answer;
 mod bad_input;
+mod cold;
 mod corpus;
 mod damage;
 mod download;

@@ -89,6 +89,14 @@ impl Site {
         Self::open(config, folder, clock.unix_ms() + 1_000).await
     }
 
+    /// The same with other settings.
+    pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let Self { running, mut config, folder, clock, .. } = self;
+        running.stop().await;
+        change(&mut config);
+        Self::open(config, folder, clock.unix_ms() + 1_000).await
+    }
+
     /// Stops the site, reads the key and salt that sign a tenant's renditions from its metadata, as an operator would for a web tier, and
     /// opens it again.
     pub async fn with_signing_key(self, tenant: TenantId) -> (Self, (Vec<u8>, Vec<u8>)) {

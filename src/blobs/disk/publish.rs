@@ -7,16 +7,14 @@ use std::path::Path;
 use super::Shared;
 use super::stage::Receiving;
 use crate::blobs::error::failed;
-use crate::blobs::{BlobError, path};
+use crate::blobs::{BlobError, Content, path};
 use crate::model::BlobKey;
 
 impl Receiving {
     /// The write protocol: make sure of the directory, move the file there, sync the file and then the directory (decision 0011). When it
     /// answers `Ok`, nothing is left in staging; on an error the caller removes that, and what may have got its final name is taken back here.
-    pub(super) fn publish(&mut self, key: &BlobKey) -> Result<(), BlobError> {
-        if self.digests.finish().hash != key.hash {
-            return Err(BlobError::Internal { reason: "published under another hash than its own" });
-        }
+    pub(super) fn publish(&mut self, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
+        content.require(key, &self.digests.finish())?;
         let (shared, staged, named) = (self.shared.clone(), self.path.clone(), path::copy(key));
         shared.standing.require_sound()?;
         let file = self.file()?;

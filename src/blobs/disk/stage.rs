@@ -15,7 +15,7 @@ use super::holds::{Buffer, Holds};
 use super::{DiskPools, Shared};
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
-use crate::blobs::{BlobError, Digests, Staged};
+use crate::blobs::{BlobError, Content, Digests, Staged};
 use crate::model::BlobKey;
 use crate::runtime::{BlockingPool, spawn};
 
@@ -205,15 +205,15 @@ impl Staged for DiskStaged {
         }
     }
 
-    async fn publish(mut self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+    async fn publish_as(mut self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         self.hash_held().await?;
-        let key = *key;
+        let (key, content) = (*key, *content);
         match &self.received {
             Received::Whole(whole) => {
                 let whole = whole.clone();
-                self.hop(move |receiving| receiving.write_whole(&whole).and_then(|()| receiving.publish(&key))).await
+                self.hop(move |receiving| receiving.write_whole(&whole).and_then(|()| receiving.publish(&key, &content))).await
             }
-            _ => self.stream(move |receiving| receiving.publish(&key)).await,
+            _ => self.stream(move |receiving| receiving.publish(&key, &content)).await,
         }
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::MemoryStore;
-use crate::blobs::{BlobError, Digests, Operation, Staged};
+use crate::blobs::{BlobError, Content, Digests, Operation, Staged};
 use crate::model::BlobKey;
 
 const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or was given up before" };
@@ -48,11 +48,9 @@ impl MemoryStaged {
         Ok(())
     }
 
-    fn name(&mut self, key: &BlobKey) -> Result<(), BlobError> {
+    fn name(&mut self, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         let bytes = Bytes::copy_from_slice(self.bytes()?);
-        if Digests::of(&bytes).hash != key.hash {
-            return Err(BlobError::Internal { reason: "published under another hash than its own" });
-        }
+        content.require(key, &Digests::of(&bytes))?;
         self.release();
         let mut state = self.store.state();
         if state.copies.contains_key(key) {
@@ -83,8 +81,8 @@ impl Staged for MemoryStaged {
         self.apply(Operation::Contents, |this| Ok(Bytes::copy_from_slice(this.bytes()?)))
     }
 
-    async fn publish(mut self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
-        self.apply(Operation::Publish, |this| this.name(key))
+    async fn publish_as(mut self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
+        self.apply(Operation::Publish, |this| this.name(key, content))
     }
 
     async fn discard(self: Box<Self>) {}

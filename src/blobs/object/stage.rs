@@ -10,7 +10,7 @@ use object_store::{MultipartUpload, PutPayload};
 
 use super::calls::Calls;
 use crate::blobs::disk::DiskStaged;
-use crate::blobs::{BlobError, Digests, Staged, path};
+use crate::blobs::{BlobError, Content, Digests, Staged, path};
 use crate::model::BlobKey;
 
 /// A larger copy is put in parts of this size: S3 takes 10,000 of at least 5 MiB.
@@ -94,14 +94,12 @@ impl Staged for ObjectStaged {
         self.spooled.contents().await
     }
 
-    async fn publish(mut self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
+    async fn publish_as(mut self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         // The breaker may have opened since the first byte.
         self.calls.require_here()?;
         let put = async {
             let digests = self.spooled.digests().await?;
-            if digests.hash != key.hash {
-                return Err(BlobError::Internal { reason: "published under another hash than its own" });
-            }
+            content.require(key, &digests)?;
             let at = self.calls.at(&path::copy(key));
             self.put(&at, digests.size_bytes).await
         };

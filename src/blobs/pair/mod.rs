@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Digests, transfer};
+use super::{BlobError, Content, Digests, transfer};
 use crate::model::{BlobHash, BlobKey};
 
 /// Copies that are remembered as missed; past it only that there are more.
@@ -89,10 +89,10 @@ impl PairStore {
     }
 
     /// Sees to it that a copy that the first leg has is on the second.
-    pub(super) async fn pass_on(&self, key: &BlobKey) -> Result<(), BlobError> {
+    pub(super) async fn pass_on(&self, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
         // Before it is tried: whoever goes away half way leaves it remembered.
         self.missed.note(*key);
-        match transfer::transfer(&*self.first, &*self.second, key).await {
+        match transfer::transfer(&*self.first, &*self.second, key, content).await {
             Ok(_) => {
                 self.missed.forget(key);
                 Ok(())
@@ -198,10 +198,10 @@ impl Staged for PairStaged {
         self.staged.contents().await
     }
 
-    async fn publish(self: Box<Self>, key: &BlobKey) -> Result<(), BlobError> {
-        self.staged.publish(key).await?;
+    async fn publish_as(self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
+        self.staged.publish_as(key, content).await?;
         // An error dooms the key, and its deletion goes to both.
-        self.pair.pass_on(key).await
+        self.pair.pass_on(key, content).await
     }
 
     async fn discard(self: Box<Self>) {

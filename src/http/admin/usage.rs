@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use crate::api::{Problem, Stats};
+use crate::api::{ColdStats, Problem, Stats};
 use crate::http::App;
 use crate::http::error::ApiError;
 use crate::http::extract::Auth;
@@ -21,5 +21,6 @@ pub(in crate::http) async fn show(State(app): State<App>, Auth(caller): Auth) ->
         logical_bytes: stats.logical_bytes,
         stored_bytes: stats.stored_bytes,
         doomed: stats.doomed,
+        cold: ColdStats { blobs: stats.cold.blobs, original_bytes: stats.cold.original_bytes, stored_bytes: stats.cold.stored_bytes },
     }))
 }

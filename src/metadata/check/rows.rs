@@ -13,7 +13,7 @@ use crate::metadata::derived;
 use crate::metadata::engine::Bounds;
 use crate::metadata::key::Key;
 use crate::metadata::read::Read;
-use crate::metadata::record::{Counts, JournalRow, StoredBlob};
+use crate::metadata::record::{Counts, JournalRow, StoredBlob, blob_counts};
 use crate::metadata::table;
 use crate::model::derive::derive;
 use crate::model::photo::{self, PhotoView};
@@ -188,8 +188,7 @@ impl Checker<'_> {
     fn add_local(&mut self, totals: &mut Totals) -> Result<(), MetadataError> {
         let mut local = Counts::default();
         self.scan::<Blobs>(&Bounds::all(), |_, _, blob: StoredBlob| {
-            local.blobs += 1;
-            local.stored_bytes += i64::try_from(blob.stored_bytes).unwrap_or(i64::MAX);
+            local.add(&blob_counts(blob.encoding, blob.size_bytes, blob.stored_bytes), 1);
             Ok(())
         })?;
         local.doomed = self.count(Doomed::ID)?.try_into().unwrap_or(i64::MAX);

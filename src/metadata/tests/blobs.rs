@@ -244,3 +244,49 @@ async fn a_blob_that_is_named_without_a_reference_is_found_by_the_reaper() {
     assert_eq!(metadata.read().list_candidates(9).unwrap(), [(WallMs(START_MS), hash(1))]);
     assert_sound(&metadata);
 }
+
+/// The same blob, recompressed.
+fn recompressed(in_flight: &InFlight, n: u8) -> NewBlob {
+    let codec = Codec { version: [0, 5, 8], flags: 3 };
+    NewBlob { encoding: Encoding::Lepton(codec), stored_bytes: 700, stored_hash: Some(hash(99)), ..new_blob(in_flight, n) }
+}
+
+#[tokio::test]
+async fn a_copy_takes_the_place_of_the_one_that_it_was_made_of_and_of_no_other() {
+    let metadata = open_over(MemoryEngine::new(), 21);
+    upload(&metadata, owner(1), album(1), photo(1), 1).await.unwrap();
+    let row = || metadata.read().blob(&hash(1)).unwrap().unwrap();
+    let swap = |in_flight: &InFlight, from| {
+        let in_flight = in_flight.clone();
+        metadata.write("swap", move |tx| tx.swap_blob(&in_flight, from, recompressed(&in_flight, 1)))
+    };
+    let codec = Codec { version: [0, 5, 7], flags: 3 };
+    let tried = StaysRaw { codec, why: StaysRawWhy::NoGain };
+    let raw = row().key;
+    assert_eq!(metadata.write("stays", move |tx| tx.set_stays_raw(raw, tried)).await, Ok(true));
+    assert_eq!(row().stays_raw, Some(tried));
+
+    let (first, second, third) = (metadata.begin_copy(hash(1)), metadata.begin_copy(hash(1)), metadata.begin_copy(hash(1)));
+    assert_eq!(swap(&first, raw).await, Ok(Swapped::Named));
+    assert!(metadata.read().is_doomed(&raw).unwrap());
+    assert_eq!((row().key, row().stays_raw, row().stored_bytes), (first.key(), None, 700));
+    let cold = metadata.read().stats().unwrap().cold;
+    assert_eq!((cold.blobs, cold.original_bytes, cold.stored_bytes), (1, 1001, 700));
+    assert_sound(&metadata);
+    // Made of the same raw copy, at the same time.
+    assert_eq!(swap(&second, raw).await, Ok(Swapped::Stale));
+    assert!(metadata.read().is_doomed(&second.key()).unwrap() && row().key == first.key());
+    for landed in [&first, &second] {
+        assert!(matches!(swap(landed, raw).await, Err(WriteError::Refused(MetadataError::NotInFlight { .. }))), "a key is named once");
+    }
+    assert_eq!(metadata.write("stays", move |tx| tx.set_stays_raw(raw, tried)).await, Ok(false), "the row has moved on");
+    // An upload wins, and what is known of its bytes stays known.
+    let placed = third.clone();
+    assert_eq!(metadata.write("place", move |tx| tx.replace_blob(&placed, new_blob(&placed, 1))).await, Ok(Placed::Replaced));
+    assert_eq!((row().encoding, metadata.read().stats().unwrap().cold), (Encoding::Raw, Default::default()));
+    // No row, no place.
+    let lost = metadata.begin_copy(hash(2));
+    assert_eq!(swap(&lost, raw).await, Ok(Swapped::Stale));
+    assert_eq!(metadata.copies_in_flight(), 0);
+    assert_sound(&metadata);
+}

@@ -34,6 +34,10 @@ pub struct Readings {
     pub rendition_cache_bytes: Option<u64>,
     /// Previews since the start, by what became of them.
     pub previews: [(&'static str, u64); 4],
+    /// Photos since the start by what came of recompressing them.
+    pub cold: [(&'static str, u64); 4],
+    /// Bytes that it has saved since the start.
+    pub cold_saved_bytes: Option<u64>,
     /// The cache of renditions on disk, where there is one.
     pub rendition_disk: Option<RenditionDiskReading>,
     /// How an edge stands to its sites, where this is one.
@@ -47,8 +51,9 @@ pub struct Readings {
 /// A queue or a pool of threads. What is `None` has no such number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueReading {
-    /// Which: `metadata`, `uploads`, `downloads`, `renders`, `slow_renders`, `previews`, or a pool: `pool_blobs`, `pool_check`, `pool_hashing`,
-    /// `pool_imaging`, `pool_inspecting`, `pool_lookup`, `pool_metadata`, `pool_previews`, `pool_slow_imaging`, `pool_verifying`.
+    /// Which: `metadata`, `uploads`, `downloads`, `renders`, `slow_renders`, `previews`, or a pool: `pool_blobs`, `pool_check`, `pool_decoding`, `pool_hashing`,
+    /// `pool_imaging`, `pool_inspecting`, `pool_lookup`, `pool_metadata`, `pool_previews`, `pool_recompressing`,
+    /// `pool_slow_imaging`, `pool_verifying`.
     pub queue: &'static str,
     /// How many wait.
     pub waiting: Option<u64>,
@@ -109,6 +114,12 @@ pub struct SiteReading {
     pub doomed_copies: u64,
     /// Promises to keep a blob.
     pub pins: u64,
+    /// Blobs that are recompressed.
+    pub cold_blobs: u64,
+    /// Bytes of their originals.
+    pub cold_original_bytes: u64,
+    /// Bytes of their copies.
+    pub cold_stored_bytes: u64,
 }
 
 /// The cache of renditions on disk.
@@ -198,6 +209,11 @@ pub(super) struct Gauges {
     stored_bytes: OnceRead,
     doomed_copies: OnceRead,
     pins: OnceRead,
+    cold_blobs: OnceRead,
+    cold_original_bytes: OnceRead,
+    cold_stored_bytes: OnceRead,
+    cold_photos: Family<OutcomeLabels, Counter>,
+    cold_saved_bytes: Family<[(&'static str, &'static str); 0], Counter>,
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
     sync_failures: Gauge,
@@ -241,6 +257,16 @@ impl Gauges {
             stored_bytes: register(own, "stored", "Bytes of all blobs, each counted once", Some(Unit::Bytes)),
             doomed_copies: register(own, "doomed_copies", "Copies of blobs that wait for their deletion", None),
             pins: register(own, "pins", "Promises to keep a blob until it is linked", None),
+            cold_blobs: register(own, "cold_blobs", "Blobs that are recompressed", None),
+            cold_original_bytes: register(own, "cold_original", "Bytes of the originals of recompressed blobs", Some(Unit::Bytes)),
+            cold_stored_bytes: register(own, "cold_stored", "Bytes that recompressed blobs take", Some(Unit::Bytes)),
+            cold_photos: register(
+                own,
+                "cold_photos",
+                "Photos that were looked at to be recompressed, or to be as they were, by what came of it",
+                None,
+            ),
+            cold_saved_bytes: register(own, "cold_saved", "Bytes that recompressing has saved", Some(Unit::Bytes)),
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
@@ -317,6 +343,9 @@ impl Gauges {
             set(&self.stored_bytes.get_or_create(&[]), site.stored_bytes);
             set(&self.doomed_copies.get_or_create(&[]), site.doomed_copies);
             set(&self.pins.get_or_create(&[]), site.pins);
+            set(&self.cold_blobs.get_or_create(&[]), site.cold_blobs);
+            set(&self.cold_original_bytes.get_or_create(&[]), site.cold_original_bytes);
+            set(&self.cold_stored_bytes.get_or_create(&[]), site.cold_stored_bytes);
         }
         if let Some(backend) = &readings.backend {
             set(&self.backend_size_bytes.get_or_create(&[]), backend.size_bytes);
@@ -331,6 +360,12 @@ impl Gauges {
         }
         for (outcome, count) in readings.previews.into_iter().filter(|(outcome, _)| !outcome.is_empty()) {
             self.previews.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        for (outcome, count) in readings.cold.into_iter().filter(|(outcome, _)| !outcome.is_empty()) {
+            self.cold_photos.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        if let Some(bytes) = readings.cold_saved_bytes {
+            self.cold_saved_bytes.get_or_create(&[]).inner().store(bytes, Ordering::Relaxed);
         }
         if let Some(disk) = &readings.rendition_disk {
             set(&self.rendition_disk_bytes.get_or_create(&[]), disk.bytes);

@@ -57,6 +57,8 @@ fn page() -> String {
         hold_bytes: (1, 2),
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),
+        cold: [("recompressed", 5), ("no_gain", 0), ("failed", 0), ("undone", 0)],
+        cold_saved_bytes: Some(6),
         previews: [("prepared", 2), ("made", 3), ("failed", 1), ("passed_over", 0)],
         rendition_disk: Some(RenditionDiskReading {
             entries: 2,
@@ -109,6 +111,8 @@ fn what_happened_is_on_the_page() {
         "halidom_rocksdb_bytes{property=\"block_cache\"} 4096",
         "halidom_rocksdb_items{property=\"background_errors\"} 0",
         "halidom_previews_total{outcome=\"made\"} 3",
+        "halidom_cold_photos_total{outcome=\"recompressed\"} 5",
+        "halidom_cold_saved_bytes_total 6",
         "halidom_stored_bytes 100",
         "halidom_backend_size_bytes 9223372036854775807",
         "halidom_ready 1",
