@@ -17,6 +17,11 @@ impl Content {
         Self { blob, written: blob }
     }
 
+    /// What a row of metadata says of the copy that it names: whoever wrote the row had it proven. `written`: where that is not the blob's own bytes.
+    pub fn named(blob: BlobHash, written: Option<BlobHash>) -> Self {
+        Self { blob, written: written.unwrap_or(blob) }
+    }
+
     /// Bytes that were decoded, and gave the blob.
     pub(super) fn proven(blob: BlobHash, written: BlobHash) -> Self {
         Self { blob, written }

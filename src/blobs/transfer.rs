@@ -1,7 +1,7 @@
 //! Copying a copy from one store to another, under the same key.
 
 use super::store::BlobStore;
-use super::{BlobError, Damage};
+use super::{BlobError, Content, Damage};
 use crate::model::BlobKey;
 
 /// What is read and written at once.
@@ -17,14 +17,14 @@ pub enum Transfer {
 }
 
 /// Sees to it that `to` has the copy, whole: where it is there it is read and hashed, else it is copied, and read back. A copy never changes and a
-/// key is never used again, so whoever else does the same at the same time does no harm.
+/// key is never used again, so whoever else does the same at the same time does no harm. `content`: what the bytes of the copy are.
 ///
 /// # Errors
-/// [`BlobError::Damaged`] where the copy in `from` is not what its key says, and [`BlobError::NotFound`] where there is none; those of either store.
-pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey) -> Result<Transfer, BlobError> {
+/// [`BlobError::Damaged`] where the copy in `from` is not what `content` says, and [`BlobError::NotFound`] where there is none; those of either store.
+pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Transfer, BlobError> {
     match to.open(key).await {
         Ok(there) => match there.content_hash().await {
-            Ok(hash) if hash == key.hash => return Ok(Transfer::Present(there.size_bytes())),
+            Ok(hash) if hash == content.written() => return Ok(Transfer::Present(there.size_bytes())),
             // A try that was cut short has left it. No row relies on it yet.
             Ok(_) | Err(BlobError::Damaged { .. }) => {
                 to.delete(key).await?;
@@ -47,13 +47,13 @@ pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey) -
         offset += length as u64;
     }
     let found = staged.digests().await?.hash;
-    if found != key.hash {
+    if found != content.written() {
         staged.discard().await;
         return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
     }
-    staged.publish(key).await?;
+    staged.publish_as(key, content).await?;
     let found = to.open(key).await?.content_hash().await?;
-    if found == key.hash {
+    if found == content.written() {
         Ok(Transfer::Copied(size_bytes))
     } else {
         Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } })
@@ -71,16 +71,16 @@ mod tests {
         let (from, to) = (MemoryStore::new(), MemoryStore::new());
         let content = bytes(1, 2_500_000);
         let one = put(&from, &content, 1).await.unwrap();
-        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Copied(2_500_000));
+        assert_eq!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(), Transfer::Copied(2_500_000));
         assert_eq!(get(&to, &one).await.unwrap(), content);
-        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Present(2_500_000));
+        assert_eq!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(), Transfer::Present(2_500_000));
         to.corrupt(&one);
-        assert_eq!(transfer(&from, &to, &one).await.unwrap(), Transfer::Copied(2_500_000), "what a former try left is replaced");
+        assert_eq!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(), Transfer::Copied(2_500_000), "what a former try left is replaced");
         from.corrupt(&one);
         to.lose(&one);
-        assert!(matches!(transfer(&from, &to, &one).await, Err(BlobError::Damaged { .. })));
+        assert!(matches!(transfer(&from, &to, &one, &Content::raw(one.hash)).await, Err(BlobError::Damaged { .. })));
         assert!(matches!(to.open(&one).await, Err(BlobError::NotFound)), "wrong bytes are not passed on");
-        assert!(matches!(transfer(&from, &to, &key(b"absent", 1)).await, Err(BlobError::NotFound)));
+        assert!(matches!(transfer(&from, &to, &key(b"absent", 1), &Content::raw(one.hash)).await, Err(BlobError::NotFound)));
     }
 
     #[tokio::test]
@@ -89,9 +89,9 @@ mod tests {
             let (from, to) = (MemoryStore::new(), MemoryStore::new());
             let one = put(&from, &bytes(1, 100_000), 1).await.unwrap();
             to.faults().fail(operation, 0, BlobError::NoSpace);
-            assert!(matches!(transfer(&from, &to, &one).await, Err(BlobError::NoSpace)), "{operation:?}");
+            assert!(matches!(transfer(&from, &to, &one, &Content::raw(one.hash)).await, Err(BlobError::NoSpace)), "{operation:?}");
             assert_eq!(to.staged(), 0);
-            assert!(transfer(&from, &to, &one).await.is_ok(), "and the next try is good");
+            assert!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.is_ok(), "and the next try is good");
         }
     }
 }

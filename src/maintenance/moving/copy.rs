@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 
 use super::{MoveError, MoveJournal, Moving};
-use crate::blobs::{BlobError, Inventory, InventoryItem, Transfer, transfer};
+use crate::blobs::{BlobError, Content, Inventory, InventoryItem, Transfer, transfer};
 use crate::metadata::check::list_readable_blobs;
 use crate::metadata::{BlobRow, MetadataError, Read as _};
 use crate::model::{BlobHash, BlobKey};
@@ -66,7 +66,8 @@ pub(super) async fn all(moving: &Moving, keys: Vec<BlobKey>) -> Result<bool, Mov
 /// Copies a blob, and its preview. `false`: metadata names it, and it is damaged.
 async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
     let (key, hash) = (row.key, row.key.hash);
-    match transfer(&*moving.from.blobs, &*moving.to.blobs, &key).await {
+    let content = Content::named(hash, row.stored_hash);
+    match transfer(&*moving.from.blobs, &*moving.to.blobs, &key, &content).await {
         Ok(Transfer::Copied(bytes)) => moving.progress.passed(row.stored_bytes, bytes),
         Ok(Transfer::Present(_)) => moving.progress.passed(row.stored_bytes, 0),
         Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
