@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Content, DerivedStore, Digests, Missed, Needs, PairStore};
+use super::{BlobError, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 
 /// A store, and what is derived from its blobs beside it. Cheap to clone.
@@ -85,6 +85,12 @@ impl BlobStore for MovableStore {
         let (Place::Single(first) | Place::Pair(first, ..)) = self.place();
         let staged = first.blobs.stage(expected_bytes).await?;
         Ok(Box::new(MovableStaged { staged, begun_in: first.blobs, store: self.clone() }))
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        let (Place::Single(first) | Place::Pair(first, ..)) = self.place();
+        let (staged, taken) = first.blobs.stage_file(source, how).await?;
+        Ok((Box::new(MovableStaged { staged, begun_in: first.blobs, store: self.clone() }), taken))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

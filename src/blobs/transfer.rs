@@ -75,7 +75,11 @@ mod tests {
         assert_eq!(get(&to, &one).await.unwrap(), content);
         assert_eq!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(), Transfer::Present(2_500_000));
         to.corrupt(&one);
-        assert_eq!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(), Transfer::Copied(2_500_000), "what a former try left is replaced");
+        assert_eq!(
+            transfer(&from, &to, &one, &Content::raw(one.hash)).await.unwrap(),
+            Transfer::Copied(2_500_000),
+            "what a former try left is replaced"
+        );
         from.corrupt(&one);
         to.lose(&one);
         assert!(matches!(transfer(&from, &to, &one, &Content::raw(one.hash)).await, Err(BlobError::Damaged { .. })));

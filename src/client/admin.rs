@@ -5,8 +5,8 @@ use super::call::Call;
 use super::page::{self, PAGE_LIMIT};
 use super::{Client, ClientError};
 use crate::api::{
-    AuditRecord, CheckReport, CheckRequest, CreateImport, CreateTenant, CreateToken, CreateUser, CreatedToken, Import, MoveRequest, MoveStatus, Page,
-    PatchSigningKey, PatchTenant, PatchUser, SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
+    AuditRecord, CheckReport, CheckRequest, CreateImport, CreateTenant, CreateToken, CreateUser, CreatedToken, Import, MoveRequest,
+    MoveStatus, Page, PatchSigningKey, PatchTenant, PatchUser, SigningKey, SigningKeys, Stats, Tenant, TenantDetails, Token, User,
 };
 use crate::model::{ImportId, SigningKeyId, TenantId, TokenId, UserId};
 

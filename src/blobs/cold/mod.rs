@@ -20,7 +20,7 @@ pub use self::container::{Codec, HEAD_BYTES, MAGIC};
 pub use self::lepton::{CODEC, Encoded, MAX_ORIGINAL_BYTES, StaysRaw, encode};
 use self::read::ColdRead;
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Damage};
+use super::{BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
@@ -70,6 +70,10 @@ impl<S: BlobStore> ColdStore<S> {
 impl<S: BlobStore> BlobStore for ColdStore<S> {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         self.inner.stage(expected_bytes).await
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        self.inner.stage_file(source, how).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {

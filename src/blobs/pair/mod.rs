@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Content, Digests, transfer};
+use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken, transfer};
 use crate::model::{BlobHash, BlobKey};
 
 /// Copies that are remembered as missed; past it only that there are more.
@@ -110,6 +110,11 @@ impl PairStore {
 impl BlobStore for PairStore {
     async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
         Ok(Box::new(PairStaged { staged: self.first.stage(expected_bytes).await?, pair: self.clone() }))
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        let (staged, taken) = self.first.stage_file(source, how).await?;
+        Ok((Box::new(PairStaged { staged, pair: self.clone() }), taken))
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
