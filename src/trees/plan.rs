@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use super::facts::{self, Facts, Sidecar, SidecarKind};
 use super::layout::{Layout, folders, immich, takeout, text, xmp_of};
 use super::manifest::Manifest;
-use super::root::{Listing, Root};
+use super::root::Root;
 use super::walk::Walk;
 use super::{ManifestEntry, TreeError};
 
-/// A batch ends with the directory in which it gets to so many photos.
+/// Photos of one batch, at most.
 const BATCH: usize = 256;
 /// Directories that one batch looks at, at most: a tree of empty ones must not keep its caller waiting.
 const DIRECTORIES: usize = 256;
@@ -78,6 +78,7 @@ pub struct PlanOptions {
 pub struct Plan {
     layout: Layout,
     way: Way,
+    opened: Option<Opened>,
 }
 
 #[derive(Debug)]
@@ -97,11 +98,11 @@ impl Plan {
     pub fn new(root: &Root, options: &PlanOptions) -> Result<Self, TreeError> {
         if let Some(path) = &options.manifest {
             let file = root.file(path).map_err(TreeError::unreadable(path))?;
-            return Ok(Self { layout: Layout::Manifest, way: Way::Manifest(Box::new(Manifest::new(file))) });
+            return Ok(Self { layout: Layout::Manifest, way: Way::Manifest(Box::new(Manifest::new(file))), opened: None });
         }
         let layout = options.layout.unwrap_or_else(|| Layout::recognise(root));
         let way = if layout == Layout::Takeout { Way::Albums(Walk::new()) } else { Way::Walk(Walk::new()) };
-        Ok(Self { layout, way })
+        Ok(Self { layout, way, opened: None })
     }
 
     /// What it is taken for.
@@ -116,7 +117,14 @@ impl Plan {
     pub fn next(&mut self, root: &Root) -> Result<Option<Batch>, TreeError> {
         let layout = self.layout;
         let mut batch = Batch::default();
+        let had_some = self.opened.is_some();
         for looked in 0..DIRECTORIES {
+            if let Some(opened) = &mut self.opened {
+                if !opened.take(layout, &mut batch) {
+                    break;
+                }
+                self.opened = None;
+            }
             let (walk, years) = match &mut self.way {
                 Way::Manifest(manifest) => return listed(manifest, root.name()),
                 Way::Walk(walk) => (walk, None),
@@ -134,7 +142,7 @@ impl Plan {
                     // The years come in batches of their own.
                     return Ok(Some(batch));
                 }
-                return Ok((looked > 0).then_some(batch));
+                return Ok((had_some || looked > 0).then_some(batch));
             };
             let listing = match step.listing {
                 Ok(listing) => listing,
@@ -148,10 +156,7 @@ impl Plan {
             };
             if years != Some(true) || is_year(&step.path) {
                 batch.passed_over += listing.passed_over;
-                take(layout, root, &step.path, &listing, &mut batch);
-            }
-            if batch.photos.len() >= BATCH {
-                break;
+                self.opened = Some(Opened::new(layout, root, step.path, listing.files));
             }
         }
         Ok(Some(batch))
@@ -162,26 +167,52 @@ fn is_year(folder: &Path) -> bool {
     takeout::is_year(folder.file_name().unwrap_or_default())
 }
 
-/// Takes what a directory holds.
-fn take(layout: Layout, root: &Root, folder: &Path, listing: &Listing, batch: &mut Batch) {
-    let (user, album) = match layout {
-        Layout::Immich => immich::place(root.name(), folder),
-        Layout::Takeout => (None, takeout_album(root, folder, &listing.files)),
-        Layout::Folders | Layout::Manifest => (None, folders::album(root.name(), folder)),
-    };
-    let sidecars = (layout == Layout::Takeout).then(|| takeout::Sidecars::of(&listing.files));
-    for name in &listing.files {
-        if is_sidecar(name, layout) {
-            batch.sidecars += 1;
-            continue;
+/// A directory whose files are being taken.
+#[derive(Debug)]
+struct Opened {
+    folder: PathBuf,
+    /// Sorted.
+    files: Vec<OsString>,
+    /// Those before it are taken.
+    at: usize,
+    user: Option<String>,
+    album: String,
+    google: Option<takeout::Sidecars>,
+    unless_owned: bool,
+}
+
+impl Opened {
+    fn new(layout: Layout, root: &Root, folder: PathBuf, files: Vec<OsString>) -> Self {
+        let (user, album) = match layout {
+            Layout::Immich => immich::place(root.name(), &folder),
+            Layout::Takeout => (None, takeout_album(root, &folder, &files)),
+            Layout::Folders | Layout::Manifest => (None, folders::album(root.name(), &folder)),
+        };
+        let google = (layout == Layout::Takeout).then(|| takeout::Sidecars::of(&files));
+        let unless_owned = layout == Layout::Takeout && is_year(&folder);
+        Self { folder, files, at: 0, user, album, google, unless_owned }
+    }
+
+    /// Takes files until the batch is full; `true` where all are taken.
+    fn take(&mut self, layout: Layout, batch: &mut Batch) -> bool {
+        while let Some(name) = self.files.get(self.at) {
+            if batch.photos.len() >= BATCH {
+                return false;
+            }
+            self.at += 1;
+            if is_sidecar(name, layout) {
+                batch.sidecars += 1;
+                continue;
+            }
+            let google = self.google.as_ref().and_then(|sidecars| sidecars.of_photo(&text(name)));
+            let sidecar = google
+                .map(|json| (json.clone(), SidecarKind::Google))
+                .or_else(|| xmp_of(name, &self.files).map(|xmp| (xmp, SidecarKind::Xmp)))
+                .map(|(name, kind)| Sidecar { path: self.folder.join(name), kind });
+            let found = Found::new(self.folder.join(name), self.user.clone(), self.album.clone());
+            batch.photos.push(Found { sidecar, unless_owned: self.unless_owned, ..found });
         }
-        let google = sidecars.as_ref().and_then(|sidecars| sidecars.of_photo(&text(name)));
-        let sidecar = google
-            .map(|json| (json.clone(), SidecarKind::Google))
-            .or_else(|| xmp_of(name, &listing.files).map(|xmp| (xmp, SidecarKind::Xmp)))
-            .map(|(name, kind)| Sidecar { path: folder.join(name), kind });
-        let unless_owned = layout == Layout::Takeout && is_year(folder);
-        batch.photos.push(Found { sidecar, unless_owned, ..Found::new(folder.join(name), user.clone(), album.clone()) });
+        true
     }
 }
 

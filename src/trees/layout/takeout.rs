@@ -66,6 +66,7 @@ pub(in crate::trees) fn is_year(folder: &OsStr) -> bool {
 }
 
 /// The JSON files of a folder, to be found by photo.
+#[derive(Debug)]
 pub(in crate::trees) struct Sidecars {
     /// By the name in it without its number, and the number.
     by_name: HashMap<(String, Option<u32>), OsString>,

@@ -41,6 +41,16 @@ fn plain_folders() {
 }
 
 #[test]
+fn a_large_directory_comes_in_parts() {
+    let names: Vec<_> = (0..3 * BATCH + 7).map(|number| format!("{number:04}.jpg")).collect();
+    let listed: Vec<_> = names.iter().map(|name| (name.as_str(), "")).chain([("z/last.jpg", "")]).collect();
+    let (_, batches, _) = go_through(&tree(&listed), &PlanOptions::default());
+    assert_eq!(batches.iter().map(|batch| batch.photos.len()).collect::<Vec<_>>(), [BATCH, BATCH, BATCH, 8]);
+    let found: Vec<_> = photos(&batches).into_iter().map(|(path, _)| path.to_owned()).collect();
+    assert_eq!(found, names.into_iter().chain(["z/last.jpg".to_owned()]).collect::<Vec<_>>());
+}
+
+#[test]
 fn takeout() {
     let album = r#"{"title": "Ski: die Woche"}"#;
     let json = r#"{"description": "Peak", "photoTakenTime": {"timestamp": "1563105600"}}"#;
