@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
 
-mod harness;
+#[path = "harness/corpus.rs"]
+mod corpus;
+#[path = "harness/needs.rs"]
+mod needs;
 
 use std::sync::Arc;
 
 use halidom::blobs::{BlobStore, ColdStore, MemoryStore, StaysRaw, VerifySettings, VerifyStore, encode_cold};
 use halidom::model::{BlobHash, BlobKey, BlobNonce};
 use halidom::runtime::{BlockingPool, Clock};
-use harness::corpus;
 
 /// What is promised of cameras' files as a whole.
 const SAVED_PERCENT: usize = 18;

@@ -102,7 +102,7 @@ async fn who_sends_or_links_a_cold_photo_notices_nothing() {
     let linked = ann.post(&format!("/v1/albums/{second}/photos/link"), linked).await;
     assert!(linked.status < 300, "{}", linked.status);
     let again: Photo = ann.upload(&album, "again.jpg", bytes).await.json(200);
-    assert!(again.duplicate);
+    assert_eq!(again.duplicate, Some(true));
     let path = site.copy_of(&photo.hash.to_string());
     assert!(is_container(&path), "the copy that counts was looked at, and stays");
     // Nobody brings a container of their own.

@@ -60,7 +60,7 @@ impl<S: BlobStore> ColdStore<S> {
     /// Decorates `inner`. Copies are decoded on `pool`, as many at once as it has threads, and with what waits for its readers they take no more
     /// than `memory_bytes`, unless a single one does.
     pub fn new(inner: S, pool: BlockingPool, memory_bytes: u64) -> Self {
-        let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32).max(1);
+        let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).max(1);
         let decoding = Decoding { pool, memory: Arc::new(Semaphore::new(memory_kib as usize)), memory_kib };
         Self { inner, decoding, raw: Cache::new(REMEMBERED) }
     }
