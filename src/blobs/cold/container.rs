@@ -62,7 +62,7 @@ pub enum Beginning {
 
 impl Head {
     /// As it is written.
-    pub fn to_bytes(&self) -> [u8; HEAD_BYTES] {
+    pub fn to_bytes(self) -> [u8; HEAD_BYTES] {
         let [major, minor, patch] = self.codec.version;
         let mut bytes = Vec::with_capacity(HEAD_BYTES);
         bytes.extend_from_slice(&MAGIC);
