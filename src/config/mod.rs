@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod log;
 mod metadata;
+mod nfs;
 pub mod percent;
 mod public_url;
 mod renditions;
@@ -36,6 +37,7 @@ pub use error::{ConfigError, Finding, Source};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
+pub use nfs::NfsConfig;
 pub use public_url::PublicUrl;
 pub use renditions::RenditionsConfig;
 pub use server::{Role, ServerConfig};
@@ -56,6 +58,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// The blob store.
     pub blobs: BlobsConfig,
+    /// A filer.
+    pub nfs: NfsConfig,
     /// Renditions.
     pub renditions: RenditionsConfig,
     /// Edges.
@@ -114,6 +118,7 @@ impl Config {
             limits: LimitsConfig::for_testing(),
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
+            nfs: NfsConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
             edge: EdgeConfig::for_testing(),
             auth: AuthConfig::for_testing(),
@@ -128,6 +133,7 @@ impl Config {
         self.limits.check(findings);
         self.metadata.check(findings);
         self.blobs.check(findings);
+        self.nfs.check(findings);
         self.renditions.check(findings);
         self.edge.check(findings, self.server.role);
         self.auth.check(findings);

@@ -74,7 +74,7 @@ impl EdgeParts {
 
         let backend = match &config.storage.blobs {
             BlobsUrl::UnderData => None,
-            BlobsUrl::File(root) => Some(DiskReader::open(root, runtime.clone(), disk_pools).await?),
+            BlobsUrl::File(root) => Some(DiskReader::open(root, runtime.clone(), disk_pools, None).await?),
             other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
         };
         let basis = RenditionBasis {

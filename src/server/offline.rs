@@ -1,7 +1,7 @@
 //! Looking at a site that no server runs.
 
 use super::ServerError;
-use super::site::{METADATA_DIR, backend_root, open_metadata};
+use super::site::{METADATA_DIR, backend_root, filer_settings, open_metadata};
 use crate::api::CheckReport;
 use crate::blobs::{DiskSettings, DiskStore};
 use crate::config::Config;
@@ -38,7 +38,7 @@ async fn check(
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
-    let settings = DiskSettings { create: false, ..DiskSettings::default() };
+    let settings = DiskSettings { create: false, filer: filer_settings(config), ..DiskSettings::default() };
     let store = DiskStore::open(&backend_root(config)?, runtime, blobs_pool, settings).await?;
     Ok(maintenance::check(metadata, &store, pool, read_data).await?)
 }

@@ -11,10 +11,10 @@ use super::metrics::Metrics;
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token};
 use crate::blobs::{
-    BlobError, BlobStore, DiskPools, DiskSettings, DiskStore, Marker, ObservedStore, VerifySettings, VerifyStore, make_directory_durably,
-    path as blob_path,
+    BlobError, BlobStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Marker, ObservedStore, VerifySettings, VerifyStore,
+    make_directory_durably, path as blob_path,
 };
-use crate::config::Config;
+use crate::config::{BlobsUrl, Config};
 use crate::imaging::{Decoders, Priority};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
@@ -228,7 +228,7 @@ async fn open_backend(
     // A site that has blobs must find its store: a disk that was not mounted is an error, not an empty one.
     let blobs = metadata.read().stats()?.blobs;
     let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
-    let settings = DiskSettings { create: blobs == 0, hold_bytes, ..DiskSettings::default() };
+    let settings = DiskSettings { create: blobs == 0, hold_bytes, filer: filer_settings(config), ..DiskSettings::default() };
     let store = DiskStore::open(&root, runtime.clone(), pools, settings).await?;
     let marker = match store.marker().await? {
         Some(marker) if marker.site == site => marker,
@@ -268,7 +268,9 @@ async fn prepare(store: &DiskStore) {
         Ok(Some(0)) => {}
         Ok(Some(made)) => tracing::info!(made, "made the blob store's directories"),
         Ok(None) | Err(BlobError::NoSpace) => {
-            tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
+            tracing::info!(
+                "the blob store's directories are not made ahead (too little room, or a filer): each is made when it is first needed"
+            );
         }
         Err(error) => {
             tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")
@@ -295,6 +297,12 @@ pub(super) fn decoders(config: &Config, pool: &BlockingPool, priority: Priority)
 /// As set; 0: one a core.
 pub(super) fn renders_at_once(concurrency: u32) -> usize {
     if concurrency == 0 { cores() } else { concurrency as usize }
+}
+
+/// How the blob store lives with a filer, where it lies on one.
+pub(super) fn filer_settings(config: &Config) -> Option<FilerSettings> {
+    let is_filer = matches!(config.storage.blobs, BlobsUrl::Nfs(_));
+    is_filer.then(|| FilerSettings { deadline: config.nfs.deadline, check_mount: true })
 }
 
 /// The directory of the blob store.

@@ -57,7 +57,7 @@ pub(in crate::blobs) async fn staged(store: &DiskStore) -> usize {
             return 0;
         }
         tokio::task::yield_now().await;
-        store.pools.io.run(|| ()).await.unwrap();
+        store.lanes.io.pool().run(|| ()).await.unwrap();
     }
     count()
 }
