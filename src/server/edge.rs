@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ServerError;
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
-use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
+use super::site::{decoders, filer_settings, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
 use crate::blobs::{DiskPools, DiskReader};
 use crate::client::{Client, ClientSettings, RetrySettings};
 use crate::config::{BlobsUrl, Config};
@@ -74,7 +74,9 @@ impl EdgeParts {
 
         let backend = match &config.storage.blobs {
             BlobsUrl::UnderData => None,
-            BlobsUrl::File(root) => Some(DiskReader::open(root, runtime.clone(), disk_pools, None).await?),
+            BlobsUrl::File(root) | BlobsUrl::Nfs(root) => {
+                Some(DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?)
+            }
             other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
         };
         let basis = RenditionBasis {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -89,13 +90,16 @@ impl Lane {
             // One of the pool's own threads, or nobody who must not wait.
             return work();
         }
-        let (pool, watch) = (self.pool.clone(), self.watch.clone());
+        let pool = self.pool.clone();
+        let Some(watch) = self.watch.clone() else {
+            return spawn(async move {
+                let _ = pool.run(work).await;
+            });
+        };
+        // Where the pool is closed the process is about to end, which closes what is left: dropping it here might wait.
+        let work = ManuallyDrop::new(work);
         spawn(async move {
-            let work = move || match watch {
-                Some(watch) => watch.during(watch.deadline, work),
-                None => work(),
-            };
-            let _ = pool.run(work).await;
+            let _ = pool.run(move || watch.during(watch.deadline, ManuallyDrop::into_inner(work))).await;
         });
     }
 

@@ -8,7 +8,7 @@ use crate::blobs::BlobError;
 use crate::blobs::error::failed;
 
 /// `NFS_SUPER_MAGIC`, see statfs(2).
-const NFS_MAGIC: u64 = 0x6969;
+const NFS_MAGIC: i128 = 0x6969;
 /// The mounts that this process sees, see proc(5).
 const MOUNTS: &str = "/proc/self/mountinfo";
 /// How to mount.
@@ -22,8 +22,8 @@ pub fn is_on_nfs(path: &Path) -> io::Result<bool> {
     let mut path = path;
     loop {
         match rustix::fs::statfs(path) {
-            #[allow(clippy::useless_conversion, clippy::cast_sign_loss)] // The field's type differs by machine.
-            Ok(found) => return Ok(found.f_type as u64 == NFS_MAGIC),
+            // The field's type differs by machine.
+            Ok(found) => return Ok(i128::from(found.f_type) == NFS_MAGIC),
             Err(rustix::io::Errno::NOENT) => match path.parent() {
                 Some(parent) if parent.as_os_str().is_empty() => path = Path::new("."),
                 Some(parent) => path = parent,

@@ -55,6 +55,9 @@ impl Shared {
 
     /// See [`super::DiskReader::open`].
     pub(super) fn open_to_read(root: PathBuf, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
+        if settings.filer.as_ref().is_some_and(|filer| filer.check_mount) {
+            mount::require_filer(&root)?;
+        }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
         let shared = Self::new(root, files, runtime, &settings, None);
         match shared.read_small(path::FORMAT.as_ref())? {

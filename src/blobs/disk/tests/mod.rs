@@ -11,9 +11,11 @@ mod crash;
 mod derived;
 mod fan_out;
 mod faulty;
+mod filer;
 mod full;
 mod layout;
 mod model;
+mod mounted;
 mod reading;
 
 /// A store in a new directory.
