@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// Sparse on the host.
 const DISK_BYTES: u64 = 1 << 30;
 /// What the guest loads; what these need in turn is found out.
-const MODULES: [&str; 6] = ["virtio_pci", "virtio_blk", "virtio_net", "ext4", "nfsd", "nfsv4"];
+const MODULES: [&str; 7] = ["virtio_pci", "virtio_blk", "virtio_net", "ext4", "nfsd", "nfsv4", "sch_netem"];
 /// Lines of the console that a failure shows.
 const SHOWN: usize = 60;
 
@@ -41,7 +41,7 @@ pub fn build(parts: &Path, program: &Path) {
 /// Beside the test programs, where what is built stays.
 pub fn parts(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
-    program.parent().and_then(Path::parent).expect("it lies in target").join(name)
+    program.ancestors().nth(3).expect("it lies in target").join(name)
 }
 
 impl Machine {

@@ -1,7 +1,7 @@
 //! A filer that goes away for half a minute: what does not need it goes on, what needs it is refused within its deadline, and nothing is lost.
 //!
 //! A machine in QEMU (`machine.rs`) has a kernel's NFS server, an NFS 4.2 mount of it, and the real server with its photos there. The clients run
-//! here, outside of it. Runs with `HALIDOM_TEST_LONG=1` (`make test-long`); the console stays in `target/debug/nfs`.
+//! here, outside of it. Runs with `HALIDOM_TEST_LONG=1` (`make test-long`); the console stays in `target/nfs`.
 
 #[path = "../durability/mod.rs"]
 mod durability;
@@ -112,7 +112,10 @@ impl Test {
 
     /// Asks for all kinds of things at once; answers how many were refused.
     async fn while_away(&mut self, thumbnail: &str) -> u64 {
-        let numbers: Vec<u64> = (0..AT_ONCE).map(|_| self.ledger.begin()).collect();
+        while (self.ledger.unfinished().len() as u64) < AT_ONCE {
+            self.ledger.begin();
+        }
+        let numbers: Vec<u64> = self.ledger.unfinished().into_iter().take(AT_ONCE as usize).collect();
         let originals: Vec<_> = self.ledger.acknowledged().map(|(_, id)| id).cycle().take(AT_ONCE as usize).collect();
         let uploads = numbers.iter().map(|number| timeout(ANSWERED_WITHIN, send(&self.site, &self.ledger.photos, *number)));
         let downloads = originals.iter().map(|id| timeout(ANSWERED_WITHIN, self.site.original(*id)));

@@ -1,4 +1,5 @@
-//! The tests of `filer` over a real one: this very program, run in a machine with an NFS 4.2 mount, whose server goes away for 15 s in their middle.
+//! The tests of `filer` over a real one: this very program, run in a machine with an NFS 4.2 mount, whose server goes away for 15 s in their middle, and is slow
+//! for 20 s.
 
 #[path = "../../../../tests/nfs/machine.rs"]
 mod machine;
@@ -17,5 +18,6 @@ fn the_suite_passes_over_nfs() {
     let mut machine = Machine::boot(&parts, "suite");
     machine.wait_for("stopped");
     machine.wait_for("started");
+    machine.wait_for("slowed");
     assert_eq!(machine.wait_for("suite"), "0", "tests fail there{}", machine.end_of_console());
 }
