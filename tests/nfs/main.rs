@@ -116,7 +116,8 @@ impl Test {
             self.ledger.begin();
         }
         let numbers: Vec<u64> = self.ledger.unfinished().into_iter().take(AT_ONCE as usize).collect();
-        let originals: Vec<_> = self.ledger.acknowledged().map(|(_, id)| id).cycle().take(AT_ONCE as usize).collect();
+        let acknowledged: Vec<_> = self.ledger.acknowledged().map(|(_, id)| id).collect();
+        let originals: Vec<_> = acknowledged.into_iter().cycle().take(AT_ONCE as usize).collect();
         let uploads = numbers.iter().map(|number| timeout(ANSWERED_WITHIN, send(&self.site, &self.ledger.photos, *number)));
         let downloads = originals.iter().map(|id| timeout(ANSWERED_WITHIN, self.site.original(*id)));
         let unharmed = async {

@@ -73,10 +73,8 @@ impl Lane {
         limit: impl FnOnce(Duration) -> Duration,
         work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
+        self.require_there()?;
         let Some(watch) = &self.watch else { return self.pool.run(work).await? };
-        if watch.is_away() {
-            return Err(away("every thread waits for the filer"));
-        }
         let limit = limit(watch.deadline);
         let watched = watch.clone();
         // What has not begun when its time is over never begins.
@@ -106,6 +104,14 @@ impl Lane {
     /// Whether its files lie on a filer.
     pub(super) fn is_of_filer(&self) -> bool {
         self.watch.is_some()
+    }
+
+    /// That not every thread waits for a filer longer than it may.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`].
+    pub(super) fn require_there(&self) -> Result<(), BlobError> {
+        if self.is_away() { Err(away("every thread waits for the filer")) } else { Ok(()) }
     }
 
     /// Whether every thread waits for a filer longer than it may.

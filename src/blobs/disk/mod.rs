@@ -205,6 +205,11 @@ impl DiskStore {
         self.shared.standing.sync_failures()
     }
 
+    /// Whether it lies on a filer, which may have given the lock to another machine after ours was silent for long.
+    pub fn is_on_filer(&self) -> bool {
+        self.shared.is_filer
+    }
+
     /// Whether it lies on a filer that does not answer: every thread waits for it longer than it may, and what needs it is refused at once.
     pub fn is_away(&self) -> bool {
         self.lanes.io.is_away()
@@ -218,6 +223,8 @@ impl DiskStore {
     /// Begins to receive a copy, as [`BlobStore::stage`]: for stores that only receive in this one.
     pub(super) fn stage_here(&self, expected_bytes: Option<u64>) -> Result<DiskStaged, BlobError> {
         self.shared.standing.require_sound()?;
+        // Before anything is received that could not be kept.
+        self.lanes.io.require_there()?;
         Ok(DiskStaged::new(self.shared.clone(), self.lanes.clone(), expected_bytes))
     }
 

@@ -131,6 +131,8 @@ async fn while_every_thread_hangs_calls_are_refused_at_once() {
     for _ in 0..50 {
         let refused = futures_util::FutureExt::now_or_never(store.marker()).expect("at once");
         assert!(is_away(&refused));
+        let refused = futures_util::FutureExt::now_or_never(store.stage(None)).expect("at once");
+        assert!(is_away(&refused.map(drop)), "before a body is received");
     }
     ended(&patient).await;
     assert!(!store.is_away(), "it is back by itself");
