@@ -302,7 +302,7 @@ pub(super) fn renders_at_once(concurrency: u32) -> usize {
 /// How the blob store lives with a filer, where it lies on one.
 pub(super) fn filer_settings(config: &Config) -> Option<FilerSettings> {
     let is_filer = matches!(config.storage.blobs, BlobsUrl::Nfs(_));
-    is_filer.then(|| FilerSettings { deadline: config.nfs.deadline, check_mount: true })
+    is_filer.then_some(FilerSettings { deadline: config.nfs.deadline, check_mount: true })
 }
 
 /// The directory of the blob store.

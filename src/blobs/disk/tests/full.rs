@@ -1,7 +1,7 @@
 //! A real file system that fills up. Needs root, loop devices and `mkfs.ext4`; says so where it is skipped.
 
 #[path = "../../../../tests/harness/needs.rs"]
-mod needs;
+pub(super) mod needs;
 
 use std::process::{Command, Stdio};
 

@@ -3,10 +3,10 @@
 
 #[path = "../../../../tests/nfs/machine.rs"]
 mod machine;
-#[path = "../../../../tests/harness/needs.rs"]
-mod needs;
 
 use machine::Machine;
+
+use super::full::needs;
 
 #[test]
 fn the_suite_passes_over_nfs() {
