@@ -38,7 +38,7 @@ test: ## install what is missing and run every test
 	@scripts/setup build test
 	cargo test --locked
 
-test-long: ## the tests that take machines and patience: power cuts in QEMU, long kill rounds, the IIIF validators, other people's clients, fuzzing
+test-long: ## the tests that take machines and patience: power cuts and a filer in QEMU, long kill rounds, the IIIF validators, other people's clients, fuzzing
 	@scripts/setup build test test-long fuzz
 	HALIDOM_TEST_LONG=1 cargo test --locked
 	scripts/check-iiif

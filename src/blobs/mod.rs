@@ -1,6 +1,6 @@
 //! The blob store: one object a copy, named by what its bytes hash to and a nonce (`BlobKey`).
 //!
-//! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, [`ObjectStore`] in S3 and what speaks like it, [`MemoryStore`] in memory with faults on demand, and
+//! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, a filer's too, [`ObjectStore`] in S3 and what speaks like it, [`MemoryStore`] in memory with faults on demand, and
 //! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured, [`ColdStore`] so that
 //! recompressed copies read as their originals. `contract` is the one suite that every store passes.
 //! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
@@ -39,7 +39,7 @@ pub use cold::{
 pub use content::Content;
 pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
-pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, make_directory_durably};
+pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, FilerSettings, is_on_nfs, make_directory_durably};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
 pub use movable::{Home, MovableStore};

@@ -35,12 +35,12 @@ pub struct S3Location {
 }
 
 impl BlobsUrl {
-    /// The directory of blobs on a local disk, where they lie on one.
+    /// The directory of blobs on a local disk or a filer, where they lie on one.
     pub fn directory(&self, data: &Path) -> Option<PathBuf> {
         match self {
             Self::UnderData => Some(data.join("blobs")),
-            Self::File(directory) => Some(directory.clone()),
-            Self::Nfs(_) | Self::S3(_) => None,
+            Self::File(directory) | Self::Nfs(directory) => Some(directory.clone()),
+            Self::S3(_) => None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod log;
 mod metadata;
+mod nfs;
 pub mod percent;
 mod public_url;
 mod renditions;
@@ -41,6 +42,7 @@ pub use import::{Directories, ImportConfig};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
+pub use nfs::NfsConfig;
 pub use public_url::PublicUrl;
 pub use renditions::RenditionsConfig;
 pub use s3::{S3Checksum, S3Config};
@@ -62,6 +64,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// The blob store.
     pub blobs: BlobsConfig,
+    /// A filer.
+    pub nfs: NfsConfig,
     /// S3.
     pub s3: S3Config,
     /// Recompressed photos.
@@ -126,6 +130,7 @@ impl Config {
             limits: LimitsConfig::for_testing(),
             metadata: MetadataConfig::for_testing(),
             blobs: BlobsConfig::for_testing(),
+            nfs: NfsConfig::for_testing(),
             s3: S3Config::for_testing(),
             cold: ColdConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
@@ -143,6 +148,7 @@ impl Config {
         self.limits.check(findings);
         self.metadata.check(findings);
         self.blobs.check(findings);
+        self.nfs.check(findings);
         self.s3.check(findings);
         self.cold.check(findings);
         self.renditions.check(findings);

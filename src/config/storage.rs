@@ -36,12 +36,10 @@ impl StorageConfig {
         }
         match &self.blobs {
             BlobsUrl::UnderData => {}
-            BlobsUrl::File(directory) if *directory == self.data => {
+            BlobsUrl::File(directory) | BlobsUrl::Nfs(directory) if *directory == self.data => {
                 findings.add("storage.blobs", "blobs need a directory of their own, apart from storage.data".to_owned());
             }
-            BlobsUrl::File(_) => {}
-            BlobsUrl::Nfs(_) => findings.add("storage.blobs", "nfs:// is not in this release; use file:///dir".to_owned()),
-            BlobsUrl::S3(_) => {}
+            BlobsUrl::File(_) | BlobsUrl::Nfs(_) | BlobsUrl::S3(_) => {}
         }
     }
 }

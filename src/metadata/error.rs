@@ -44,6 +44,12 @@ pub enum MetadataError {
         /// The directory.
         path: PathBuf,
     },
+    /// RocksDB is not for network file systems: put the data directory on a local disk.
+    #[error("{} lies on NFS: metadata has to lie on a local disk (storage.data)", path.display())]
+    OnNfs {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A checkpoint was asked for on another file system, where it would silently become a copy.
     #[error("{} is not on the file system of the metadata", path.display())]
     OtherFileSystem {

@@ -1,6 +1,7 @@
 //! RocksDB: one database in one directory on a local disk, one column family a column.
 
 mod figures;
+mod place;
 
 use std::fmt;
 use std::ops::{Bound, ControlFlow};
@@ -68,8 +69,9 @@ impl RocksEngine {
     ///
     /// # Errors
     /// [`MetadataError::Locked`] where a process has it open; [`MetadataError::Newer`] where it holds columns that this program does not
-    /// know; else as the file system says.
+    /// know; [`MetadataError::OnNfs`]; else as the file system says.
     pub fn open(path: &Path, settings: &RocksSettings) -> Result<Self, MetadataError> {
+        place::require_local(path)?;
         let error = |error: rocksdb::Error| open_error(path, error);
         let options = database_options(settings);
         if path.join("CURRENT").exists() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ServerError;
 use crate::blobs::{
-    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, Home, Marker, ObjectSettings, ObjectStore,
+    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, ObjectSettings, ObjectStore,
     S3Settings, UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
@@ -80,7 +80,7 @@ impl Backend {
     /// `takes`: whether it will be put to.
     async fn open_unclaimed(config: &Config, runtime: &Runtime, create: bool, pools: DiskPools, takes: bool) -> Result<Self, ServerError> {
         let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
-        let settings = DiskSettings { create, hold_bytes, ..DiskSettings::default() };
+        let settings = DiskSettings { create, hold_bytes, filer: filer_settings(config), ..DiskSettings::default() };
         match &config.storage.blobs {
             BlobsUrl::S3(location) => {
                 let s3 = s3_settings(config, location);
@@ -182,6 +182,12 @@ fn spool_directory(config: &Config) -> PathBuf {
     config.s3.spool_directory(&config.storage.data).join(&BlobHash::of(url.as_bytes()).to_string()[..16])
 }
 
+/// How the blob store lives with a filer, where it lies on one.
+pub(super) fn filer_settings(config: &Config) -> Option<FilerSettings> {
+    let is_filer = matches!(config.storage.blobs, BlobsUrl::Nfs(_));
+    is_filer.then_some(FilerSettings { deadline: config.nfs.deadline, check_mount: true })
+}
+
 /// The directory of a store on a disk.
 fn directory(config: &Config) -> Result<PathBuf, ServerError> {
     let unsupported = || ServerError::Unsupported(format!("{}: not in this release; use file:///DIR", config.storage.blobs));
@@ -210,7 +216,9 @@ async fn prepare(store: &DiskStore) {
         Ok(Some(0)) => {}
         Ok(Some(made)) => tracing::info!(made, "made the blob store's directories"),
         Ok(None) | Err(BlobError::NoSpace) => {
-            tracing::info!("too little room to make the blob store's directories ahead: each is made when it is first needed");
+            tracing::info!(
+                "the blob store's directories are not made ahead (too little room, or a filer): each is made when it is first needed"
+            );
         }
         Err(error) => {
             tracing::warn!(%error, "the blob store's directories could not all be made ahead: each is made when it is first needed")

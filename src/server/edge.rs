@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ServerError;
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
+use super::backend::filer_settings;
 use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
 use crate::blobs::{DiskPools, DiskReader};
 use crate::client::{Client, ClientSettings, RetrySettings};
@@ -74,7 +75,9 @@ impl EdgeParts {
 
         let backend = match &config.storage.blobs {
             BlobsUrl::UnderData => None,
-            BlobsUrl::File(root) => Some(DiskReader::open(root, runtime.clone(), disk_pools).await?),
+            BlobsUrl::File(root) | BlobsUrl::Nfs(root) => {
+                Some(DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?)
+            }
             other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
         };
         let basis = RenditionBasis {

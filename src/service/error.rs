@@ -133,6 +133,7 @@ impl From<MetadataError> for ServiceError {
             MetadataError::Damaged { .. }
             | MetadataError::Newer { .. }
             | MetadataError::Locked { .. }
+            | MetadataError::OnNfs { .. }
             | MetadataError::OtherFileSystem { .. }
             | MetadataError::MissingBlob { .. }
             | MetadataError::Erased { .. }

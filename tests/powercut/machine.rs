@@ -91,7 +91,7 @@ impl FileSystem {
 }
 
 impl Computer {
-    /// A computer of `parts` (what `scripts/powercut` made) with an empty data disk. Its disk and consoles lie in `dir`.
+    /// A computer of `parts` (what `scripts/machine` made) with an empty data disk. Its disk and consoles lie in `dir`.
     pub fn new(parts: &Path, dir: &Path, file_system: FileSystem) -> Self {
         fs::create_dir_all(dir).expect("a directory for a computer");
         let image = dir.join("data.img");

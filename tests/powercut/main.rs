@@ -185,9 +185,18 @@ fn check(site: &Site) -> Result<(), String> {
 
 /// Makes the machine's parts; what stands from the last time is kept.
 fn build(parts: &PathBuf) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/powercut");
-    let status = Command::new(&script).arg(parts).arg(durability::server::binary()).status().expect("scripts/powercut runs");
-    assert!(status.success(), "scripts/powercut failed: {status}");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/machine");
+    let mut command = Command::new(&script);
+    // virtio, the two file systems; what they need in turn is found out.
+    command.arg(parts).arg("tests/powercut/init").arg(durability::server::binary()).args([
+        "virtio_pci",
+        "virtio_blk",
+        "virtio_net",
+        "ext4",
+        "xfs",
+    ]);
+    let status = command.status().expect("scripts/machine runs");
+    assert!(status.success(), "scripts/machine failed: {status}");
 }
 
 fn first_line(text: &str) -> &str {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -26,12 +26,16 @@ struct State {
     /// Only calls that this accepts are counted.
     only: Option<fn(Call) -> bool>,
     halted: bool,
+    /// Calls that this accepts do not come back until it is taken away.
+    hanging: Option<fn(Call) -> bool>,
+    /// How many hang now.
+    held: usize,
     trace: Vec<(Call, PathBuf)>,
 }
 
 /// The faults that a test has asked for, and what was called so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<State>);
+pub(super) struct Faults(Mutex<State>, Condvar);
 
 impl Faults {
     /// Makes the call after the next `calls` ones fail, once.
@@ -44,6 +48,22 @@ impl Faults {
     pub(super) fn plan_next(&self, only: fn(Call) -> bool, fault: Fault) {
         let mut state = self.state();
         (state.planned, state.only) = (Some((0, fault)), Some(only));
+    }
+
+    /// The device, or the filer, does not answer the calls that `only` accepts, until [`Faults::answer`].
+    pub(super) fn hang(&self, only: fn(Call) -> bool) {
+        self.state().hanging = Some(only);
+    }
+
+    /// It answers again; what hung is done now.
+    pub(super) fn answer(&self) {
+        self.state().hanging = None;
+        self.1.notify_all();
+    }
+
+    /// How many calls hang.
+    pub(super) fn held(&self) -> usize {
+        self.state().held
     }
 
     /// Forgets a planned fault; answers whether it was still to come.
@@ -74,6 +94,12 @@ impl Faults {
             return Some(Fault::Halt);
         }
         state.trace.push((call, path.to_owned()));
+        if state.hanging.is_some_and(|only| only(call)) {
+            state.held += 1;
+            let waited = self.1.wait_while(state, |state| state.hanging.is_some_and(|only| only(call)));
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+            state.held -= 1;
+        }
         let counted = state.only.is_none_or(|only| only(call));
         match &mut state.planned {
             Some((0, fault)) if counted => {

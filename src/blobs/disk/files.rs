@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 #[cfg(test)]
@@ -296,6 +296,12 @@ impl Files {
     /// Looks at an open file.
     pub(super) fn stat_file(&self, path: &Path, file: &File) -> io::Result<Status> {
         self.call(Call::Stat, path, || Ok(rustix::fs::fstat(file)?.into()))
+    }
+
+    /// Has the file system ask its server about a directory, whatever it remembers (`AT_STATX_FORCE_SYNC`, see statx(2)).
+    pub(super) fn refresh(&self, path: &Path) -> io::Result<()> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        self.call(Call::Stat, path, || Ok(rustix::fs::statx(&self.root, path, flags, StatxFlags::BASIC_STATS).map(drop)?))
     }
 
     /// Looks at the root itself.

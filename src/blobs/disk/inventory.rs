@@ -34,7 +34,7 @@ impl DiskInventory {
 impl Inventory for DiskInventory {
     async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
         let walk = self.walk.take().ok_or(INVENTORY_ENDED)?;
-        let (walk, items) = self.store.run(move |shared| walk.next(shared)).await?;
+        let (walk, items) = self.store.run_long(move |shared| walk.next(shared)).await?;
         self.walk = Some(walk);
         Ok((!items.is_empty()).then_some(items))
     }
@@ -96,6 +96,7 @@ impl Shared {
     /// All copies under a hash, sorted.
     pub(super) fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         let [first, second, ..] = *hash.as_bytes();
+        self.see_others(hash);
         match self.files.list(&path::leaf(hash), DIRECTORY_LIMIT) {
             Ok(names) => {
                 let keys = names.iter().filter_map(|name| path::parse_copy(first, second, name));

@@ -18,8 +18,11 @@ mod files;
 mod hashing;
 mod holds;
 mod inventory;
+mod lanes;
+mod lock;
 mod make;
 mod marker;
+mod mount;
 mod open;
 mod probe;
 mod publish;
@@ -29,10 +32,10 @@ mod stage;
 mod standing;
 mod take;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -41,7 +44,10 @@ use self::fan_out::FanOut;
 use self::files::Files;
 use self::hashing::Hashing;
 use self::holds::Holds;
+use self::lanes::Lanes;
+use self::lock::Lock;
 pub use self::make::make_directory_durably;
+pub use self::mount::is_on_nfs;
 pub use self::reader::DiskReader;
 pub(super) use self::stage::DiskStaged;
 use self::standing::Standing;
@@ -64,11 +70,26 @@ pub struct DiskSettings {
     pub hold_bytes: usize,
     /// What copies that are streamed may take in staging, all together, in bytes. Past it uploads are told to come again.
     pub staging_bytes: u64,
+    /// Where the directory lies on a filer (NFS): how that is lived with.
+    pub filer: Option<FilerSettings>,
+}
+
+/// How a store on a filer (NFS) behaves.
+///
+/// A call that does not answer within the deadline is told as [`BlobError::Unavailable`], while its thread waits on; where all threads do,
+/// calls are refused at once, until one of them comes back. Copies are read in passes ([`BlobRead::is_sequential`]), so that what is given
+/// out is checked by its hash alone: no time of a file is trusted.
+#[derive(Debug, Clone)]
+pub struct FilerSettings {
+    /// The longest that a call is waited for; what moves bytes has a second more for each 4 MiB, what lists directories six times as long.
+    pub deadline: Duration,
+    /// Whether the directory has to lie on an NFS mount, a hard one. `false` for tests, which have none.
+    pub check_mount: bool,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20, staging_bytes: u64::MAX }
+        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20, staging_bytes: u64::MAX, filer: None }
     }
 }
 
@@ -90,14 +111,14 @@ impl From<BlockingPool> for DiskPools {
     }
 }
 
-/// Blobs in a directory of a local file system. Cheap to clone; the directory is locked until the last clone, and everything that was
+/// Blobs in a directory of a local file system, or of a filer. Cheap to clone; the directory is locked until the last clone, and everything that was
 /// staged or opened through it, is gone.
 ///
 /// Every call that may wait for the device, or takes long, runs on the given pools.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
     shared: Arc<Shared>,
-    pools: DiskPools,
+    lanes: Lanes,
 }
 
 /// What the parts of a store share.
@@ -126,8 +147,10 @@ struct Shared {
     reads_cached: AtomicBool,
     /// The file system (`st_dev`) of which it was found last that its files' blocks cannot be shared; 0: none.
     clones_none_of: AtomicU64,
+    /// Whether it lies on a filer.
+    is_filer: bool,
     /// Locked for as long as this lives; `None` where it is only read.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl DiskStore {
@@ -138,9 +161,9 @@ impl DiskStore {
     /// [`BlobError::InUse`] where another process has it open; [`BlobError::Refused`] where what lies there is no store, only part of
     /// one, or of a newer layout.
     pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>, settings: DiskSettings) -> Result<Self, BlobError> {
-        let (root, pools) = (root.to_owned(), pools.into());
-        let shared = pools.io.run(move || Shared::open(root, runtime, settings)).await??;
-        Ok(Self { shared: Arc::new(shared), pools })
+        let (root, lanes) = (root.to_owned(), Lanes::new(pools.into(), settings.filer.as_ref(), &runtime.clock));
+        let shared = lanes.io.run_long(move || Shared::open(root, runtime, settings)).await?;
+        Ok(Self { shared: Arc::new(shared), lanes })
     }
 
     /// Removes what an earlier process left in staging. Only for whoever has read the marker and found the store to be its own: in a
@@ -149,16 +172,19 @@ impl DiskStore {
     /// # Errors
     /// What the backend meets.
     pub async fn sweep(&self) -> Result<(), BlobError> {
-        self.run(Shared::sweep).await
+        self.run_long(Shared::sweep).await
     }
 
     /// Makes the directories that copies will lie in, all that are missing, and their names durable, so that no upload waits for one; answers
     /// how many were missing. `None` where the file system is so small (64 GiB), or so full, that they would be felt: there each is made
-    /// when it is first needed, as it is where this was not asked for. Only for whoever has found the store to be its own.
+    /// when it is first needed, as it is where this was not asked for; also on a filer, which would take minutes. Only for whoever has found the store to be its own.
     ///
     /// # Errors
     /// What the backend meets; [`BlobError::NoSpace`] leaves a store that can be used.
     pub async fn prepare(&self) -> Result<Option<usize>, BlobError> {
+        if self.shared.is_filer {
+            return Ok(None);
+        }
         self.run(Shared::prepare).await
     }
 
@@ -176,9 +202,20 @@ impl DiskStore {
     }
 
     /// How many times the device has failed to make bytes or names durable since the store was opened; a full disk is not counted. From
-    /// the first one on the store takes and deletes nothing, see [`BlobError::Suspect`].
+    /// the first one on the store takes and deletes nothing, see [`BlobError::Suspect`]; but for one on a filer, where no sync speaks for
+    /// another's bytes.
     pub fn sync_failures(&self) -> u64 {
         self.shared.standing.sync_failures()
+    }
+
+    /// Whether it lies on a filer, which may have given the lock to another machine after ours was silent for long.
+    pub fn is_on_filer(&self) -> bool {
+        self.shared.is_filer
+    }
+
+    /// Whether it lies on a filer that does not answer: every thread waits for it longer than it may, and what needs it is refused at once.
+    pub fn is_away(&self) -> bool {
+        self.lanes.io.is_away()
     }
 
     /// Memory in which copies are held whole until they are published: lent out now, and what there is, in bytes.
@@ -189,12 +226,23 @@ impl DiskStore {
     /// Begins to receive a copy, as [`BlobStore::stage`]: for stores that only receive in this one.
     pub(super) fn stage_here(&self, expected_bytes: Option<u64>) -> Result<DiskStaged, BlobError> {
         self.shared.standing.require_sound()?;
-        Ok(DiskStaged::new(self.shared.clone(), self.pools.clone(), expected_bytes))
+        // Before anything is received that could not be kept.
+        self.lanes.io.require_there()?;
+        Ok(DiskStaged::new(self.shared.clone(), self.lanes.clone(), expected_bytes))
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
         let shared = self.shared.clone();
-        self.pools.io.run(move || work(&shared)).await?
+        self.lanes.io.run(0, move || work(&shared)).await
+    }
+
+    /// What makes many calls.
+    async fn run_long<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let shared = self.shared.clone();
+        self.lanes.io.run_long(move || work(&shared)).await
     }
 }
 
@@ -210,8 +258,9 @@ impl BlobStore for DiskStore {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         let (key, shared) = (*key, self.shared.clone());
-        let opened = self.pools.io.run(move || read::open(shared, &key)).await??;
-        Ok(Arc::new(read::DiskRead::new(opened, self.pools.clone())))
+        let lane = self.lanes.io.clone();
+        let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
+        Ok(Arc::new(read::DiskRead::new(opened, self.lanes.clone())))
     }
 
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {

@@ -1,20 +1,17 @@
 //! Opening a store: the lock first, then the layout. The sweep of staging is the caller's to ask for, once it knows the store as its own.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::buffers::Buffers;
 use super::fan_out::FanOut;
 use super::files::Files;
 use super::holds::Holds;
+use super::lock::Lock;
 use super::standing::Standing;
-use super::{DiskSettings, Shared, make_directory_durably};
+use super::{DiskSettings, Shared, make_directory_durably, mount};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, path};
 use crate::runtime::Runtime;
@@ -30,10 +27,17 @@ const SPARE_PIECES: usize = 16;
 impl Shared {
     /// See [`super::DiskStore::open`].
     pub(super) fn open(root: PathBuf, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
+        let is_checked = settings.filer.as_ref().is_some_and(|filer| filer.check_mount);
+        if is_checked {
+            mount::require_filer(&root)?;
+        }
         if settings.create {
             make_directory_durably(&root).map_err(failed("make the store's directory"))?;
         }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
+        if is_checked {
+            mount::require_hard(&root)?;
+        }
         Self::open_files(root, files, runtime, settings)
     }
 
@@ -43,7 +47,7 @@ impl Shared {
             // Before the lock: a directory that is no store gets no file from us.
             return Err(BlobError::Refused { reason: format!("there is no blob store in {}", root.display()) });
         }
-        let lock = lock(&files, &root)?;
+        let lock = Lock::take(&files, &root, settings.filer.as_ref())?;
         let shared = Self::new(root, files, runtime, &settings, Some(lock));
         shared.set_up()?;
         Ok(shared)
@@ -51,6 +55,9 @@ impl Shared {
 
     /// See [`super::DiskReader::open`].
     pub(super) fn open_to_read(root: PathBuf, runtime: Runtime, settings: DiskSettings) -> Result<Self, BlobError> {
+        if settings.filer.as_ref().is_some_and(|filer| filer.check_mount) {
+            mount::require_filer(&root)?;
+        }
         let files = Files::new(&root).map_err(failed("open the store's directory"))?;
         let shared = Self::new(root, files, runtime, &settings, None);
         match shared.read_small(path::FORMAT.as_ref())? {
@@ -60,7 +67,7 @@ impl Shared {
         }
     }
 
-    fn new(root: PathBuf, files: Files, runtime: Runtime, settings: &DiskSettings, lock: Option<File>) -> Self {
+    fn new(root: PathBuf, files: Files, runtime: Runtime, settings: &DiskSettings, lock: Option<Lock>) -> Self {
         Self {
             root,
             files,
@@ -72,11 +79,13 @@ impl Shared {
             hashing: Arc::default(),
             pieces: Buffers::new(PIECE_BYTES, SPARE_PIECES),
             claims: Mutex::new(()),
-            standing: Standing::default(),
+            standing: Standing::new(settings.filer.is_some()),
             staged: AtomicU64::new(0),
             staging_bytes: settings.staging_bytes,
-            reads_cached: AtomicBool::new(true),
             clones_none_of: AtomicU64::new(0),
+            // A filer's files know no reads that do not wait.
+            reads_cached: AtomicBool::new(settings.filer.is_none()),
+            is_filer: settings.filer.is_some(),
             _lock: lock,
         }
     }
@@ -146,29 +155,4 @@ impl Shared {
 fn other_layout(format: &[u8]) -> BlobError {
     let found = String::from_utf8_lossy(format).trim().to_owned();
     BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") }
-}
-
-/// Takes the directory's lock, which lasts as long as the file is open.
-fn lock(files: &Files, root: &Path) -> Result<File, BlobError> {
-    let name = Path::new(path::LOCK);
-    loop {
-        let mut file = files.open_lock(name).map_err(failed("open the store's lock"))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let by = file.take(16).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-                return Err(BlobError::InUse { path: root.to_owned(), by });
-            }
-            Err(error) => return Err(BlobError::from_io("lock the store", error.into())),
-        }
-        // Someone may have removed the file between opening and locking: then the lock excludes nobody.
-        let held = files.stat_file(name, &file).map_err(failed("look at the store's lock"))?;
-        let named = files.stat(name).map_err(failed("look at the store's lock"))?;
-        if named.is_some_and(|named| named.identity() == held.identity()) {
-            // For whoever is refused; on a full disk the lock holds without it.
-            let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-            return Ok(file);
-        }
-    }
 }

@@ -8,7 +8,10 @@ use super::Shared;
 use super::stage::Receiving;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Content, path};
-use crate::model::BlobKey;
+use crate::model::{BlobHash, BlobKey};
+
+/// Read at once to compare a copy with its key.
+const COMPARED_BYTES: usize = 128 << 10;
 
 impl Receiving {
     /// The write protocol: make sure of the directory, move the file there, sync the file and then the directory (decision 0011). When it
@@ -46,6 +49,10 @@ impl Shared {
         match error.kind() {
             // How a repeated link or rename answers where the first one's reply got lost.
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound if stands => {
+                if self.is_filer {
+                    // Not every filer's inode numbers are one file's alone.
+                    self.require_content(named, key)?;
+                }
                 // Linked, not renamed: the other name goes; if it cannot, the next opening sweeps it.
                 let _ = self.files.remove(staged);
                 Ok(true)
@@ -60,6 +67,22 @@ impl Shared {
                     let _ = self.files.remove(named);
                 }
                 Err(BlobError::from_io("name a copy", error))
+            }
+        }
+    }
+
+    /// That what stands under the name is what the key says.
+    fn require_content(&self, named: &Path, key: &BlobKey) -> Result<(), BlobError> {
+        let file = self.files.open(named).map_err(failed("open a copy"))?;
+        let (mut hasher, mut piece, mut offset) = (blake3::Hasher::new(), vec![0; COMPARED_BYTES], 0);
+        loop {
+            match self.files.read(named, &file, &mut piece, offset).map_err(failed("read a copy back"))? {
+                0 if BlobHash::from(hasher.finalize()) == key.hash => return Ok(()),
+                0 => return Err(BlobError::Internal { reason: "the key is taken: every copy needs a fresh one" }),
+                length => {
+                    hasher.update(&piece[..length]);
+                    offset += length as u64;
+                }
             }
         }
     }

@@ -1,18 +1,20 @@
-//! Reading: from the page cache on the calling thread, from the device on the pool.
+//! Reading: from the page cache on the calling thread, from the device on the pool. On a filer any call may wait, an open file's status and its
+//! closing too, so there all of it is done on the pool.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::Errno;
 
+use super::Shared;
 use super::files::Status;
-use super::{DiskPools, Shared};
+use super::lanes::{Lane, Lanes};
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, BlobRead, Damage, FileVersion, path};
 use crate::model::{BlobHash, BlobKey};
@@ -28,7 +30,11 @@ pub(super) struct Opened {
     shared: Arc<Shared>,
     key: BlobKey,
     path: PathBuf,
-    file: File,
+    /// Taken when it is dropped.
+    file: Option<File>,
+    /// The same copy, opened once more after the filer had forgotten what was open.
+    again: OnceLock<File>,
+    lane: Lane,
     size_bytes: u64,
     written: (i64, i64),
     version: FileVersion,
@@ -38,13 +44,13 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) struct DiskRead {
     opened: Arc<Opened>,
-    pools: DiskPools,
+    lanes: Lanes,
 }
 
 /// Opens a copy. "Not found" is said only of a store that is there.
-pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobError> {
+pub(super) fn open(shared: Arc<Shared>, lane: Lane, key: &BlobKey) -> Result<Opened, BlobError> {
     let path = path::copy(key);
-    let file = match shared.files.open(&path) {
+    let file = match shared.open_copy(&path, &key.hash) {
         Ok(file) => file,
         // A directory that was put there as something else holds no copies.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -61,10 +67,56 @@ pub(super) fn open(shared: Arc<Shared>, key: &BlobKey) -> Result<Opened, BlobErr
         return Err(BlobError::Damaged { key: *key, damage: Damage::NotAFile });
     }
     let Status { size_bytes, written, version, .. } = status;
-    Ok(Opened { shared, key: *key, path, file, size_bytes, written, version })
+    Ok(Opened { shared, key: *key, path, file: Some(file), again: OnceLock::new(), lane, size_bytes, written, version })
+}
+
+impl Shared {
+    fn open_copy(&self, path: &Path, hash: &BlobHash) -> io::Result<File> {
+        match self.files.open(path) {
+            // The client has remembered a directory that is another now.
+            Err(error) if self.is_filer && Errno::from_io_error(&error) == Some(Errno::STALE) => self.files.open(path),
+            // Or that there was nothing, and another machine has put it there since.
+            Err(error) if self.is_filer && error.kind() == io::ErrorKind::NotFound => {
+                self.see_others(hash);
+                self.files.open(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Has an NFS client look anew at the directories of a hash, of which it may remember for half a minute what was not in them (nfs(5), "Directory
+    /// entry caching").
+    pub(super) fn see_others(&self, hash: &BlobHash) {
+        if self.is_filer {
+            let [first, ..] = *hash.as_bytes();
+            // Best effort: what is wrong with them shows at the next call.
+            let _ = self.files.refresh(&path::fan_out(first));
+            let _ = self.files.refresh(&path::leaf(hash));
+        }
+    }
 }
 
 impl Opened {
+    /// The file to read.
+    fn file(&self) -> io::Result<&File> {
+        self.again.get().or(self.file.as_ref()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Reads, and reads once more from the copy opened anew, where a filer has lost what was open: a handle that is stale, or a state that could not be
+    /// reclaimed after its restart, which the client tells as EIO.
+    fn retried<T>(&self, mut read: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
+        let error = match read(self.file()?) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let is_lost = matches!(Errno::from_io_error(&error), Some(Errno::STALE | Errno::IO | Errno::BADF));
+        if !(self.shared.is_filer && is_lost && self.again.get().is_none()) {
+            return Err(error);
+        }
+        let Ok(file) = self.shared.files.open(&self.path) else { return Err(error) };
+        read(self.again.get_or_init(|| file))
+    }
+
     /// Fills as much as the page cache gives without waiting.
     fn fill_cached(&self, into: &mut [u8], offset: u64) -> usize {
         if !self.shared.reads_cached.load(Ordering::Relaxed) {
@@ -73,7 +125,7 @@ impl Opened {
         let mut filled = 0;
         while filled < into.len() {
             let end = into.len().min(filled + CACHED_PIECE_BYTES);
-            match self.shared.files.read_cached(&self.path, &self.file, &mut into[filled..end], offset + filled as u64) {
+            match self.read_cached(&mut into[filled..end], offset + filled as u64) {
                 Ok(count @ 1..) => filled += count,
                 // Whatever it is, also an end of the file: the pool finds out.
                 Ok(0) => break,
@@ -88,15 +140,20 @@ impl Opened {
         filled
     }
 
+    fn read_cached(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.shared.files.read_cached(&self.path, self.file()?, into, offset)
+    }
+
     /// Fills all, waiting for the device.
     fn fill(&self, into: &mut [u8], offset: u64) -> Result<(), BlobError> {
-        let found = self.shared.files.read(&self.path, &self.file, into, offset).map_err(|error| BlobError::from_read(&self.key, error))?;
+        let read = self.retried(|file| self.shared.files.read(&self.path, file, into, offset));
+        let found = read.map_err(|error| BlobError::from_read(&self.key, error))?;
         self.require_all(offset, found, into.len())
     }
 
     /// Reads so many bytes, waiting for the device.
     fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, BlobError> {
-        let read = self.shared.files.read_new(&self.path, &self.file, length, offset);
+        let read = self.retried(|file| self.shared.files.read_new(&self.path, file, length, offset));
         let bytes = read.map_err(|error| BlobError::from_read(&self.key, error))?;
         self.require_all(offset, bytes.len(), length)?;
         Ok(bytes)
@@ -110,9 +167,14 @@ impl Opened {
         Ok(())
     }
 
-    /// That nobody has written to the file. Deleting changes its other time, and is no harm to whoever has it open.
+    /// That nobody has written to the file. Deleting changes its other time, and is no harm to whoever has it open. Of a filer that is not asked: its
+    /// times prove nothing, and what is read of it is hashed as it is given out.
     fn require_unchanged(&self) -> Result<(), BlobError> {
-        let now = self.shared.files.stat_file(&self.path, &self.file).map_err(failed("look at a copy"))?;
+        if self.shared.is_filer {
+            return Ok(());
+        }
+        let looked = self.file().and_then(|file| self.shared.files.stat_file(&self.path, file));
+        let now = looked.map_err(failed("look at a copy"))?;
         if (now.size_bytes, now.written) == (self.size_bytes, self.written) {
             Ok(())
         } else {
@@ -125,10 +187,7 @@ impl Opened {
         let mut sample = [0; 1];
         let last = (length as u64).saturating_sub(1);
         self.shared.reads_cached.load(Ordering::Relaxed)
-            && (0..last)
-                .step_by(CACHED_PIECE_BYTES)
-                .chain([last])
-                .all(|at| matches!(self.shared.files.read_cached(&self.path, &self.file, &mut sample, offset + at), Ok(1)))
+            && (0..last).step_by(CACHED_PIECE_BYTES).chain([last]).all(|at| matches!(self.read_cached(&mut sample, offset + at), Ok(1)))
     }
 
     /// Reads bytes for the page cache's sake.
@@ -136,7 +195,7 @@ impl Opened {
         self.each_piece(offset, length as u64, |_| {})
     }
 
-    fn content_hash(&self) -> Result<BlobHash, BlobError> {
+    pub(super) fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let mut hasher = blake3::Hasher::new();
         self.each_piece(0, self.size_bytes, |piece| {
             hasher.update(piece);
@@ -161,9 +220,19 @@ impl Opened {
     }
 }
 
+impl Drop for Opened {
+    /// Closing a file of a filer waits for its answer.
+    fn drop(&mut self) {
+        if self.lane.is_of_filer() {
+            let files = (self.file.take(), self.again.take());
+            self.lane.let_go(move || drop(files));
+        }
+    }
+}
+
 impl DiskRead {
-    pub(super) fn new(opened: Opened, pools: DiskPools) -> Self {
-        Self { opened: Arc::new(opened), pools }
+    pub(super) fn new(opened: Opened, lanes: Lanes) -> Self {
+        Self { opened: Arc::new(opened), lanes }
     }
 
     fn check_range(&self, offset: u64, length: usize) -> Result<(), BlobError> {
@@ -181,7 +250,11 @@ impl BlobRead for DiskRead {
     }
 
     fn version(&self) -> Option<FileVersion> {
-        Some(self.opened.version)
+        (!self.is_sequential()).then_some(self.opened.version)
+    }
+
+    fn is_sequential(&self) -> bool {
+        self.lanes.io.is_of_filer()
     }
 
     fn is_unchanged(&self) -> bool {
@@ -192,14 +265,14 @@ impl BlobRead for DiskRead {
         self.check_range(offset, length)?;
         let bytes = if length > CACHED_READ_BYTES {
             let opened = self.opened.clone();
-            self.pools.io.run(move || opened.read(offset, length)).await??
+            self.lanes.io.run(length as u64, move || opened.read(offset, length)).await?
         } else {
             let mut bytes = vec![0; length];
             let filled = self.opened.fill_cached(&mut bytes, offset);
             if filled < length {
                 let opened = self.opened.clone();
                 let work = move || opened.fill(&mut bytes[filled..], offset + filled as u64).map(|()| bytes);
-                bytes = self.pools.io.run(work).await??;
+                bytes = self.lanes.io.run(length as u64, work).await?;
             }
             bytes
         };
@@ -208,20 +281,21 @@ impl BlobRead for DiskRead {
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.opened.file.as_fd())
+        // Whoever sends from it does so on an async thread, which a filer that does not answer would hold.
+        if self.is_sequential() { None } else { self.opened.file.as_ref().map(File::as_fd) }
     }
 
     async fn warm(&self, offset: u64, length: usize) -> Result<(), BlobError> {
         self.check_range(offset, length)?;
         if !self.opened.is_cached(offset, length) {
             let opened = self.opened.clone();
-            self.pools.io.run(move || opened.read_through(offset, length)).await??;
+            self.lanes.io.run(length as u64, move || opened.read_through(offset, length)).await?;
         }
         self.opened.require_unchanged()
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let opened = self.opened.clone();
-        self.pools.verifying.run(move || opened.content_hash()).await?
+        self.lanes.verifying.run(self.opened.size_bytes, move || opened.content_hash()).await
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{DiskPools, DiskSettings, Shared, read};
+use super::lanes::Lanes;
+use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
 use crate::blobs::{BlobError, BlobRead as _};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
@@ -14,19 +15,19 @@ use crate::runtime::Runtime;
 #[derive(Debug, Clone)]
 pub struct DiskReader {
     shared: Arc<Shared>,
-    pools: DiskPools,
+    lanes: Lanes,
 }
 
 impl DiskReader {
-    /// Opens a store that is there.
+    /// Opens a store that is there; `filer`: on a filer.
     ///
     /// # Errors
     /// [`BlobError::Refused`] where there is none, or one of another layout.
-    pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>) -> Result<Self, BlobError> {
-        let (root, pools) = (root.to_owned(), pools.into());
-        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0 };
-        let shared = pools.io.run(move || Shared::open_to_read(root, runtime, settings)).await??;
-        Ok(Self { shared: Arc::new(shared), pools })
+    pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>, filer: Option<FilerSettings>) -> Result<Self, BlobError> {
+        let (root, lanes) = (root.to_owned(), Lanes::new(pools.into(), filer.as_ref(), &runtime.clock));
+        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0, filer };
+        let shared = lanes.io.run_long(move || Shared::open_to_read(root, runtime, settings)).await?;
+        Ok(Self { shared: Arc::new(shared), lanes })
     }
 
     /// The bytes of a blob, whole: of any copy of this length whose bytes are those that the hash names. `None` where there is no good one.
@@ -51,21 +52,22 @@ impl DiskReader {
     /// What the backend meets.
     pub async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let shared = self.shared.clone();
-        self.pools.io.run(move || shared.get_derived(&of)).await?
+        self.lanes.io.run(0, move || shared.get_derived(&of)).await
     }
 
     async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         let shared = self.shared.clone();
-        self.pools.io.run(move || shared.copies(&hash)).await?
+        self.lanes.io.run(0, move || shared.copies(&hash)).await
     }
 
     async fn read_copy(&self, key: BlobKey, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
         let shared = self.shared.clone();
-        let opened = self.pools.io.run(move || read::open(shared, &key)).await??;
-        let copy = read::DiskRead::new(opened, self.pools.clone());
+        let lane = self.lanes.io.clone();
+        let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
+        let copy = read::DiskRead::new(opened, self.lanes.clone());
         let Some(length) = usize::try_from(size_bytes).ok().filter(|_| copy.size_bytes() == size_bytes) else { return Ok(None) };
         let bytes = copy.read_at(0, length).await?;
-        let hashing = self.pools.hashing.run(move || (BlobHash::of(&bytes) == key.hash).then_some(bytes));
+        let hashing = self.lanes.hashing.run(move || (BlobHash::of(&bytes) == key.hash).then_some(bytes));
         let good = hashing.await?;
         if good.is_none() {
             tracing::error!(%key, "a stored copy is damaged");

@@ -11,13 +11,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Shared;
 use super::holds::{Buffer, Holds};
-use super::{DiskPools, Shared};
+use super::lanes::{Lane, Lanes};
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
 use crate::blobs::{BlobError, Content, Digests, Staged};
 use crate::model::BlobKey;
-use crate::runtime::{BlockingPool, spawn};
 
 /// How long a copy may be on its way and still be held whole: whoever is slow must not keep the memory from the others.
 const HOLD_TIME: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const GIVEN_UP: BlobError = BlobError::Internal { reason: "the copy failed or wa
 
 /// The async side of a copy being received.
 pub(in crate::blobs) struct DiskStaged {
-    pools: DiskPools,
+    lanes: Lanes,
     shared: Arc<Shared>,
     received: Received,
     /// The length of a copy that may be held whole.
@@ -56,24 +56,24 @@ pub(super) struct Receiving {
     begun: bool,
     /// What it takes of the room for staging, in bytes.
     taken: u64,
-    pool: BlockingPool,
+    lane: Lane,
 }
 
 impl DiskStaged {
-    pub(super) fn new(shared: Arc<Shared>, pools: DiskPools, expected_bytes: Option<u64>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, lanes: Lanes, expected_bytes: Option<u64>) -> Self {
         let holdable = expected_bytes.filter(|size| Holds::is_small(*size));
         // Nobody gets more memory for a promise: the rest of what it takes comes when this much has come.
         let first = holdable.filter(|size| *size <= shared.gather_bytes as u64).and_then(|size| shared.holds.whole(size));
         let first = first.unwrap_or_else(|| shared.gathers.gather(shared.gather_bytes));
-        let (begun, receiving) = (shared.runtime.clock.monotonic(), Receiving::new(shared.clone(), pools.io.clone()));
-        Self { pools, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
+        let (begun, receiving) = (shared.runtime.clock.monotonic(), Receiving::new(shared.clone(), lanes.io.clone()));
+        Self { lanes, shared, received: Received::Held(first), holdable, begun, receiving: Some(receiving) }
     }
 
     /// A copy whose bytes all lie in staging, hashed.
-    pub(super) fn whole(receiving: Receiving, pools: DiskPools) -> Self {
+    pub(super) fn whole(receiving: Receiving, lanes: Lanes) -> Self {
         let shared = receiving.shared.clone();
         let (begun, rest) = (shared.runtime.clock.monotonic(), shared.gathers.gather(shared.gather_bytes));
-        Self { pools, shared, received: Received::Streamed(rest), holdable: None, begun, receiving: Some(receiving) }
+        Self { lanes, shared, received: Received::Streamed(rest), holdable: None, begun, receiving: Some(receiving) }
     }
 
     /// Keeps a chunk in memory; `false` where it has to go to staging.
@@ -105,14 +105,15 @@ impl DiskStaged {
     ) -> Result<T, BlobError> {
         let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
         // Should the caller go away during the hop, then what it returns is dropped, and with it the file.
-        let done = self.pools.io.run(move || match work(&mut receiving) {
+        let bytes = receiving.digests.size_bytes();
+        let done = self.lanes.io.run(bytes, move || match work(&mut receiving) {
             Ok(value) => Ok((value, receiving)),
             Err(error) => {
                 receiving.remove();
                 Err(error)
             }
         });
-        let (value, receiving) = done.await??;
+        let (value, receiving) = done.await?;
         self.receiving = Some(receiving);
         Ok(value)
     }
@@ -165,7 +166,7 @@ impl DiskStaged {
             Received::Held(buffer) => {
                 // Away meanwhile, as during a hop.
                 let mut receiving = self.receiving.take().ok_or(GIVEN_UP)?;
-                let (buffer, digests) = self.shared.hashing.hash(&self.pools.hashing, buffer).await?;
+                let (buffer, digests) = self.shared.hashing.hash(&self.lanes.hashing, buffer).await?;
                 receiving.digests = digests;
                 self.receiving = Some(receiving);
                 self.received = Received::Whole(Bytes::from_owner(buffer));
@@ -219,17 +220,21 @@ impl Staged for DiskStaged {
 
     async fn discard(mut self: Box<Self>) {
         if let Some(mut receiving) = self.receiving.take_if(|receiving| receiving.begun) {
-            // Where the pool is gone, the next opening sweeps.
-            let _ = self.pools.io.run(move || receiving.remove()).await;
+            let work = move || {
+                receiving.remove();
+                Ok(())
+            };
+            // Where the pool is gone, the next opening sweeps; where the filer is away, it is removed when that is back.
+            let _ = self.lanes.io.run(0, work).await;
         }
     }
 }
 
 impl Receiving {
     /// Nothing yet.
-    pub(super) fn new(shared: Arc<Shared>, pool: BlockingPool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, lane: Lane) -> Self {
         let path = shared.staging_path();
-        Self { shared, path, digests: RunningDigests::default(), file: None, begun: false, taken: 0, pool }
+        Self { shared, path, digests: RunningDigests::default(), file: None, begun: false, taken: 0, lane }
     }
 
     /// Takes a file that stands under its path already.
@@ -327,18 +332,11 @@ impl Drop for Receiving {
             return;
         }
         let file = self.file.take();
-        let (shared, path, pool) = (self.shared.clone(), std::mem::take(&mut self.path), self.pool.clone());
-        let remove = move || {
+        let (shared, path) = (self.shared.clone(), std::mem::take(&mut self.path));
+        self.lane.let_go(move || {
             drop(file);
             let _ = shared.files.remove(&path);
-        };
-        if tokio::runtime::Handle::try_current().is_ok() {
-            spawn(async move {
-                let _ = pool.run(remove).await;
-            });
-        } else {
-            remove();
-        }
+        });
     }
 }
 

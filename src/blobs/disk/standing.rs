@@ -11,12 +11,20 @@ use crate::blobs::error::failed;
 
 /// After a sync has failed the kernel has dropped what it could not write, and the next one says "done" of it. So a failure stands until
 /// the store is opened anew, and nothing is taken on the strength of a later success.
-#[derive(Debug, Default)]
+///
+/// Not so on a filer: there a file's sync speaks for that file alone, and a name is durable when the call that made it answers (RFC 8881, section
+/// 18.26.3, for RENAME), so a failure is the upload's alone.
+#[derive(Debug)]
 pub(super) struct Standing {
     failures: AtomicU64,
+    is_filer: bool,
 }
 
 impl Standing {
+    pub(super) fn new(is_filer: bool) -> Self {
+        Self { failures: AtomicU64::new(0), is_filer }
+    }
+
     pub(super) fn sync_failures(&self) -> u64 {
         self.failures.load(Ordering::Acquire)
     }
@@ -28,6 +36,7 @@ impl Standing {
     pub(super) fn require_sound(&self) -> Result<(), BlobError> {
         match self.sync_failures() {
             0 => Ok(()),
+            _ if self.is_filer => Ok(()),
             sync_failures => Err(BlobError::Suspect { sync_failures }),
         }
     }
@@ -35,7 +44,13 @@ impl Standing {
     /// What a failed sync means. A full disk, or a quota, is no failing device: it recovers.
     fn failed(&self, doing: &'static str, error: io::Error) -> BlobError {
         let error = BlobError::from_io(doing, error);
-        if !matches!(error, BlobError::NoSpace) && self.failures.fetch_add(1, Ordering::AcqRel) == 0 {
+        if matches!(error, BlobError::NoSpace) {
+            return error;
+        }
+        let before = self.failures.fetch_add(1, Ordering::AcqRel);
+        if self.is_filer {
+            tracing::error!(%error, "the filer has not made something durable; it was given up");
+        } else if before == 0 {
             tracing::error!(%error, "the blob store takes nothing more until it is opened anew: look at the disk's health first");
         }
         error

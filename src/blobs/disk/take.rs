@@ -18,10 +18,10 @@ const PIECE_BYTES: usize = 256 << 10;
 impl DiskStore {
     pub(super) async fn take_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
         self.shared.standing.require_sound()?;
-        let mut receiving = Receiving::new(self.shared.clone(), self.pools.io.clone());
+        let mut receiving = Receiving::new(self.shared.clone(), self.lanes.io.clone());
         let shared_source = source.clone();
         // A large file takes as long to hash as it does to verify.
-        let taken = self.pools.verifying.run(move || {
+        let taken = self.lanes.verifying.run(source.size_bytes(), move || {
             let taken = receiving.share(&shared_source, how);
             match &taken {
                 Ok(Some(_)) => {}
@@ -29,8 +29,8 @@ impl DiskStore {
             }
             taken.map(|taken| taken.map(|taken| (receiving, taken)))
         });
-        if let Some((receiving, taken)) = taken.await?? {
-            let staged: Box<dyn Staged> = Box::new(DiskStaged::whole(receiving, self.pools.clone()));
+        if let Some((receiving, taken)) = taken.await? {
+            let staged: Box<dyn Staged> = Box::new(DiskStaged::whole(receiving, self.lanes.clone()));
             return match source.require_unchanged().await {
                 Ok(()) => Ok((staged, taken)),
                 Err(error) => {
@@ -39,7 +39,7 @@ impl DiskStore {
                 }
             };
         }
-        let staged = Box::new(DiskStaged::new(self.shared.clone(), self.pools.clone(), Some(source.size_bytes())));
+        let staged = Box::new(DiskStaged::new(self.shared.clone(), self.lanes.clone(), Some(source.size_bytes())));
         Ok((source.copy_to(staged).await?, Taken::Copied))
     }
 }

@@ -1,8 +1,8 @@
 //! What is held, gathered and streamed.
 
 use super::*;
-use crate::blobs::{DiskSettings, DiskStore};
-use crate::runtime::Runtime;
+use crate::blobs::{DiskPools, DiskSettings, DiskStore};
+use crate::runtime::{BlockingPool, Runtime};
 
 const GATHER_BYTES: usize = 100_000;
 
@@ -19,7 +19,7 @@ async fn store_at(runtime: Runtime) -> (tempfile::TempDir, DiskStore) {
 }
 
 fn receiving(store: &DiskStore, expected_bytes: Option<u64>) -> DiskStaged {
-    DiskStaged::new(store.shared.clone(), store.pools.clone(), expected_bytes)
+    DiskStaged::new(store.shared.clone(), store.lanes.clone(), expected_bytes)
 }
 
 fn in_staging(directory: &tempfile::TempDir) -> usize {
@@ -41,10 +41,11 @@ async fn an_upload_of_tiny_chunks_takes_no_more_memory_than_agreed() {
 #[tokio::test]
 async fn what_is_held_is_hashed_while_every_file_waits_for_the_device() {
     let (_directory, mut store) = store().await;
-    store.pools = DiskPools { hashing: BlockingPool::new("hashing", 1), ..BlockingPool::new("blobs", 1).into() };
+    let pools = DiskPools { hashing: BlockingPool::new("hashing", 1), ..BlockingPool::new("blobs", 1).into() };
+    store.lanes = Lanes::new(pools, None, &store.shared.runtime.clock);
     let (answer, answered) = std::sync::mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let io = store.pools.io.clone();
+    let io = store.lanes.io.pool().clone();
     let waiting = crate::runtime::spawn_joined(async move {
         io.run(move || {
             begun.send(()).unwrap();
@@ -57,7 +58,7 @@ async fn what_is_held_is_hashed_while_every_file_waits_for_the_device() {
     staged.write(Bytes::from(vec![7; 150_000])).await.unwrap();
     assert_eq!(staged.digests().await.unwrap().hash, crate::model::BlobHash::of(&[7; 150_000]));
     assert_eq!(staged.contents().await.unwrap().len(), 150_000);
-    assert_eq!(store.pools.io.load().running, 1, "the device has not answered");
+    assert_eq!(store.lanes.io.pool().load().running, 1, "the device has not answered");
     answer.send(()).unwrap();
     waiting.await.unwrap().unwrap();
     Box::new(staged).discard().await;

@@ -11,9 +11,11 @@ mod crash;
 mod derived;
 mod fan_out;
 mod faulty;
+mod filer;
 mod full;
 mod layout;
 mod model;
+mod mounted;
 mod reading;
 mod take;
 
@@ -58,7 +60,7 @@ pub(in crate::blobs) async fn staged(store: &DiskStore) -> usize {
             return 0;
         }
         tokio::task::yield_now().await;
-        store.pools.io.run(|| ()).await.unwrap();
+        store.lanes.io.pool().run(|| ()).await.unwrap();
     }
     count()
 }
