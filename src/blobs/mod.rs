@@ -10,6 +10,9 @@ mod digest;
 mod disk;
 mod error;
 mod memory;
+#[cfg(test)]
+#[path = "../../tests/harness/needs.rs"]
+mod needs;
 mod object;
 mod observe;
 pub mod path;

@@ -1,12 +1,9 @@
 //! A real file system that fills up. Needs root, loop devices and `mkfs.ext4`; says so where it is skipped.
 
-#[path = "../../../../tests/harness/needs.rs"]
-pub(super) mod needs;
-
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::blobs::InventoryItem;
+use crate::blobs::{InventoryItem, needs};
 use crate::blobs::contract::{bytes, get, inventory, put};
 
 /// A small file system, mounted for as long as this lives.

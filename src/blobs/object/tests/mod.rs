@@ -3,15 +3,13 @@ use futures_util::FutureExt;
 use super::*;
 use crate::blobs::contract::{self, Subject, bytes, contract_suite, get, put};
 use crate::blobs::derived_contract::keeps_what_is_derived;
-use crate::blobs::{DiskSettings, InventoryItem, VerifySettings, VerifyStore};
+use crate::blobs::{DiskSettings, InventoryItem, VerifySettings, VerifyStore, needs};
 use crate::runtime::{BlockingPool, Clock};
 
 use fake::Service;
 
 mod fake;
 mod faults;
-#[path = "../../../../tests/harness/needs.rs"]
-mod needs;
 mod seaweed;
 #[path = "../../../../tests/harness/weed.rs"]
 mod weed;
