@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::ServerError;
 use crate::blobs::{
-    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, ObjectSettings, ObjectStore,
-    S3Settings, UploadChecksum, path as blob_path,
+    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, ObjectSettings,
+    ObjectStore, S3Settings, UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
 use crate::model::{BlobHash, SiteId};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServerError;
+use super::backend::filer_settings;
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
-use super::backend::filer_settings;
 use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
 use crate::blobs::{DiskPools, DiskReader};
 use crate::client::{Client, ClientSettings, RetrySettings};

@@ -6,7 +6,7 @@ mod machine;
 
 use machine::Machine;
 
-use super::full::needs;
+use crate::blobs::needs;
 
 #[test]
 fn the_suite_passes_over_nfs() {
