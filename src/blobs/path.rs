@@ -72,6 +72,19 @@ pub fn preview(hash: &BlobHash) -> PathBuf {
     leaf.join(hash.to_string())
 }
 
+/// The name, in an object store, of what lies there in a store whose names begin with `prefix`.
+pub fn object(prefix: &str, relative: &str) -> String {
+    if prefix.is_empty() { relative.to_owned() } else { format!("{prefix}/{relative}") }
+}
+
+/// What the path of everything in [`BLOBS`] begins with, and of nothing else.
+pub const BLOBS_BEGIN: &str = "blobs/";
+
+/// What the paths of all copies under `hash` begin with.
+pub fn copies_begin(hash: &BlobHash) -> PathBuf {
+    leaf(hash).join(hash.to_string())
+}
+
 /// Something found in a directory of the store, by the name that a listing gave.
 pub fn found(directory: impl AsRef<Path>, name: impl AsRef<OsStr>) -> PathBuf {
     directory.as_ref().join(name.as_ref())

@@ -62,7 +62,7 @@ impl Calls {
 
     /// The same, as text.
     pub(super) fn text_at(&self, relative: &str) -> String {
-        if self.prefix.is_empty() { relative.to_owned() } else { format!("{}/{relative}", self.prefix) }
+        path::object(&self.prefix, relative)
     }
 
     /// A name, relative to the store; `None` where it is not in the store.

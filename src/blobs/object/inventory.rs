@@ -19,7 +19,7 @@ const MAX_COPIES: usize = 10_000;
 
 /// The keys of all copies under `hash`.
 pub(super) async fn copies(calls: &Calls, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
-    let prefix = calls.text_at(&path::leaf(hash).join(hash.to_string()).to_string_lossy());
+    let prefix = calls.text_at(&path::copies_begin(hash).to_string_lossy());
     let (mut keys, mut after) = (vec![], None);
     while keys.len() < MAX_COPIES {
         let page = calls.list(&prefix, after.take(), PAGE).await?;
@@ -108,8 +108,7 @@ pub(super) async fn require_store(calls: &Calls) -> Result<(), BlobError> {
 }
 
 fn blobs_prefix(calls: &Calls) -> String {
-    // With the slash: nothing else begins like it.
-    calls.text_at(&format!("{}/", path::BLOBS))
+    calls.text_at(path::BLOBS_BEGIN)
 }
 
 /// What a listed object is.
