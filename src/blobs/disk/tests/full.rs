@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::blobs::{InventoryItem, needs};
 use crate::blobs::contract::{bytes, get, inventory, put};
+use crate::blobs::{InventoryItem, needs};
 
 /// A small file system, mounted for as long as this lives.
 struct SmallDisk(tempfile::TempDir);
