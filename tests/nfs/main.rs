@@ -20,14 +20,15 @@ const PHOTOS: u64 = 12;
 const LONGEST_PHOTO_BYTES: u64 = 400_000;
 /// How long the filer is away.
 const AWAY: Duration = Duration::from_secs(30);
-/// What needs the filer has an answer by then: the machine's server gives a call 3 s (`init`), an upload makes several, and none of it is quick there.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+/// What needs the filer has an answer by then: the machine's server gives a call 3 s (`init`), an upload makes several, and none of it is quick there. QEMU
+/// takes connections one by one, and the kernel repeats one that it has dropped after 1, 3, 7 and 15 s.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// What does not need it.
 const UNHARMED_WITHIN: Duration = Duration::from_secs(5);
 /// After a plain client of the same mount was answered.
 const WHOLE_WITHIN: Duration = Duration::from_secs(2);
-/// Uploads at once while the filer is away, and as many downloads: more than the server has threads for files.
-const AT_ONCE: u64 = 24;
+/// Uploads at once while the filer is away, and as many downloads: together more than the server has threads for files.
+const AT_ONCE: u64 = 10;
 
 struct Test {
     machine: Machine,
