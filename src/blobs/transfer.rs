@@ -88,6 +88,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_recompressed_copy_arrives_as_it_lies() {
+        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+        let (photo, lies) = (bytes(1, 3000), bytes(2, 2000));
+        let key = key(&photo, 1);
+        from.put_raw(key, lies.clone());
+        assert!(
+            matches!(transfer(&from, &to, &key, &Content::raw(key.hash)).await, Err(BlobError::Damaged { .. })),
+            "not as the photo itself"
+        );
+        let content = Content::named(key.hash, Some(crate::model::BlobHash::of(&lies)));
+        assert_eq!(transfer(&from, &to, &key, &content).await.unwrap(), Transfer::Copied(2000));
+        assert_eq!(get(&to, &key).await.unwrap(), lies);
+        assert_eq!(transfer(&from, &to, &key, &content).await.unwrap(), Transfer::Present(2000));
+    }
+
+    #[tokio::test]
     async fn a_failure_anywhere_leaves_nothing_in_staging() {
         for operation in [Operation::Open, Operation::Stage, Operation::Write, Operation::Digests, Operation::Publish, Operation::Read] {
             let (from, to) = (MemoryStore::new(), MemoryStore::new());

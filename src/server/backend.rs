@@ -131,9 +131,12 @@ impl Backend {
         Ok(new)
     }
 
-    /// Whether no other process can have it open.
+    /// Whether no other process can have it open. A filer's lock is lost where its lease runs out.
     fn is_locked(&self) -> bool {
-        matches!(self, Self::Disk(_))
+        match self {
+            Self::Disk(disk) => !disk.is_on_filer(),
+            Self::Object(_) => false,
+        }
     }
 
     async fn was_used(&self) -> Result<bool, BlobError> {
@@ -170,7 +173,7 @@ impl Backend {
     /// Whether it is known not to answer.
     pub(super) fn is_away(&self) -> bool {
         match self {
-            Self::Disk(_) => false,
+            Self::Disk(disk) => disk.is_away(),
             Self::Object(objects) => objects.is_away(),
         }
     }

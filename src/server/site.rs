@@ -12,9 +12,7 @@ use super::metrics::Metrics;
 use super::moving::{Claim, Mover, MoverParts, Whereabouts};
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token, cold};
-use crate::blobs::{
-    BlobStore, ColdStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, is_on_nfs, make_directory_durably,
-};
+use crate::blobs::{BlobStore, ColdStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
 use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
 use crate::maintenance::ColdJob;
@@ -64,11 +62,6 @@ impl Site {
         let data = &config.storage.data;
         // Both names: RocksDB syncs what lies in its directory, not the directory's own name.
         make_private_dir(&data.join(METADATA_DIR))?;
-        if is_on_nfs(data).map_err(ServerError::io(data.display().to_string()))? {
-            let why =
-                format!("{}: metadata has to lie on a local disk, not on NFS; photos may (storage.blobs = \"nfs:///dir\")", data.display());
-            return Err(ServerError::Unsupported(why));
-        }
         let metadata_pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
         let lookup_pool = BlockingPool::new("lookup", config.metadata.read_threads as usize);
         let metrics = Metrics::new(runtime.clock.unix_ms());

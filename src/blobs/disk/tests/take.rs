@@ -1,5 +1,6 @@
 //! Files of others that become copies.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 
 use rustix::io::Errno;
