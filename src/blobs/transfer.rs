@@ -22,21 +22,16 @@ pub enum Transfer {
 /// # Errors
 /// [`BlobError::Damaged`] where the copy in `from` is not what `content` says, and [`BlobError::NotFound`] where there is none; those of either store.
 pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Transfer, BlobError> {
-    match to.open(key).await {
+    let is_bad = match to.open(key).await {
         Ok(there) => match there.content_hash().await {
             Ok(hash) if hash == content.written() => return Ok(Transfer::Present(there.size_bytes())),
-            // A try that was cut short has left it. No row relies on it yet.
-            Ok(_) | Err(BlobError::Damaged { .. }) => {
-                to.delete(key).await?;
-            }
+            Ok(_) | Err(BlobError::Damaged { .. }) => true,
             Err(error) => return Err(error),
         },
-        Err(BlobError::NotFound) => {}
-        Err(BlobError::Damaged { .. }) => {
-            to.delete(key).await?;
-        }
+        Err(BlobError::NotFound) => false,
+        Err(BlobError::Damaged { .. }) => true,
         Err(error) => return Err(error),
-    }
+    };
     let source = from.open(key).await?;
     let size_bytes = source.size_bytes();
     let mut staged = to.stage(Some(size_bytes)).await?;
@@ -50,6 +45,10 @@ pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, c
     if found != content.written() {
         staged.discard().await;
         return Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } });
+    }
+    if is_bad {
+        // What a try left that was cut short, or a copy that has gone bad: not before a good one is at hand.
+        to.delete(key).await?;
     }
     staged.publish_as(key, content).await?;
     let found = to.open(key).await?.content_hash().await?;
@@ -81,6 +80,9 @@ mod tests {
             "what a former try left is replaced"
         );
         from.corrupt(&one);
+        to.corrupt(&one);
+        assert!(transfer(&from, &to, &one, &Content::raw(one.hash)).await.is_err());
+        assert!(to.open(&one).await.is_ok(), "what may be all that is left of it is not thrown away for nothing");
         to.lose(&one);
         assert!(matches!(transfer(&from, &to, &one, &Content::raw(one.hash)).await, Err(BlobError::Damaged { .. })));
         assert!(matches!(to.open(&one).await, Err(BlobError::NotFound)), "wrong bytes are not passed on");

@@ -95,6 +95,8 @@ struct Shared {
     state: Mutex<State>,
     /// One call that changes something at a time.
     turn: tokio::sync::Semaphore,
+    /// One record that is written down at a time.
+    writing: Arc<tokio::sync::Semaphore>,
 }
 
 #[derive(Debug)]
@@ -135,7 +137,8 @@ impl Mover {
         let record = whereabouts.record.unwrap_or_else(|| Record::new(said.clone(), said));
         let state = Mutex::new(State { record, home, other: None, running: None, error: None });
         let turn = tokio::sync::Semaphore::new(1);
-        Self(Arc::new(Shared { config: given, runtime, metadata, store, claim, pools, reading, shutdown, state, turn }))
+        let writing = Arc::new(tokio::sync::Semaphore::new(1));
+        Self(Arc::new(Shared { config: given, runtime, metadata, store, claim, pools, reading, shutdown, state, turn, writing }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -240,12 +243,20 @@ impl Mover {
 
     /// Writes down what `change` makes of what stands, and only then has it stand.
     async fn write_down(&self, change: impl FnOnce(&mut Record)) -> Result<(), MoveError> {
+        // One after the other, and each to its end, also where whoever asked is stopped: no former one may come after a later.
+        let turn = self.0.writing.clone().acquire_owned().await.map_err(|_| MoveError::Stopped)?;
         let mut record = self.state().record.clone();
         change(&mut record);
         let (data, saved) = (self.0.config.storage.data.clone(), record.clone());
         let said = self.0.config.storage.blobs.to_string();
         let write = move || if saved.other.is_none() && saved.home == said { Record::remove(&data) } else { saved.save(&data) };
-        self.0.reading.run(write).await?.map_err(|error| MoveError::Journal(Arc::new(error)))?;
+        let reading = self.0.reading.clone();
+        let written = runtime::spawn_joined(async move {
+            let written = reading.run(write).await;
+            drop(turn);
+            written
+        });
+        written.await??.map_err(|error| MoveError::Journal(Arc::new(error)))?;
         self.state().record = record;
         Ok(())
     }
