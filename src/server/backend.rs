@@ -44,14 +44,22 @@ impl Backend {
     }
 
     /// Opens, or sets up, the backend of these settings for the site's blobs to be put there too. One of another site is refused. It is not claimed, nor
-    /// is anything removed in it.
-    pub(super) async fn open_beside(config: &Config, runtime: &Runtime, site: SiteId, pools: DiskPools) -> Result<Self, ServerError> {
-        let backend = Self::open_unclaimed(config, runtime, true, pools, true).await?;
+    /// is anything removed in it. `known`: it was opened and claimed before; then one that is not there is an error, be it a disk that was not mounted, and
+    /// none is set up.
+    pub(super) async fn open_beside(
+        config: &Config,
+        runtime: &Runtime,
+        site: SiteId,
+        pools: DiskPools,
+        known: bool,
+    ) -> Result<Self, ServerError> {
+        let backend = Self::open_unclaimed(config, runtime, !known, pools, true).await?;
         let place = &config.storage.blobs;
         match backend.store().marker().await? {
             Some(marker) if marker.site != site => {
                 Err(ServerError::NotOurs(format!("{place} belongs to the site {}, this is {site}", marker.site)))
             }
+            None if known => Err(ServerError::NotOurs(format!("{place} has no {}, though this site had put one there", blob_path::MARKER))),
             None if backend.was_used().await? => {
                 Err(ServerError::NotOurs(format!("{place} has no {}, though blobs were put there: another site's?", blob_path::MARKER)))
             }

@@ -12,7 +12,7 @@ use crate::blobs::BlobStore;
 use crate::http::Maintenance;
 use crate::maintenance::{self, CheckError};
 use crate::metadata::Metadata;
-use crate::runtime::{BlockingPool, Shutdown};
+use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::ServiceError;
 
 /// Runs the check for HTTP. It ends with the client who asked for it, and when the server begins to stop.
@@ -60,15 +60,19 @@ impl Maintenance for SiteMaintenance {
     }
 
     async fn start_move(&self, request: MoveRequest) -> Result<MoveStatus, ServiceError> {
-        self.mover()?.start(request).await
+        let mover = self.mover()?.clone();
+        // To its end, also where the client leaves.
+        runtime::spawn_joined(async move { mover.start(request).await }).await?
     }
 
     async fn move_back(&self) -> Result<MoveStatus, ServiceError> {
-        self.mover()?.back().await
+        let mover = self.mover()?.clone();
+        runtime::spawn_joined(async move { mover.back().await }).await?
     }
 
     async fn finish_move(&self) -> Result<MoveStatus, ServiceError> {
-        self.mover()?.finish().await
+        let mover = self.mover()?.clone();
+        runtime::spawn_joined(async move { mover.finish().await }).await?
     }
 }
 

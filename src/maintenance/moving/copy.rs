@@ -1,6 +1,7 @@
 //! Copying what metadata names, and holding the other store's listing against it.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -18,17 +19,34 @@ const PAGE: usize = 256;
 /// Copies under way at once.
 const AT_ONCE: usize = 4;
 
-/// Copies every blob behind `after` that metadata names.
-pub(super) async fn walk(moving: &Moving, mut after: Option<BlobHash>, journal: &dyn MoveJournal) -> Result<(), MoveError> {
-    let begun = moving.clock.monotonic();
-    while let Some((rows, last)) = page(moving, after).await? {
+/// How far a walk has come, also where it is interrupted.
+pub(super) struct Walk {
+    begun: Duration,
+    after: Mutex<Option<BlobHash>>,
+}
+
+impl Walk {
+    /// `begun`: by the monotonic clock. `after`: up to where an earlier one has come.
+    pub(super) fn new(begun: Duration, after: Option<BlobHash>) -> Self {
+        Self { begun, after: Mutex::new(after) }
+    }
+
+    fn after(&self) -> MutexGuard<'_, Option<BlobHash>> {
+        self.after.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Copies every blob that metadata names, from where the walk is.
+pub(super) async fn walk(moving: &Moving, walk: &Walk, journal: &dyn MoveJournal) -> Result<(), MoveError> {
+    loop {
+        let after = *walk.after();
+        let Some((rows, last)) = page(moving, after).await? else { return Ok(()) };
         let copies = rows.into_iter().map(|row| Ok((moving, row)));
         stream::iter(copies).try_for_each_concurrent(AT_ONCE, |(moving, row)| copy(moving, row).boxed()).await?;
         journal.copied(last).await?;
-        after = Some(last);
-        keep_to_rate(moving, begun).await;
+        *walk.after() = Some(last);
+        keep_to_rate(moving, walk.begun).await;
     }
-    Ok(())
 }
 
 async fn copy(moving: &Moving, row: BlobRow) -> Result<(), MoveError> {

@@ -140,7 +140,8 @@ impl Moving {
         self.store.pair(self.from.clone(), self.to.clone(), Needs::First);
         self.land().await;
         self.progress.begin(&self.metadata.read().stats()?);
-        self.persistently(|| copy::walk(self, after, journal).boxed()).await?;
+        let walk = copy::Walk::new(self.clock.monotonic(), after);
+        self.persistently(|| copy::walk(self, &walk, journal).boxed()).await?;
         loop {
             self.progress.set_phase("verifying");
             self.persistently(|| copy::compare(self).boxed()).await?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use self::record::{Other, Record, Role};
 use super::ServerError;
@@ -150,7 +151,7 @@ impl Mover {
         let mut shutdown = self.0.shutdown.clone();
         loop {
             let Some(other) = self.state().record.other.clone() else { return };
-            let opened = self.open_other(&other.url).await;
+            let opened = self.open_other(&other.url, true).await;
             // Somebody may have asked for something else meanwhile.
             let Ok(_turn) = self.0.turn.acquire().await else { return };
             let is_as_before = {
@@ -181,11 +182,11 @@ impl Mover {
         }
     }
 
-    /// Opens another store and claims it as the site's.
-    async fn open_other(&self, url: &str) -> Result<Home, ServerError> {
+    /// Opens another store and claims it as the site's. `known`: it was before.
+    async fn open_other(&self, url: &str, known: bool) -> Result<Home, ServerError> {
         let Shared { config, runtime, pools, metadata, claim, .. } = &*self.0;
         let url: BlobsUrl = url.parse().map_err(ServerError::Unsupported)?;
-        let backend = Backend::open_beside(&at(config, url), runtime, metadata.site(), pools.clone()).await?;
+        let backend = Backend::open_beside(&at(config, url), runtime, metadata.site(), pools.clone(), known).await?;
         let (store, own) = (backend.store(), claim.get());
         let found = store.marker().await?;
         if let Some(later) = found.filter(|found| found.epoch > own.epoch) {
@@ -334,11 +335,16 @@ impl Mover {
             }
             _ => {}
         }
-        let copied = record.other.filter(|other| other.role == Role::Target).and_then(|other| other.copied);
+        let copied = record.other.as_ref().filter(|other| other.role == Role::Target).and_then(|other| other.copied.clone());
         let is_open = self.state().other.clone();
         let home = match is_open {
             Some(home) => home,
-            None => self.open_other(&to).await.map_err(|error| invalid(error.to_string()))?,
+            None => {
+                let known = record.other.as_ref().is_some_and(|other| other.url == to);
+                let home = self.open_other(&to, known).await.map_err(|error| invalid(error.to_string()))?;
+                self.require_another_place(&home).await?;
+                home
+            }
         };
         let other = Other {
             url: to,
@@ -347,10 +353,30 @@ impl Mover {
             max_bytes_per_second: request.max_bytes_per_second,
             despite_damage: request.despite_damage,
         };
-        self.write_down(|record| record.other = Some(other.clone())).await.map_err(failed)?;
+        let said = self.0.config.storage.blobs.to_string();
+        let change = |record: &mut Record| {
+            record.was = said;
+            record.other = Some(other.clone());
+        };
+        self.write_down(change).await.map_err(failed)?;
         self.state().other = Some(home.clone());
         self.run(&other, home);
         Ok(self.status())
+    }
+
+    /// That what is put there is not found where the blobs are: the same place may have two URLs, and what is thought to be a copy would be the only one.
+    async fn require_another_place(&self, other: &Home) -> Result<(), ServiceError> {
+        let home = self.state().home.clone();
+        let name = BlobHash::from_bytes(self.0.runtime.random.bytes());
+        other.derived.put_derived(&name, Bytes::from_static(b"halidom: is this another place?")).await?;
+        let found = home.derived.get_derived(&name).await;
+        other.derived.delete_derived(&name).await?;
+        match found? {
+            None => Ok(()),
+            Some(_) => {
+                Err(ServiceError::Invalid { field: "to", detail: "the blobs are there: it is the same place by another name".to_owned() })
+            }
+        }
     }
 
     /// Calls a move off; or, where it has ended, has the blobs go back to where they were.
