@@ -71,6 +71,10 @@ pub(super) async fn get(
         Body::empty()
     } else {
         let blob = app.services.open_original(&caller, &original).await?;
+        if end < photo.size_bytes && blob.is_sequential() {
+            // Its last bytes are withheld until all are known to be good, which a part that ends before would not wait for.
+            blob.read_at(photo.size_bytes - 1, 1).await?;
+        }
         let outgoing = Outgoing::of(request.extensions(), request.version()).filter(|_| blob.as_fd().is_some());
         Body::from_stream(pieces(blob, start, end, outgoing))
     };

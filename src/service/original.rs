@@ -60,6 +60,11 @@ impl BlobReader {
         self.copy.size_bytes()
     }
 
+    /// Whether it is checked while it is read, and its end is withheld until that has been done, see `BlobRead::is_sequential`.
+    pub fn is_sequential(&self) -> bool {
+        self.copy.is_sequential()
+    }
+
     /// Exactly `length` bytes from `offset`.
     ///
     /// # Errors
