@@ -182,7 +182,8 @@ impl Transaction<'_> {
         })
     }
 
-    /// Queues a copy for deletion, for ever, as one that may have been named. Answers `false`, and changes nothing, where a row names it or this run is writing it.
+    /// Queues a copy for deletion, for ever, as one that may have been named. One that is queued already is queued anew, so that a deletion
+    /// that is under way does not count for it. Answers `false`, and changes nothing, where a row names it or this run is writing it.
     ///
     /// # Errors
     /// What the engine meets.
@@ -236,14 +237,15 @@ impl Transaction<'_> {
         })
     }
 
-    /// Takes copies off the delete queue that the backend has deleted, or does not have.
+    /// Takes copies off the delete queue that the backend has deleted, or does not have, since they were queued so. One that was queued anew
+    /// meanwhile stays.
     ///
     /// # Errors
     /// What the engine meets.
-    pub fn forget_doomed(&mut self, keys: impl IntoIterator<Item = BlobKey>) -> Result<(), MetadataError> {
+    pub fn forget_doomed(&mut self, deleted: impl IntoIterator<Item = (BlobKey, Doom)>) -> Result<(), MetadataError> {
         self.guard(|tx| {
-            for key in keys {
-                if tx.is_doomed(&key)? {
+            for (key, doom) in deleted {
+                if table::get::<Doomed>(tx.source(), &key)? == Some(doom) {
                     tx.overlay.delete::<Doomed>(&key);
                     tx.add_counts(Scope::Site, &Counts { doomed: -1, ..Counts::default() })?;
                 }
@@ -254,10 +256,13 @@ impl Transaction<'_> {
 
     pub(super) fn queue_deletion(&mut self, key: BlobKey, was_named: bool) -> Result<(), MetadataError> {
         self.guard(|tx| {
-            if tx.is_doomed(&key)? {
+            let mut since = tx.moment.now;
+            if let Some(former) = table::get::<Doomed>(tx.source(), &key)? {
+                // Later than the former whatever the clock says: no two of one key are alike.
+                since = since.max(WallMs(former.since.0.saturating_add(1)));
+                tx.overlay.put::<Doomed>(&key, &Doom { since, was_named: was_named || former.was_named });
                 return Ok(());
             }
-            let since = tx.moment.now;
             tx.overlay.put::<Doomed>(&key, &Doom { since, was_named });
             tx.add_counts(Scope::Site, &Counts { doomed: 1, ..Counts::default() })
         })

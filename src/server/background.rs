@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::moving::Claim;
+use super::claim::Claim;
 use crate::maintenance::ColdJob;
 use crate::runtime::{self, Shutdown};
 use crate::service::{Graces, Services};
@@ -34,8 +34,9 @@ pub(super) fn start(
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
         let services = services.clone();
         move || {
-            let (services, claim) = (services.clone(), claim.get());
+            let (services, claim) = (services.clone(), claim.clone());
             async move {
+                let claim = claim.look(&**services.blobs()).await;
                 match services.delete_doomed(claim, graces, DELETE_BATCH).await {
                     Ok(deleted) if deleted.keys + deleted.failed > 0 => {
                         tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");

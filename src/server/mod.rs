@@ -3,6 +3,7 @@
 mod admin_token;
 mod backend;
 mod background;
+mod claim;
 mod cold;
 mod connection;
 mod edge;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::backend::{Backend, Opener};
+use super::claim::Claim;
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
-use super::moving::{Claim, Mover, MoverParts, Whereabouts};
+use super::moving::{Mover, MoverParts, Whereabouts};
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token, cold};
 use crate::blobs::{BlobStore, ColdStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};

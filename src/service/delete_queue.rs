@@ -91,9 +91,9 @@ impl Services {
         self.delete_cursor.set(next);
         let mut gone = Vec::with_capacity(batch.len());
         let mut failed = 0;
-        for key in batch {
+        for (key, doom) in batch {
             match self.delete_copy(&key).await {
-                Ok(Deletion::Deleted | Deletion::Absent | Deletion::Gone) => gone.push(key),
+                Ok(Deletion::Deleted | Deletion::Absent | Deletion::Gone) => gone.push((key, doom)),
                 Err(error) => {
                     failed += 1;
                     tracing::warn!(%key, %error, "a doomed copy could not be deleted; it stays queued");
@@ -155,13 +155,13 @@ fn due_keys(
     mut after: Option<BlobKey>,
     is_due: impl Fn(Doom) -> bool,
     limit: usize,
-) -> Result<(Vec<BlobKey>, Option<BlobKey>), MetadataError> {
+) -> Result<(Vec<(BlobKey, Doom)>, Option<BlobKey>), MetadataError> {
     let mut keys = vec![];
     for _ in 0..SCAN_LIMIT / SCAN_PIECE {
         let page = at.doomed(after, SCAN_PIECE)?;
         for (key, doom) in page.items {
             if is_due(doom) {
-                keys.push(key);
+                keys.push((key, doom));
             }
             if keys.len() == limit {
                 return Ok((keys, Some(key)));

@@ -85,14 +85,16 @@ pub(super) async fn all(moving: &Moving, keys: Vec<BlobKey>) -> Result<bool, Mov
 async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
     let (key, hash) = (row.key, row.key.hash);
     let content = Content::named(hash, row.stored_hash);
-    match transfer(&*moving.from.blobs, &*moving.to.blobs, &key, &content).await {
+    let moved = transfer(&*moving.from.blobs, &*moving.to.blobs, &key, &content).await;
+    if doomed_unless_named(moving, key).await? {
+        // Another copy counts by now, which was published to both; or none.
+        moving.progress.passed(row.stored_bytes, 0);
+        return Ok(true);
+    }
+    match moved {
         Ok(Transfer::Copied(bytes)) => moving.progress.passed(row.stored_bytes, bytes),
         Ok(Transfer::Present(_)) => moving.progress.passed(row.stored_bytes, 0),
         Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
-            if row_of(moving, key).await?.is_none() {
-                // Another copy counts by now, which was published to both; or none.
-                return Ok(true);
-            }
             tracing::error!(%key, %error, "a blob is damaged and cannot be moved");
             moving.progress.note_damaged(hash);
             moving.progress.passed(row.stored_bytes, 0);
@@ -104,13 +106,21 @@ async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
     // What is derived is made again where it is not there.
     if let Ok(Some(derived)) = moving.from.derived.get_derived(&hash).await {
         let _ = moving.to.derived.put_derived(&hash, derived).await;
+        // The deletion of a blob removes what is derived from it, too; it may have come before.
+        doomed_unless_named(moving, key).await?;
     }
-    if row_of(moving, key).await?.is_none() {
-        // It may have been deleted before it arrived: from both once more.
+    Ok(true)
+}
+
+/// Where nothing names this copy any more it is queued for deletion once more: from where it was it may have been deleted before it arrived, whatever
+/// the store has answered.
+async fn doomed_unless_named(moving: &Moving, key: BlobKey) -> Result<bool, MoveError> {
+    let is_named = row_of(moving, key).await?.is_some();
+    if !is_named {
         let queued = moving.metadata.write("moved", move |tx| -> Result<bool, MetadataError> { tx.doom(key) });
         queued.await?;
     }
-    Ok(true)
+    Ok(!is_named)
 }
 
 /// The row that names this copy.

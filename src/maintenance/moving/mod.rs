@@ -116,9 +116,10 @@ impl MoveError {
                     BlobError::Unavailable { .. } | BlobError::Away | BlobError::Busy | BlobError::NoSpace | BlobError::Suspect { .. }
                 )
             }
-            Self::Busy => true,
+            // A disk that is full, say.
+            Self::Busy | Self::Journal(_) => true,
             Self::Gone(gone) => *gone == Gone::NoThread,
-            Self::Damaged { .. } | Self::Stopped | Self::Metadata(_) | Self::Journal(_) => false,
+            Self::Damaged { .. } | Self::Stopped | Self::Metadata(_) => false,
         }
     }
 }
@@ -176,7 +177,8 @@ impl Moving {
                 };
             }
         }
-        journal.switched().await?;
+        // Where writing it down fails nobody knows what the next start would find: so both are needed until it is written.
+        self.persistently(|| journal.switched().boxed()).await?;
         self.store.pair(self.to.clone(), self.from.clone(), Needs::First);
         Ok(true)
     }

@@ -29,6 +29,40 @@ fn home(store: &MemoryStore) -> Home {
 #[derive(Debug, Default)]
 struct Notes(Mutex<(Option<BlobHash>, bool)>);
 
+/// A disk that is full at first: nobody knows what stands on it.
+struct FullAtFirst<'a> {
+    site: &'a Site,
+    notes: Notes,
+    refused: Mutex<u32>,
+}
+
+#[async_trait::async_trait]
+impl MoveJournal for FullAtFirst<'_> {
+    async fn copied(&self, up_to: BlobHash) -> Result<(), MoveError> {
+        self.notes.copied(up_to).await
+    }
+
+    async fn switched(&self) -> Result<(), MoveError> {
+        let refused = {
+            let mut refused = self.refused.lock().unwrap();
+            *refused += 1;
+            *refused
+        };
+        if refused == 3 {
+            return self.notes.switched().await;
+        }
+        // Both are needed as long as it is not written: an upload counts on both, or not at all.
+        let content = bytes(u64::from(1000 + refused), 300);
+        let key = self.site.put(&content).await.unwrap();
+        for leg in [&self.site.from, &self.site.to] {
+            assert_eq!(get(leg, &key).await.unwrap(), content);
+        }
+        self.site.to.faults().fail(Operation::Publish, 0, BlobError::NoSpace);
+        assert!(matches!(self.site.put(&bytes(u64::from(2000 + refused), 300)).await, Err(BlobError::NoSpace)));
+        Err(MoveError::Journal(Arc::new(std::io::ErrorKind::StorageFull.into())))
+    }
+}
+
 #[async_trait::async_trait]
 impl MoveJournal for Notes {
     async fn copied(&self, up_to: BlobHash) -> Result<(), MoveError> {
@@ -65,9 +99,9 @@ impl Site {
 
     /// The delete queue, all of it.
     async fn delete_doomed(&self) {
-        for (key, _) in self.metadata.read().doomed(None, 1000).unwrap().items {
+        for (key, doom) in self.metadata.read().doomed(None, 1000).unwrap().items {
             if self.store.delete(&key).await.is_ok() {
-                self.metadata.write("gone", move |tx| -> Result<(), MetadataError> { tx.forget_doomed([key]) }).await.unwrap();
+                self.metadata.write("gone", move |tx| -> Result<(), MetadataError> { tx.forget_doomed([(key, doom)]) }).await.unwrap();
             }
         }
     }
@@ -178,6 +212,21 @@ async fn it_goes_on_from_where_it_was_stopped() {
     again.moving(shutdown).run(copied, &notes).await.unwrap();
     assert!(again.named(&again.to).await.values().all(Result::is_ok));
     assert_eq!(again.to.keys().len(), 600);
+}
+
+#[tokio::test]
+async fn a_switch_that_cannot_be_written_down_is_tried_again() {
+    let site = Site::new();
+    for content in 0..10 {
+        site.put(&bytes(content, 100)).await.unwrap();
+    }
+    let (_trigger, shutdown) = shutdown_channel();
+    let journal = FullAtFirst { site: &site, notes: Notes::default(), refused: Mutex::new(0) };
+    site.moving(shutdown).run(None, &journal).await.unwrap();
+    assert!(journal.notes.0.lock().unwrap().1);
+    assert!(site.named(&site.to).await.values().all(Result::is_ok));
+    let last = site.put(&bytes(99, 100)).await.unwrap();
+    assert!(get(&site.to, &last).await.is_ok(), "and they have changed places");
 }
 
 #[tokio::test]

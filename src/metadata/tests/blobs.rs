@@ -26,7 +26,7 @@ async fn the_first_copy_is_named_and_a_verified_duplicate_is_doomed() {
     assert_eq!((stats.photos, stats.logical_bytes, stats.blobs, stats.stored_bytes, stats.doomed), (2, 2002, 1, 1001, 1));
     assert!(metadata.figures().contains(&("in_flight", 0)));
     assert_sound(&metadata);
-    metadata.write("deleted", move |tx| tx.forget_doomed([doomed[0].0, doomed[0].0])).await.unwrap();
+    metadata.write("deleted", move |tx| tx.forget_doomed([doomed[0], doomed[0]])).await.unwrap();
     assert_eq!(metadata.read().stats().unwrap().doomed, 0);
     assert_sound(&metadata);
 }
@@ -111,6 +111,12 @@ async fn a_named_or_flying_copy_is_never_doomed_and_a_doomed_one_never_named() {
     let doom = |key| metadata.write("sweep", move |tx| tx.doom(key));
     assert_eq!((doom(named).await, doom(flying).await, doom(orphan).await), (Ok(false), Ok(false), Ok(true)));
     assert_eq!(metadata.read().stats().unwrap().doomed, 1);
+    let queued = || metadata.read().doomed(None, 10).unwrap().items;
+    let before = queued();
+    assert_eq!(doom(orphan).await, Ok(true), "it has come again while it was being deleted");
+    let again = queued();
+    metadata.write("deleted", move |tx| tx.forget_doomed(before)).await.unwrap();
+    assert_eq!((queued(), metadata.read().stats().unwrap().doomed), (again, 1), "so it stays queued");
     let stranger = in_flight.clone();
     let wrong = metadata.write("place", move |tx| {
         let blob = NewBlob { key: orphan, ..new_blob(&stranger, 3) };

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use self::record::{Other, Record, Role};
 use super::ServerError;
 use super::backend::Backend;
+use super::claim::Claim;
 use crate::api::{MoveRequest, MoveStatus};
-use crate::blobs::{BlobStore as _, DiskPools, Home, Marker, MovableStore, Needs};
+use crate::blobs::{BlobStore as _, DiskPools, Home, MovableStore, Needs};
 use crate::config::{BlobsUrl, Config};
 use crate::maintenance::{MoveError, MoveJournal, Moving, Progress};
 use crate::metadata::Metadata;
@@ -22,24 +23,6 @@ use crate::service::ServiceError;
 
 /// How long it is waited until a store that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(15);
-
-/// The claim under which a site collects. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Claim(Arc<Mutex<Marker>>);
-
-impl Claim {
-    pub(super) fn new(marker: Marker) -> Self {
-        Self(Arc::new(Mutex::new(marker)))
-    }
-
-    pub(super) fn get(&self) -> Marker {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, marker: Marker) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = marker;
-    }
-}
 
 /// The settings of the store that is relied on, and what is written down of others.
 #[derive(Debug)]
@@ -187,14 +170,14 @@ impl Mover {
         let Shared { config, runtime, pools, metadata, claim, .. } = &*self.0;
         let url: BlobsUrl = url.parse().map_err(ServerError::Unsupported)?;
         let backend = Backend::open_beside(&at(config, url), runtime, metadata.site(), pools.clone(), known).await?;
-        let (store, own) = (backend.store(), claim.get());
+        let (store, relied_on) = (backend.store(), self.state().home.blobs.clone());
+        let mut own = claim.look(&*relied_on).await;
         let found = store.marker().await?;
         if let Some(later) = found.filter(|found| found.epoch > own.epoch) {
             // It was home before: the one that is relied on goes past it.
-            let home = self.state().home.blobs.clone();
-            home.claim(Some(own), later).await?;
-            claim.set(later);
-        } else if found != Some(own) {
+            own = claim.go_past(&*relied_on, later).await?;
+        }
+        if found != Some(own) {
             store.claim(found, own).await?;
         }
         backend.sweep().await?;

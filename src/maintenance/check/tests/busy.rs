@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::blobs::{BlobRead, Deletion, Inventory, InventoryItem, Staged, Usage};
-use crate::metadata::{PlaceError, Read};
+use crate::metadata::{Doom, PlaceError, Read};
 use crate::runtime::Random;
 
 /// Items that are listed at once.
@@ -21,7 +21,7 @@ struct Work {
     /// Keys of which nothing is there yet.
     begun: Vec<InFlight>,
     /// Copies that were deleted and are queued still.
-    deleted: Vec<BlobKey>,
+    deleted: Vec<(BlobKey, Doom)>,
 }
 
 impl Work {
@@ -64,9 +64,9 @@ impl Work {
         }
         let doomed = site.metadata.read().doomed(None, 100).unwrap().items;
         if !doomed.is_empty() && self.below(2) == 0 {
-            let (key, _) = doomed[self.below(doomed.len())];
+            let (key, doom) = doomed[self.below(doomed.len())];
             site.store.delete(&key).await.unwrap();
-            self.deleted.push(key);
+            self.deleted.push((key, doom));
         }
     }
 }
