@@ -70,26 +70,57 @@ impl Orientation {
     }
 
     fn turn<const N: usize>(self, pixels: Pixels) -> Pixels {
-        let (w, h) = (pixels.width as usize, pixels.height as usize);
         let (width, height) = self.shown((pixels.width, pixels.height));
         let (source, _) = pixels.data.as_chunks::<N>();
-        let mut data = Vec::with_capacity(pixels.data.len());
-        for y in 0..height as usize {
-            for x in 0..width as usize {
-                let (sx, sy) = match self.0 {
-                    2 => (w - 1 - x, y),
-                    3 => (w - 1 - x, h - 1 - y),
-                    4 => (x, h - 1 - y),
-                    5 => (y, x),
-                    6 => (y, h - 1 - x),
-                    7 => (w - 1 - y, h - 1 - x),
-                    8 => (w - 1 - y, x),
-                    _ => (x, y),
-                };
-                data.extend_from_slice(&source[sy * w + sx]);
+        // Rows as stored end up as rows or as columns, from either end, and so do the pixels in each.
+        let (rows_back, pixels_back) = match self.0 {
+            2 => (false, true),
+            3 => (true, true),
+            4 => (true, false),
+            6 => (true, false),
+            7 => (true, true),
+            8 => (false, true),
+            _ => (false, false),
+        };
+        let mut turned = vec![[0; N]; source.len()];
+        if self.0 >= 5 {
+            transpose(source, (pixels.width as usize, pixels.height as usize), (rows_back, pixels_back), &mut turned);
+        } else {
+            let length = width.max(1) as usize;
+            for (nth, row) in turned.chunks_exact_mut(length).enumerate() {
+                let stored = if rows_back { height as usize - 1 - nth } else { nth };
+                row.copy_from_slice(&source[stored * length..][..length]);
+                if pixels_back {
+                    row.reverse();
+                }
             }
         }
-        Pixels { width, height, data, layout: pixels.layout }
+        Pixels { width, height, data: turned.into_flattened(), layout: pixels.layout }
+    }
+}
+
+/// Pixels along a side of what is transposed at a time: what is read and what is written stays in the processor's nearest cache.
+const TILE: usize = 32;
+
+/// Has the rows of a picture of this size become columns, the last one first where `rows_back`; and the last pixel of each first where `pixels_back`.
+fn transpose<const N: usize>(
+    source: &[[u8; N]],
+    (width, height): (usize, usize),
+    (rows_back, pixels_back): (bool, bool),
+    turned: &mut [[u8; N]],
+) {
+    for (band, rows) in source.chunks(TILE * width.max(1)).enumerate() {
+        for left in (0..width).step_by(TILE) {
+            for (nth, row) in rows.chunks_exact(width).enumerate() {
+                let y = band * TILE + nth;
+                let column = if rows_back { height - 1 - y } else { y };
+                let part = &row[left..width.min(left + TILE)];
+                for (x, pixel) in (left..).zip(part) {
+                    let line = if pixels_back { width - 1 - x } else { x };
+                    turned[line * height + column] = *pixel;
+                }
+            }
+        }
     }
 }
 
@@ -120,6 +151,33 @@ mod tests {
                 let shown = Orientation::from_tag(tag).apply(stored);
                 assert_eq!(shown.data, spread(expected), "orientation {tag}, {layout:?}");
                 assert_eq!((shown.width, shown.height), size);
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_larger_than_a_tile_are_turned_alike() {
+        for (width, height) in [(1, 1), (1, 70), (70, 1), (32, 64), (33, 31), (100, 65)] {
+            let data: Vec<u8> = (0..width * height).flat_map(|at: usize| [(at % 251) as u8, (at / 251) as u8]).collect();
+            let stored = Pixels { width: width as u32, height: height as u32, layout: Layout::GreyAlpha, data: data.clone() };
+            for tag in 1..=8 {
+                let shown = Orientation::from_tag(tag).apply(stored.clone());
+                let (w, h) = (shown.width as usize, shown.height as usize);
+                assert_eq!((w, h), if tag >= 5 { (height, width) } else { (width, height) });
+                for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+                    let (sx, sy) = match tag {
+                        2 => (width - 1 - x, y),
+                        3 => (width - 1 - x, height - 1 - y),
+                        4 => (x, height - 1 - y),
+                        5 => (y, x),
+                        6 => (y, height - 1 - x),
+                        7 => (width - 1 - y, height - 1 - x),
+                        8 => (width - 1 - y, x),
+                        _ => (x, y),
+                    };
+                    let at = |x: usize, y: usize, width: usize| 2 * (y * width + x);
+                    assert_eq!(shown.data[at(x, y, w)..][..2], data[at(sx, sy, width)..][..2], "{tag} of {width} x {height}");
+                }
             }
         }
     }
