@@ -61,7 +61,7 @@ fmt: ## format the code
 bench: setup ## the benchmarks of benches/
 	cargo bench --locked
 
-bench-peers: ## the same work on the same disk: Halidom, a minimal program, SeaweedFS, Garage, nginx, libvips, thumbor
+bench-peers: ## the same work on the same disk: Halidom, a minimal program, SeaweedFS, Garage, rclone, nginx, libvips, thumbor
 	@scripts/setup build bench-peers
 	scripts/bench-peers
 

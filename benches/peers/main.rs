@@ -1,4 +1,4 @@
-//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, Garage, nginx, libvips, thumbor. `make bench-peers`
+//! The same work on the same disk in the same run: Halidom, a minimal program, SeaweedFS, Garage, rclone, nginx, libvips, thumbor. `make bench-peers`
 //! runs it.
 //!
 //! One generator drives every peer over HTTP on loopback, with the same bodies and so many connections; peers take turns, round after
@@ -16,6 +16,7 @@ mod peers;
 mod process;
 mod renditions;
 mod report;
+mod s3;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,6 +49,9 @@ struct Options {
     /// nginx's program
     #[arg(long, value_name = "FILE")]
     nginx: Option<PathBuf>,
+    /// rclone's program
+    #[arg(long, value_name = "FILE")]
+    rclone: Option<PathBuf>,
     #[command(flatten)]
     renditions: renditions::RenditionOptions,
     /// Which work to do; all where none is named
@@ -71,6 +75,8 @@ enum What {
     UploadLarge,
     /// Durable upload of 50 kB at 32 connections
     UploadSmall,
+    /// Upload of 3 MB and 50 kB at 32 connections to a Halidom whose blobs are in SeaweedFS's S3, beside rclone
+    UploadS3,
     /// Download of 3 MB originals, first and again
     Download,
     /// Renditions of photos of which nothing was rendered before, beside libvips and thumbor
@@ -122,6 +128,17 @@ fn measure(options: &Options, dir: &std::path::Path) -> anyhow::Result<Report> {
                 })?;
                 eprintln!("round {round}, {}: {name}: {work}", load.title("upload"));
                 report.note(&load.title("upload"), name, syncs, work);
+            }
+        }
+    }
+    if let (true, Some(weed), Some(rclone)) = (wanted(What::UploadS3), &options.weed, &options.rclone) {
+        for (size_bytes, count) in [(3_000_000, scale(384)), (50_000, scale(8_192))] {
+            let load = Load { size_bytes, count, connections: 32 };
+            for round in 0..options.rounds {
+                for (name, work) in runtime.block_on(s3::measure(dir, weed, rclone, load, round as u64))? {
+                    eprintln!("round {round}, {}: {name}: {work}", load.title("upload to S3"));
+                    report.note(&load.title("upload to S3"), name, "nothing: SeaweedFS as shipped; Halidom its metadata", work);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod floor;
 mod garage;
-mod halidom;
+pub(crate) mod halidom;
 pub(crate) mod nginx;
 mod seaweed;
 

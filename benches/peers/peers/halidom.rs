@@ -19,10 +19,22 @@ pub(crate) struct Halidom {
 
 impl Halidom {
     pub(crate) async fn start(dir: &Path) -> anyhow::Result<Self> {
+        Self::start_with(dir, &[]).await
+    }
+
+    /// With further arguments.
+    pub(crate) async fn start_with(dir: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let (own, port) = (fresh(dir, "halidom")?, free_port()?);
         let data = own.join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_halidom"));
-        command.arg("serve").arg("--data").arg(&data).arg("--listen").arg(format!("127.0.0.1:{port}")).args(["--admin-listen", "off"]);
+        command
+            .arg("serve")
+            .arg("--data")
+            .arg(&data)
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"))
+            .args(["--admin-listen", "off"])
+            .args(arguments);
         let mut server = Server::start(&mut command, &own.join("log"))?;
         let base = format!("http://127.0.0.1:{port}");
         server.wait(&format!("{base}/readyz"), |status| status == 200).await?;
