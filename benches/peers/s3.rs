@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::load::{self, Load};
-use crate::peer::{Peer as _, Work};
+use crate::peer::Work;
 use crate::peers::halidom::Halidom;
 use crate::process::Server;
 use crate::{free_port, fresh, settle};
