@@ -109,16 +109,20 @@ fn transpose<const N: usize>(
     (rows_back, pixels_back): (bool, bool),
     turned: &mut [[u8; N]],
 ) {
+    let mut tile = [[[0; N]; TILE]; TILE];
     for (band, rows) in source.chunks(TILE * width.max(1)).enumerate() {
+        let (top, count) = (band * TILE, rows.len() / width);
+        let column = if rows_back { height - top - count } else { top };
         for left in (0..width).step_by(TILE) {
             for (nth, row) in rows.chunks_exact(width).enumerate() {
-                let y = band * TILE + nth;
-                let column = if rows_back { height - 1 - y } else { y };
-                let part = &row[left..width.min(left + TILE)];
-                for (x, pixel) in (left..).zip(part) {
-                    let line = if pixels_back { width - 1 - x } else { x };
-                    turned[line * height + column] = *pixel;
+                let at = if rows_back { count - 1 - nth } else { nth };
+                for (line, pixel) in tile.iter_mut().zip(&row[left..]) {
+                    line[at] = *pixel;
                 }
+            }
+            for (x, made) in (left..width).zip(&tile) {
+                let line = if pixels_back { width - 1 - x } else { x };
+                turned[line * height + column..][..count].copy_from_slice(&made[..count]);
             }
         }
     }

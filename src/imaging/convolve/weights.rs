@@ -34,12 +34,13 @@ impl Weights {
             weights: Vec::with_capacity(target as usize * ((2.0 * reach + 2.0) as usize).min(LONGEST)),
         };
         let mut parts = [0.0; LONGEST];
+        let filter = Filter::with(1.0 / scale);
         for at in 0..target {
             let centre = start + (f64::from(at) + 0.5) * ratio;
             let first = (centre - reach).floor().max(0.0);
             let count = ((centre + reach).ceil().min(side.into()) - first).max(0.0) as usize;
             let parts = parts.get_mut(..count)?;
-            lanczos((first + 0.5 - centre) / scale, 1.0 / scale, parts);
+            filter.from((first + 0.5 - centre) / scale, parts);
             all.taps.push(Tap { first: first as usize, count });
             all.push(parts)?;
         }
@@ -84,25 +85,40 @@ impl Weights {
     }
 }
 
-/// The filter at places that are `step` apart, from `x` on. One sine follows from the two before it, and that of three times an angle from that
-/// of the angle: computing each by itself took a third of the time of resizing.
-fn lanczos(x: f64, step: f64, values: &mut [f64]) {
-    /// Within this the filter is 1, but for rounding, and the quotient below is not good.
-    const MIDDLE: f64 = 1e-4;
-    let third = |x: f64| std::f64::consts::PI / LOBES * x;
-    let twice = 2.0 * third(step).cos();
-    let (mut before, mut sine) = (third(x - step).sin(), third(x).sin());
-    for (at, value) in values.iter_mut().enumerate() {
-        let x = x + step * at as f64;
-        let angle = std::f64::consts::PI * x;
-        let of_three = sine * (3.0 - 4.0 * sine * sine);
-        *value = match x.abs() {
-            x if x < MIDDLE => 1.0,
-            x if x < LOBES => LOBES * of_three * sine / (angle * angle),
-            _ => 0.0,
-        };
-        (before, sine) = (sine, twice * sine - before);
+/// The filter at places that are `step` apart. One sine follows from the two before it, and that of three times an angle from that of the angle:
+/// computing each by itself took a third of the time of resizing.
+struct Filter {
+    step: f64,
+    /// Of the angle of a step, twice the cosine.
+    twice: f64,
+}
+
+impl Filter {
+    fn with(step: f64) -> Self {
+        Self { step, twice: 2.0 * third(step).cos() }
     }
+
+    /// From `x` on.
+    fn from(&self, x: f64, values: &mut [f64]) {
+        /// Within this the filter is 1, but for rounding, and the quotient below is not good.
+        const MIDDLE: f64 = 1e-4;
+        let (mut before, mut sine) = (third(x - self.step).sin(), third(x).sin());
+        for (at, value) in values.iter_mut().enumerate() {
+            let x = x + self.step * at as f64;
+            let angle = std::f64::consts::PI * x;
+            let of_three = sine * (3.0 - 4.0 * sine * sine);
+            *value = match x.abs() {
+                x if x < MIDDLE => 1.0,
+                x if x < LOBES => LOBES * of_three * sine / (angle * angle),
+                _ => 0.0,
+            };
+            (before, sine) = (sine, self.twice * sine - before);
+        }
+    }
+}
+
+fn third(x: f64) -> f64 {
+    std::f64::consts::PI / LOBES * x
 }
 
 #[cfg(test)]
@@ -114,7 +130,7 @@ mod tests {
         let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
         for (from, step) in [(-3.0, 0.25), (-2.97, 0.2003), (-0.00005, 0.5), (-2.0, 1.0), (-1.5, 0.9999)] {
             let mut values = [0.0; LONGEST];
-            lanczos(from, step, &mut values);
+            Filter::with(step).from(from, &mut values);
             for (at, value) in values.iter().enumerate() {
                 let x: f64 = from + step * at as f64;
                 let wanted = if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 };
