@@ -17,6 +17,8 @@ mod licences;
 mod one_file;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/suites.rs"]
+mod suites;
 
 use std::path::{Path, PathBuf};
 
@@ -89,6 +91,12 @@ fn column_families_stand_in_one_file() {
 #[test]
 fn blob_paths_are_built_in_one_file() {
     holds_in_src("a path built outside src/blobs/path.rs", one_file::blob_paths);
+}
+
+#[test]
+fn every_store_passes_its_suite() {
+    let findings = suites::missing(&Tree::read(root(), &["src"]));
+    nothing_found("a store without the suite of its trait", &findings);
 }
 
 #[test]

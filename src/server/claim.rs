@@ -61,8 +61,6 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use crate::blobs::{MemoryStore, Operation};
     use crate::model::SiteId;

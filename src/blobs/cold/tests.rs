@@ -44,7 +44,8 @@ mod under_checking {
 
     async fn memory() -> Subject {
         let store = MemoryStore::new();
-        subject(store.clone(), Arc::new(checked(store)))
+        let tested: VerifyStore<ColdStore<MemoryStore>> = checked(store.clone());
+        subject(store, Arc::new(tested))
     }
 
     contract_suite!(memory);
