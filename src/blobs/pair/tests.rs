@@ -21,6 +21,46 @@ async fn mirror() -> Subject {
 
 contract_suite!(mirror);
 
+/// A disk, mirrored to another kind of store.
+mod disk_and_memory {
+    use super::*;
+    use crate::blobs::disk::tests::staged;
+    use crate::blobs::{DiskSettings, DiskStore};
+    use crate::runtime::{BlockingPool, Runtime};
+
+    async fn mirrored() -> Subject {
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, second) = (DiskSettings::default(), MemoryStore::new());
+        let first = DiskStore::open(&directory.path().join("store"), Runtime::system(), BlockingPool::new("blobs", 4), disk).await.unwrap();
+        first.sweep().await.unwrap();
+        let pair = PairStore::new(Arc::new(first.clone()), Arc::new(second.clone()), Needs::Both, Arc::default());
+        let staged = move || {
+            let (first, second) = (first.clone(), second.clone());
+            async move { staged(&first).await + second.staged() }.boxed()
+        };
+        Subject { store: Arc::new(pair), staged: Box::new(staged), _keep: Some(directory), is_remote: false }
+    }
+
+    contract_suite!(mirrored);
+}
+
+/// A mirror that takes nothing, and is not needed.
+mod full_mirror {
+    use super::*;
+
+    async fn mirrored() -> Subject {
+        let (first, second, pair) = pair(Needs::First);
+        second.faults().fail_always(Operation::Stage, BlobError::NoSpace);
+        let staged = move || {
+            let staged = first.staged() + second.staged();
+            async move { staged }.boxed()
+        };
+        Subject { store: Arc::new(pair), staged: Box::new(staged), _keep: None, is_remote: false }
+    }
+
+    contract_suite!(mirrored);
+}
+
 #[tokio::test]
 async fn a_copy_is_on_both_legs_and_goes_from_both() {
     let (first, second, pair) = pair(Needs::Both);

@@ -96,7 +96,7 @@ async fn what_is_bad_on_both_is_marked_and_mended_from_any_other_copy_of_the_sam
     assert!(row.key != key && row.key != former);
     for leg in [&site.first, &site.second] {
         for key in leg.keys() {
-            leg.corrupt(&key);
+            leg.truncate(&key);
         }
     }
     assert_eq!(site.healer.heal(row.key).await.unwrap(), HealOutcome::Lost);
@@ -115,7 +115,7 @@ async fn a_recompressed_copy_is_repaired_as_it_lies() {
         leg.put_raw(key, lies.clone());
     }
     let row = site.row(&raw.hash);
-    let codec = crate::metadata::Codec { version: 1, flags: 0 };
+    let codec = crate::metadata::Codec { version: [1, 0, 0], flags: 0 };
     let new = NewBlob {
         encoding: Encoding::Lepton(codec),
         stored_bytes: 2000,
