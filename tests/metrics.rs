@@ -233,7 +233,11 @@ fn every_documented_family_is_there_and_moves() {
 
     // And what only an edge says.
     let at_edge = edge(&site, &folder.path().join("edge"), &path);
-    let exposed: BTreeSet<String> = lost.families.keys().chain(at_edge.families.keys()).cloned().collect();
+    // Or a site with a mirror.
+    let url = format!("file://{}", folder.path().join("mirror").display());
+    let mirrored = Page::of(&Server::start_with(&folder.path().join("mirrored"), &[("HALIDOM_MIRROR__URL", &url)]));
+    let pages = [&lost, &at_edge, &mirrored];
+    let exposed: BTreeSet<String> = pages.iter().flat_map(|page| page.families.keys()).cloned().collect();
     assert_eq!(exposed, documented(), "left: exposed, right: in docs/metrics.md");
     let queues = lost.samples.keys().filter_map(|sample| sample.split_once("queue=\"")?.1.split('"').next());
     assert_eq!(queues.map(str::to_owned).collect::<BTreeSet<_>>(), documented_queues(), "left: exposed, right: in docs/metrics.md");
@@ -241,7 +245,7 @@ fn every_documented_family_is_there_and_moves() {
     // No process stands there for what only sites do.
     let decoders = at_edge.samples.keys().filter_map(|sample| sample.strip_prefix("halidom_decoder_processes_started_total"));
     assert_eq!(decoders.collect::<Vec<_>>(), ["{pool=\"imaging\"}", "{pool=\"slow_imaging\"}"]);
-    for page in [&start, &lost, &at_edge] {
+    for page in [&start, &lost, &at_edge, &mirrored] {
         promtool(&page.text);
     }
 }

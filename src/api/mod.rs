@@ -28,7 +28,7 @@ pub use edge::{EdgeBasis, EdgeBlob, EdgeEvent, EdgeFeed, EdgeSigningKey, EdgeTen
 pub use iiif::{IiifImageInfo, IiifSize, IiifTiles};
 pub use import::{CreateImport, Import, ImportCounts, ImportLayout, ImportRefusal, ImportState};
 pub use me::Me;
-pub use moving::{MoveRequest, MoveStatus};
+pub use moving::{MirrorStatus, MoveRequest, MoveStatus};
 pub use page::Page;
 pub use photo::{Camera, Durability, Gps, PatchPhoto, Photo, PhotoUrls};
 pub use problem::Problem;

@@ -41,4 +41,41 @@ pub struct MoveStatus {
     pub damaged: u64,
     /// What keeps it from going on, or ended it.
     pub error: Option<String>,
+    /// The second place that has every blob, where there is one.
+    #[serde(default)]
+    pub mirror: Option<MirrorStatus>,
+}
+
+/// How a mirror stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorStatus {
+    /// Where it is.
+    pub url: String,
+    /// `away`: it is not open, see `error`. `filling`: it does not have every blob yet. `comparing`: its listing is held against metadata. `verifying`: every copy in both
+    /// stores is read. `whole`: it has every blob but for what is `missed`.
+    pub phase: String,
+    /// While it is filled or verified: blobs that were gone through since the start, and how many there were then.
+    pub blobs: u64,
+    /// See `blobs`.
+    pub total_blobs: u64,
+    /// The bytes of these.
+    pub bytes: u64,
+    /// See `bytes`.
+    pub total_bytes: u64,
+    /// Copies that it could not take; they are copied as soon as it can.
+    pub missed: u64,
+    /// Copies in either store that were found damaged or gone, and wait to be looked at.
+    pub to_repair: u64,
+    /// Since the start: copies that were damaged or gone, and were repaired.
+    pub repaired: u64,
+    /// Copies that the mirror had lost, and were copied.
+    pub copied: u64,
+    /// Blobs of which no good copy was found.
+    pub lost: u64,
+    /// Attempts that failed; they are made again.
+    pub failed: u64,
+    /// Too many copies are bad at once: none is repaired until the hour is over.
+    pub braked: bool,
+    /// What keeps it from going on.
+    pub error: Option<String>,
 }

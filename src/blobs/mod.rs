@@ -6,11 +6,13 @@
 //! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
+mod absent;
 mod cold;
 mod content;
 mod derived;
 mod digest;
 mod disk;
+mod elsewhere;
 mod error;
 mod memory;
 mod movable;
@@ -32,6 +34,7 @@ pub(crate) mod contract;
 #[cfg(test)]
 pub(crate) use derived::contract as derived_contract;
 
+pub use absent::AbsentStore;
 pub use cold::{
     CODEC as COLD_CODEC, Codec, ColdStore, Encoded, MAGIC as COLD_MAGIC, MAX_ORIGINAL_BYTES as MAX_COLD_BYTES, StaysRaw,
     encode as encode_cold,
@@ -40,6 +43,7 @@ pub use content::Content;
 pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
 pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, FilerSettings, is_on_nfs, make_directory_durably};
+pub use elsewhere::{BlobSource, DamageObserver, LegSource};
 pub use error::{BlobError, Damage};
 pub use memory::{Faults, MemoryStore};
 pub use movable::{Home, MovableStore};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, BlobSource, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 
 /// A store, and what is derived from its blobs beside it. Cheap to clone.
@@ -73,6 +73,14 @@ impl MovableStore {
         let _ = self.missed.take();
     }
 
+    /// The store that is relied on, and the other one where there are two.
+    pub fn legs(&self) -> (Home, Option<Home>) {
+        match self.place() {
+            Place::Single(home) => (home, None),
+            Place::Pair(first, second, _) => (first, Some(second)),
+        }
+    }
+
     /// What the second store lacks of what was published since it was put there.
     pub fn missed(&self) -> &Missed {
         &self.missed
@@ -95,6 +103,10 @@ impl BlobStore for MovableStore {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         self.place().blobs().open(key).await
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        self.place().blobs().elsewhere()
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -137,6 +137,10 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         let read = self.teller.told(Operation::Open, self.inner.open(key)).await?;
         Ok(Arc::new(ObservedRead { read, teller: self.teller.clone() }))
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        self.inner.elsewhere()
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {

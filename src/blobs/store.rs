@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey, SiteId};
 
 /// Bytes that the default [`BlobRead::content_hash`] asks for at once.
@@ -43,6 +43,11 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// # Errors
     /// [`BlobError::NotFound`] where the store answers that there is none.
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
+
+    /// Where else its copies may be had from, where one turns out bad or cannot be had: in the order in which they are to be asked.
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        vec![]
+    }
 
     /// How many bytes the store holds under this key. It looks whether the copy is there, and reads nothing of it.
     ///
@@ -278,6 +283,10 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         (**self).open(key).await
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        (**self).elsewhere()
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {

@@ -1,5 +1,6 @@
 //! A decorator that never lets wrong bytes out.
 
+mod elsewhere;
 mod pass;
 
 use std::os::fd::BorrowedFd;
@@ -12,7 +13,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, BlobSource, Damage, DamageObserver, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 use pass::PassRead;
@@ -36,13 +37,17 @@ impl Default for VerifySettings {
 ///
 /// [`BlobStore::open`] answers with a copy whose bytes hashed to its key when they were last read whole, at most `remember` ago; the same
 /// key opened by many at once is read once. A copy whose reads are passes ([`BlobRead::is_sequential`]: it comes over a network, or is decoded)
-/// is not read twice: it is hashed while it is given out, and its last bytes are withheld until the hash of all is the key's. Everything else goes through unchanged.
+/// is not read twice: it is hashed while it is given out, and its last bytes are withheld until the hash of all is the key's.
+///
+/// Where the copy is bad, gone or cannot be had, the blob is read from the next place that has it ([`BlobStore::elsewhere`]) and checked as well; of a bad copy
+/// a [`DamageObserver`] is told. Everything else goes through unchanged.
 #[derive(Debug)]
 pub struct VerifyStore<S> {
     inner: S,
     clock: Clock,
     remember: Duration,
     verified: Cache<BlobKey, Verified>,
+    observer: Option<Arc<dyn DamageObserver>>,
 }
 
 /// A check that found a copy good.
@@ -72,7 +77,7 @@ impl<S: BlobStore> VerifyStore<S> {
     /// Decorates `inner`.
     pub fn new(inner: S, clock: Clock, settings: VerifySettings) -> Self {
         let verified = Cache::builder().max_capacity(settings.capacity).eviction_policy(EvictionPolicy::lru()).build();
-        Self { inner, clock, remember: settings.remember, verified }
+        Self { inner, clock, remember: settings.remember, verified, observer: None }
     }
 
     /// The store below, which checks nothing.
@@ -91,8 +96,8 @@ impl<S: BlobStore> VerifyStore<S> {
     /// [`BlobError::Damaged`] where it is not what its key says; [`BlobError::NotFound`] where there is none.
     pub async fn verify(&self, key: &BlobKey) -> Result<(), BlobError> {
         self.verified.invalidate(key).await;
-        let read = self.inner.open(key).await?;
-        self.verify_opened(key, &*read).await
+        let checked = async { self.verify_opened(key, &*self.inner.open(key).await?).await };
+        checked.await.inspect_err(|error| self.note(key, error))
     }
 
     /// That the copy was good when it was last read whole, at most `remember` ago; it is read now where that is not known.
@@ -100,18 +105,44 @@ impl<S: BlobStore> VerifyStore<S> {
     /// # Errors
     /// As of [`VerifyStore::verify`].
     pub async fn verify_lately(&self, key: &BlobKey) -> Result<(), BlobError> {
-        let read = self.open(key).await?;
-        // Of any other the opening has seen to it.
-        if read.is_sequential() && !self.is_verified(key).await {
-            self.verify_opened(key, &*read).await?;
-        }
-        Ok(())
+        let checked = async {
+            let read = self.open_here(key).await?;
+            // Of any other the opening has seen to it.
+            if read.is_sequential() && !self.is_verified(key).await {
+                self.verify_opened(key, &*read).await?;
+            }
+            Ok(())
+        };
+        checked.await.inspect_err(|error| self.note(key, error))
     }
 
     async fn verify_opened(&self, key: &BlobKey, read: &dyn BlobRead) -> Result<(), BlobError> {
         let verified = self.check(key, read).await.map_err(|failed| failed.error)?;
         self.verified.insert(*key, verified).await;
         Ok(())
+    }
+
+    /// Opens the copy itself, checked.
+    async fn open_here(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let read = self.inner.open(key).await?;
+        if read.is_sequential() {
+            return Ok(Arc::new(PassRead::new(*key, read)));
+        }
+        let remembered = self.verified.get(key).await;
+        if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.is_of(&*read)) {
+            if remembered.is_some() {
+                self.verified.invalidate(key).await;
+            }
+            // One of those who ask at once reads; what it finds is told to all of them, an error too, and only a success is remembered.
+            let checked = self.verified.try_get_with(*key, self.check(key, &*read)).await;
+            let (of, checked) = match checked {
+                Ok(verified) => (verified, Ok(())),
+                Err(failed) => (failed.of, Err(failed.error.clone())),
+            };
+            // Where that one had another file open under this name, it says nothing of the one that is handed out here.
+            if of.is_of(&*read) { checked? } else { self.verify_opened(key, &*read).await? }
+        }
+        Ok(Arc::new(VerifiedRead { read, key: *key, verified: self.verified.clone() }))
     }
 
     fn is_fresh(&self, verified: &Verified) -> bool {
@@ -139,25 +170,14 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        let read = self.inner.open(key).await?;
-        if read.is_sequential() {
-            return Ok(Arc::new(PassRead::new(*key, read)));
+        match self.open_here(key).await {
+            Ok(read) => Ok(self.or_elsewhere(key, read)),
+            Err(why) => self.open_elsewhere(key, why).await,
         }
-        let remembered = self.verified.get(key).await;
-        if !remembered.is_some_and(|verified| self.is_fresh(&verified) && verified.is_of(&*read)) {
-            if remembered.is_some() {
-                self.verified.invalidate(key).await;
-            }
-            // One of those who ask at once reads; what it finds is told to all of them, an error too, and only a success is remembered.
-            let checked = self.verified.try_get_with(*key, self.check(key, &*read)).await;
-            let (of, checked) = match checked {
-                Ok(verified) => (verified, Ok(())),
-                Err(failed) => (failed.of, Err(failed.error.clone())),
-            };
-            // Where that one had another file open under this name, it says nothing of the one that is handed out here.
-            if of.is_of(&*read) { checked? } else { self.verify_opened(key, &*read).await? }
-        }
-        Ok(Arc::new(VerifiedRead { read, key: *key, verified: self.verified.clone() }))
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        self.inner.elsewhere()
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {

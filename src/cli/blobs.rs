@@ -9,7 +9,7 @@ use super::global::Session;
 use super::meter::Meter;
 use super::output::fields;
 use super::units;
-use crate::api::{MoveRequest, MoveStatus};
+use crate::api::{MirrorStatus, MoveRequest, MoveStatus};
 use crate::runtime;
 
 /// How often it is asked how far it has come.
@@ -24,7 +24,7 @@ pub(super) struct BlobsOptions {
 
 #[derive(Debug, Subcommand)]
 enum BlobsCommand {
-    /// Say where the blobs are, and how far a move has come
+    /// Say where the blobs are, how far a move has come, and how the mirror stands
     Status,
     /// Copy every blob to another place, verify it, then use that; asked for again it goes on where it was
     Move {
@@ -115,5 +115,29 @@ fn text(status: &MoveStatus) -> String {
         ("damaged", (status.damaged > 0).then(|| status.damaged.to_string())),
         ("waits for", status.error.clone()),
         ("next", next.map(str::to_owned)),
+        ("mirror", status.mirror.as_ref().map(|mirror| mirror.url.clone())),
+        ("mirror is", status.mirror.as_ref().map(mirror_text)),
+        ("mirror waits for", status.mirror.as_ref().and_then(|mirror| mirror.error.clone())),
     ])
+}
+
+/// How a mirror stands, in a line.
+fn mirror_text(mirror: &MirrorStatus) -> String {
+    let mut parts = vec![match mirror.phase.as_str() {
+        "filling" | "verifying" => format!(
+            "{} ({} of {} blobs, {} of {})",
+            mirror.phase,
+            mirror.blobs,
+            mirror.total_blobs,
+            units::bytes(mirror.bytes),
+            units::bytes(mirror.total_bytes)
+        ),
+        phase => phase.to_owned(),
+    }];
+    let counts = [(mirror.missed, "to copy"), (mirror.to_repair, "to repair"), (mirror.repaired, "repaired"), (mirror.copied, "copied again"), (mirror.lost, "lost")];
+    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    if mirror.braked {
+        parts.push("too much is wrong: nothing is repaired until the hour is over".to_owned());
+    }
+    parts.join(", ")
 }

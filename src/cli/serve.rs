@@ -34,6 +34,9 @@ pub struct ServeOptions {
     /// Where photos are kept, `file:///dir` for instance [default: under the data directory]
     #[arg(long, value_name = "URL")]
     pub blobs: Option<String>,
+    /// A second place for photos, which has all of them, too [default: none]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
     /// What the server is: `site`, or `edge`, which shows renditions of a site and has no metadata [default: site]
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
@@ -57,6 +60,7 @@ pub(super) fn run(options: ServeOptions) -> anyhow::Result<Outcome> {
         admin_listen: options.admin_listen,
         peer_listen: options.peer_listen,
         blobs: options.blobs,
+        mirror: options.mirror,
         role: options.role,
         sites: (!options.site.is_empty()).then(|| options.site.join(",")),
         token_file: options.token_file,

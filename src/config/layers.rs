@@ -102,6 +102,7 @@ impl Layers {
             ("server", "admin_listen", &options.admin_listen, "--admin-listen"),
             ("server", "peer_listen", &options.peer_listen, "--peer-listen"),
             ("storage", "blobs", &options.blobs, "--blobs"),
+            ("mirror", "url", &options.mirror, "--mirror"),
             ("server", "role", &options.role, "--role"),
             ("edge", "sites", &options.sites, "--site"),
         ];

@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod log;
 mod metadata;
+mod mirror;
 mod nfs;
 pub mod percent;
 mod public_url;
@@ -42,6 +43,7 @@ pub use import::{Directories, ImportConfig};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metadata::MetadataConfig;
+pub use mirror::{MirrorConfig, MirrorNeeds};
 pub use nfs::NfsConfig;
 pub use public_url::PublicUrl;
 pub use renditions::RenditionsConfig;
@@ -68,6 +70,8 @@ pub struct Config {
     pub nfs: NfsConfig,
     /// S3.
     pub s3: S3Config,
+    /// A second place for photos.
+    pub mirror: MirrorConfig,
     /// Recompressed photos.
     pub cold: ColdConfig,
     /// Renditions.
@@ -97,6 +101,8 @@ pub struct LoadOptions {
     pub peer_listen: Option<String>,
     /// `--blobs`
     pub blobs: Option<String>,
+    /// `--mirror`
+    pub mirror: Option<String>,
     /// `--role`
     pub role: Option<String>,
     /// `--site`, with commas between them.
@@ -132,6 +138,7 @@ impl Config {
             blobs: BlobsConfig::for_testing(),
             nfs: NfsConfig::for_testing(),
             s3: S3Config::for_testing(),
+            mirror: MirrorConfig::for_testing(),
             cold: ColdConfig::for_testing(),
             renditions: RenditionsConfig::for_testing(),
             import: ImportConfig::for_testing(),
@@ -150,6 +157,7 @@ impl Config {
         self.blobs.check(findings);
         self.nfs.check(findings);
         self.s3.check(findings);
+        self.mirror.check(findings, &self.storage.blobs);
         self.cold.check(findings);
         self.renditions.check(findings);
         self.import.check(findings);

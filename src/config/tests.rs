@@ -56,11 +56,13 @@ fn flags_go_over_environment_over_file_over_defaults() {
         data: Some("/flag".into()),
         admin_listen: Some("off".into()),
         blobs: Some("file:///srv/blobs".into()),
+        mirror: Some("file:///srv/mirror".into()),
         ..LoadOptions::default()
     })
     .unwrap();
     assert_eq!(config.storage.data, Path::new("/flag"));
     assert_eq!(config.storage.blobs, BlobsUrl::File("/srv/blobs".into()));
+    assert_eq!(config.mirror.place(), Some(BlobsUrl::File("/srv/mirror".into())));
     assert_eq!(config.server.listen.port(), 3);
     assert_eq!(config.server.peer_listen.to_string(), "127.0.0.1:2");
     assert_eq!(config.server.admin_listen, Listen::Off);
@@ -168,6 +170,10 @@ fn what_is_out_of_bounds_names_key_and_source() {
         ("[s3]\nkms_key = 'x'", "s3.kms_key: a key goes with"),
         ("[storage]\ndata = '/mnt'\nblobs = 'nfs:///mnt'", "storage.blobs: blobs need a directory of their own"),
         ("[nfs]\ndeadline = '0s'", "nfs.deadline"),
+        ("[mirror]\nurl = '/mnt'", "mirror.url: \"/mnt\" is not a URL"),
+        ("[mirror]\nurl = 'default'", "mirror.url: a mirror needs a place"),
+        ("[storage]\nblobs = 'file:///x'\n[mirror]\nurl = 'file:///x'", "mirror.url: the photos are there already"),
+        ("[mirror]\nverify_every = '1ms'", "mirror.verify_every"),
         ("[storage]\ndata = ''", "storage.data: no directory"),
         ("[metadata]\ngroup_limit = 9000", "metadata.queue_limit: 4096 is not within 9000 and"),
         ("[renditions]\ndefault_quality = 0", "renditions.default_quality: 0 is not within 1 and 100"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use super::mirror::Mirror;
 use super::moving::Mover;
 use crate::api::{CheckReport, CheckRequest, MoveRequest, MoveStatus};
 use crate::blobs::BlobStore;
@@ -24,6 +25,8 @@ pub(super) struct SiteMaintenance {
     turn: Semaphore,
     /// None where nothing is ever moved: in tests.
     mover: Option<Mover>,
+    /// Where there is one.
+    mirror: Option<Mirror>,
     shutdown: Shutdown,
 }
 
@@ -35,7 +38,12 @@ impl SiteMaintenance {
         mover: Option<Mover>,
         shutdown: Shutdown,
     ) -> Self {
-        Self { metadata, backend, pool, turn: Semaphore::new(1), mover, shutdown }
+        Self { metadata, backend, pool, turn: Semaphore::new(1), mover, mirror: None, shutdown }
+    }
+
+    /// The same, which says how the mirror stands.
+    pub(super) fn with_mirror(self, mirror: Option<Mirror>) -> Self {
+        Self { mirror, ..self }
     }
 
     fn mover(&self) -> Result<&Mover, ServiceError> {
@@ -56,7 +64,8 @@ impl Maintenance for SiteMaintenance {
     }
 
     async fn move_status(&self) -> Result<MoveStatus, ServiceError> {
-        Ok(self.mover()?.status())
+        let mirror = self.mirror.as_ref().map(Mirror::status);
+        Ok(MoveStatus { mirror, ..self.mover()?.status() })
     }
 
     async fn start_move(&self, request: MoveRequest) -> Result<MoveStatus, ServiceError> {

@@ -3,6 +3,7 @@
 mod admin_token;
 mod backend;
 mod background;
+mod beside;
 mod claim;
 mod cold;
 mod connection;
@@ -10,6 +11,7 @@ mod edge;
 mod logging;
 mod maintenance;
 mod metrics;
+mod mirror;
 mod moving;
 mod observation;
 mod offline;
@@ -216,6 +218,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let Serving { http, admin, close, end, ending, public, beside } =
         serve(config, &runtime, (public, admin), (http::entrance(app), http::admin_entrance(front)))?;
     let at_once = site.previews_at_once();
+    let keeping = runtime::spawn_joined(site.keep_whole(ending.clone()));
     let background = background::start(site.services.clone(), site.claim(), config.blobs.delete_grace, at_once, site.cold(), ending);
     runtime::spawn(mover.resume());
     let (services, grace) = (site.services.clone(), config.server.shutdown_grace);
@@ -229,6 +232,7 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
     let beside = async move {
         beside.await;
         background.await;
+        let _ = keeping.await;
         // What is on its way comes to its end, so that what was published is named or queued for deletion.
         let _ = importing.await;
     };

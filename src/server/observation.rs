@@ -9,14 +9,15 @@ use tokio::sync::Semaphore;
 
 use super::backend::Backend;
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
+    BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, MirrorReading, QueueReading, Readings, RenditionDiskReading,
     RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
+use super::mirror::Mirror;
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
 use crate::edge::{Edge, EdgeFigures};
 use crate::http::{ObservedRequest, Observer, RenditionOutcome, UploadOutcome};
 use crate::imaging::Decoders;
-use crate::maintenance::ColdFigures;
+use crate::maintenance::{ColdFigures, Healer};
 use crate::metadata::{Metadata, Read, RequestOutcome, WriteObserver};
 use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::{DiskFigures, Load, RenditionLoad, RenditionService, Services};
@@ -56,6 +57,9 @@ pub(super) struct SiteStanding {
     pub(super) usage_turn: Arc<Semaphore>,
     /// What came of recompressing photos.
     pub(super) cold: Arc<ColdFigures>,
+    pub(super) healer: Healer,
+    /// Where there is one.
+    pub(super) mirror: Option<Mirror>,
 }
 
 impl StoreObserver for Metrics {
@@ -164,6 +168,10 @@ impl Standing for SiteStanding {
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             cold: self.cold.outcomes(),
             cold_saved_bytes: Some(self.cold.saved_bytes()),
+            healing: self.healer.figures().outcomes(),
+            to_repair: Some(self.healer.queue().len() as u64),
+            heal_braked: self.healer.figures().is_braked(),
+            mirror: self.mirror.as_ref().map(|mirror| MirrorReading { missed: mirror.status().missed, is_whole: mirror.is_whole() }),
             copies_in_flight: Some(self.metadata.copies_in_flight() as u64),
             ready: !self.shutdown.is_stopping() && ready.is_some_and(|ready| ready.is_ok()),
             ..renditions(load.renditions)

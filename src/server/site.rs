@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::backend::{Backend, Opener};
+use super::beside::Beside;
 use super::claim::Claim;
 use super::maintenance::SiteMaintenance;
 use super::metrics::Metrics;
+use super::mirror::{self, Mirror, MirrorParts};
 use super::moving::{Mover, MoverParts, Whereabouts};
 use super::observation::{Observation, SiteStanding};
 use super::{ServerError, admin_token, cold};
 use crate::blobs::{BlobStore, ColdStore, DiskPools, MovableStore, ObservedStore, VerifySettings, VerifyStore, make_directory_durably};
 use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
-use crate::maintenance::ColdJob;
+use crate::maintenance::{ColdJob, HealQueue, Healer, HealerParts};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
@@ -38,6 +40,10 @@ pub(super) struct Site {
     undecorated: Backend,
     /// The claim under which it collects.
     claim: Claim,
+    /// What repairs copies.
+    healer: Healer,
+    /// What keeps the mirror, where there is one.
+    mirror: Option<Mirror>,
     /// What moves its blobs, until somebody has it.
     mover: Mutex<Option<MoverParts>>,
     /// Where metadata is read.
@@ -76,13 +82,26 @@ impl Site {
         let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools.clone()).await?;
         let (claim, home) = (Claim::new(marker), undecorated.home());
         let movable = MovableStore::new(home.clone());
+        let place = mirror::Place::find(&given, &whereabouts)?;
+        if let Some(place) = &place {
+            place.await_it(&movable, &home);
+        }
+        let queue = Arc::<HealQueue>::default();
+        let healer = Healer::new(HealerParts {
+            metadata: metadata.clone(),
+            store: movable.clone(),
+            reading: metadata_pool.clone(),
+            clock: runtime.clock.clone(),
+            queue: queue.clone(),
+            max_per_hour: given.mirror.heal_per_hour,
+        });
         // Measured below the checking, so that what checking reads is counted too.
         let observed = ObservedStore::new(movable.clone(), runtime.clock.clone(), Arc::new(metrics.clone()));
         let decoding_pool = BlockingPool::new("decoding", cores());
         let backend: Arc<dyn BlobStore> =
             Arc::new(ColdStore::new(observed, decoding_pool.clone(), config.cold.decode_memory_bytes.as_u64()));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
-        let verified = Arc::new(VerifyStore::new(backend.clone(), runtime.clock.clone(), remember));
+        let verified = Arc::new(VerifyStore::new(backend.clone(), runtime.clock.clone(), remember).reporting_to(queue));
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));
@@ -102,17 +121,14 @@ impl Site {
         let rendition_disk = open_rendition_disk(config, runtime, &rendition_threads).await;
         let derived = Derived { previews: Arc::new(movable.clone()), cache: Some(rendition_disk.clone()) };
         let services = Arc::new(Services::new(metadata.clone(), verified.clone(), derived, runtime.clone(), pools, config));
-        let parts = MoverParts {
-            given,
-            whereabouts,
-            runtime: runtime.clone(),
-            metadata: metadata.clone(),
-            store: movable,
-            home,
-            claim: claim.clone(),
-            pools: disk_pools,
-            reading: metadata_pool.clone(),
-        };
+        let beside =
+            Beside { config: given, runtime: runtime.clone(), metadata: metadata.clone(), claim: claim.clone(), pools: disk_pools };
+        let mirror = place.map(|place| {
+            let (beside, store, home, healer) = (beside.clone(), movable.clone(), home.clone(), healer.clone());
+            Mirror::new(MirrorParts { place, beside, store, home, healer, reading: metadata_pool.clone() })
+        });
+        let mirror = mirror.transpose()?;
+        let parts = MoverParts { whereabouts, beside, store: movable, home, healer: healer.clone(), reading: metadata_pool.clone() };
         admin_token::ensure(&services, data).await?;
         let cold = cold::job(config, runtime, &metadata, verified, &metadata_pool, &services);
         let checks = BlockingPool::new("check", 1);
@@ -138,6 +154,8 @@ impl Site {
             backend,
             undecorated,
             claim,
+            healer,
+            mirror,
             mover: Mutex::new(Some(parts)),
             pool: metadata_pool,
             pools,
@@ -159,6 +177,20 @@ impl Site {
         let parts = self.mover.lock().unwrap_or_else(PoisonError::into_inner).take();
         let parts = parts.ok_or_else(|| ServerError::Unsupported("a second mover of one site".to_owned()))?;
         Ok(Mover::new(parts, shutdown))
+    }
+
+    /// Repairs what is found bad, and keeps the mirror, until the stop begins.
+    pub(super) fn keep_whole(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
+        let healing = self.healer.clone().run(shutdown.clone());
+        let keeping = self.mirror.clone().map(|mirror| mirror.run(shutdown));
+        async move {
+            let keeping = async {
+                if let Some(keeping) = keeping {
+                    keeping.await;
+                }
+            };
+            futures_util::join!(healing, keeping);
+        }
     }
 
     /// What recompresses photos.
@@ -184,13 +216,15 @@ impl Site {
             shutdown,
             usage_turn: Arc::new(Semaphore::new(1)),
             cold: self.cold.figures.clone(),
+            healer: self.healer.clone(),
+            mirror: self.mirror.clone(),
         };
         Observation { metrics: self.metrics.clone(), standing: Box::new(standing) }
     }
 
     /// The long work that HTTP may start, until the stop begins.
     pub(super) fn maintenance(&self, mover: Mover, shutdown: Shutdown) -> SiteMaintenance {
-        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), Some(mover), shutdown)
+        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), Some(mover), shutdown).with_mirror(self.mirror.clone())
     }
 
     /// Waits for what runs beside the requests and is about to end, closes metadata, and waits for all blocking work that was begun, but for

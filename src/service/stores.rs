@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::blobs::{BlobError, BlobRead, BlobStore};
+use crate::blobs::{BlobError, BlobRead, BlobStore, Damage};
 use crate::metadata::{BlobRow, Metadata, Read, Snapshot};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
@@ -89,16 +89,26 @@ impl Stores {
 
     /// Opens a copy that was read whole lately, and was good.
     async fn open_verified(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        self.blobs.verify_lately(key).await?;
-        self.blobs.open(key).await
+        match self.blobs.verify_lately(key).await {
+            Ok(()) => self.blobs.open(key).await,
+            Err(error) => self.blobs.open_elsewhere(key, error).await,
+        }
     }
 
-    /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again.
+    /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again. Where it is not,
+    /// and another store has it, that one's is opened.
     async fn open_named(&self, row: &BlobRow) -> Result<Arc<dyn BlobRead>, BlobError> {
-        if row.damaged {
-            self.blobs.verify(&row.key).await?;
+        if row.damaged
+            && let Err(error) = self.blobs.verify(&row.key).await
+        {
+            return self.blobs.open_elsewhere(&row.key, error).await;
         }
         let reader = self.blobs.open(&row.key).await?;
+        if reader.size_bytes() != row.size_bytes {
+            // Of one that is read in passes nobody has seen the end yet.
+            let damage = Damage::Short { size_bytes: row.size_bytes, found_bytes: reader.size_bytes() };
+            return self.blobs.open_elsewhere(&row.key, BlobError::Damaged { key: row.key, damage }).await;
+        }
         if row.damaged
             && let Err(error) = self.set_damaged(row.key, false).await
         {

@@ -20,7 +20,7 @@ pub use self::container::{Codec, HEAD_BYTES, MAGIC};
 pub use self::lepton::{CODEC, Encoded, MAX_ORIGINAL_BYTES, StaysRaw, encode};
 use self::read::ColdRead;
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
+use super::{BlobError, BlobSource, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
@@ -35,9 +35,33 @@ const REMEMBERED: u64 = 100_000;
 #[derive(Debug)]
 pub struct ColdStore<S> {
     inner: S,
+    reader: Reader,
+}
+
+/// Has copies read as the originals. Cheap to clone.
+#[derive(Debug, Clone)]
+struct Reader {
     decoding: Decoding,
     /// As they were when their first bytes were read.
     raw: Cache<BlobKey, FileVersion>,
+}
+
+/// Another place that may have recompressed copies.
+#[derive(Debug)]
+struct ColdSource {
+    source: Arc<dyn BlobSource>,
+    reader: Reader,
+}
+
+#[async_trait]
+impl BlobSource for ColdSource {
+    fn name(&self) -> &'static str {
+        self.source.name()
+    }
+
+    async fn fetch(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.reader.read(key, self.source.fetch(key).await?).await
+    }
 }
 
 /// Where copies are decoded, and in how much memory.
@@ -62,22 +86,13 @@ impl<S: BlobStore> ColdStore<S> {
     pub fn new(inner: S, pool: BlockingPool, memory_bytes: u64) -> Self {
         let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).max(1);
         let decoding = Decoding { pool, memory: Arc::new(Semaphore::new(memory_kib as usize)), memory_kib };
-        Self { inner, decoding, raw: Cache::new(REMEMBERED) }
+        Self { inner, reader: Reader { decoding, raw: Cache::new(REMEMBERED) } }
     }
 }
 
-#[async_trait]
-impl<S: BlobStore> BlobStore for ColdStore<S> {
-    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
-        self.inner.stage(expected_bytes).await
-    }
-
-    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
-        self.inner.stage_file(source, how).await
-    }
-
-    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        let stored = self.inner.open(key).await?;
+impl Reader {
+    /// This copy as its original.
+    async fn read(&self, key: &BlobKey, stored: Arc<dyn BlobRead>) -> Result<Arc<dyn BlobRead>, BlobError> {
         let version = stored.version();
         if version.is_some() && self.raw.get(key) == version {
             return Ok(stored);
@@ -105,6 +120,26 @@ impl<S: BlobStore> BlobStore for ColdStore<S> {
             }
         }
     }
+}
+
+#[async_trait]
+impl<S: BlobStore> BlobStore for ColdStore<S> {
+    async fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        self.inner.stage(expected_bytes).await
+    }
+
+    async fn stage_file(&self, source: &SourceFile, how: TakeFile) -> Result<(Box<dyn Staged>, Taken), TakeError> {
+        self.inner.stage_file(source, how).await
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.reader.read(key, self.inner.open(key).await?).await
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        let cold = |source| Arc::new(ColdSource { source, reader: self.reader.clone() }) as Arc<dyn BlobSource>;
+        self.inner.elsewhere().into_iter().map(cold).collect()
+    }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
         self.inner.stored_bytes(key).await
@@ -115,7 +150,7 @@ impl<S: BlobStore> BlobStore for ColdStore<S> {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
-        self.raw.invalidate(key);
+        self.reader.raw.invalidate(key);
         self.inner.delete(key).await
     }
 

@@ -1,9 +1,8 @@
 //! Two stores that hold the same copies: a store that is moved to another, or a mirror.
 //!
 //! The first leg is the one that is read, listed and relied on. What is published goes to it, and then from it to the second; a copy that the second
-//! could not take, where that is allowed, is remembered as missed. A copy that the first leg has lost, or cannot give, is read from the second.
-
-mod inventory;
+//! could not take, where that is allowed, is remembered as missed. A copy that the first leg has lost, or that is bad there, may be had from the second:
+//! [`BlobStore::elsewhere`].
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken, transfer};
+use super::{BlobError, BlobSource, Content, Digests, LegSource, SourceFile, TakeError, TakeFile, Taken, transfer};
 use crate::model::{BlobHash, BlobKey};
 
 /// Copies that are remembered as missed; past it only that there are more.
@@ -63,6 +62,22 @@ impl Missed {
 
     fn forget(&self, key: &BlobKey) {
         self.keys().keys.remove(key);
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.keys().keys.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        let missed = self.keys();
+        missed.keys.is_empty() && !missed.more
+    }
+
+    /// Remembers them once more.
+    pub fn put_back(&self, keys: impl IntoIterator<Item = BlobKey>) {
+        keys.into_iter().for_each(|key| self.note(key));
     }
 
     /// Takes all that are remembered; `None` where there were more: then everything has to be looked at.
@@ -118,11 +133,11 @@ impl BlobStore for PairStore {
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        match self.first.open(key).await {
-            Ok(read) => Ok(read),
-            // What the first one says stands where the second has no more to give.
-            Err(error) => self.second.open(key).await.map_err(|_| error),
-        }
+        self.first.open(key).await
+    }
+
+    fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
+        vec![Arc::new(LegSource::new("second store", self.second.clone()))]
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {
@@ -154,8 +169,9 @@ impl BlobStore for PairStore {
         })
     }
 
+    /// Of the first alone: what it lacks is to be seen, though the second has it.
     fn inventory(&self) -> Box<dyn Inventory> {
-        Box::new(inventory::PairInventory::new(self.first.inventory(), self.second.inventory()))
+        self.first.inventory()
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {
@@ -173,9 +189,9 @@ impl BlobStore for PairStore {
         if other == Some(new) { Ok(()) } else { self.second.claim(other, new).await }
     }
 
+    /// Of the first alone: without the second photos are served all the same.
     async fn probe(&self) -> Result<(), BlobError> {
-        self.first.probe().await?;
-        if self.needs == Needs::Both { self.second.probe().await } else { Ok(()) }
+        self.first.probe().await
     }
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {

@@ -55,7 +55,7 @@ async fn copy(moving: &Moving, row: BlobRow) -> Result<(), MoveError> {
 
 /// Holds the other store's listing against metadata, and copies what it lacks.
 pub(super) async fn compare(moving: &Moving) -> Result<(), MoveError> {
-    let mut listing = Listing { inventory: moving.to.blobs.inventory(), copies: VecDeque::new() };
+    let mut listing = Listing::new(moving.to.blobs.inventory());
     let mut after = None;
     while let Some((rows, last)) = page(moving, after).await? {
         for row in &rows {
@@ -131,7 +131,7 @@ async fn row_of(moving: &Moving, key: BlobKey) -> Result<Option<BlobRow>, MoveEr
 }
 
 /// The next rows, and the last one's hash; `None` at the end.
-async fn page(moving: &Moving, after: Option<BlobHash>) -> Result<Option<(Vec<BlobRow>, BlobHash)>, MoveError> {
+pub(in crate::maintenance) async fn page(moving: &Moving, after: Option<BlobHash>) -> Result<Option<(Vec<BlobRow>, BlobHash)>, MoveError> {
     let metadata = moving.metadata.clone();
     let page = moving.pool.run(move || list_readable_blobs(&metadata.read(), after, PAGE)).await??;
     Ok(page.items.last().map(|row| row.key.hash).map(|last| (page.items, last)))
@@ -151,29 +151,41 @@ async fn keep_to_rate(moving: &Moving, begun: Duration) {
 }
 
 /// A listing that is asked for keys in ascending order.
-struct Listing {
+pub(in crate::maintenance) struct Listing {
     inventory: Box<dyn Inventory>,
     copies: VecDeque<(BlobKey, u64)>,
 }
 
 impl Listing {
+    pub(in crate::maintenance) fn new(inventory: Box<dyn Inventory>) -> Self {
+        Self { inventory, copies: VecDeque::new() }
+    }
+
     /// The length of this copy, where it is listed.
     async fn size_of(&mut self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
-        loop {
-            while let Some((listed, size_bytes)) = self.copies.front().copied() {
-                if listed > *key {
-                    return Ok(None);
-                }
-                if listed == *key {
-                    return Ok(Some(size_bytes));
-                }
-                self.copies.pop_front();
+        while let Some((listed, size_bytes)) = self.peek().await? {
+            if listed >= *key {
+                return Ok((listed == *key).then_some(size_bytes));
             }
+            self.pass();
+        }
+        Ok(None)
+    }
+
+    /// The next copy, and its length.
+    pub(in crate::maintenance) async fn peek(&mut self) -> Result<Option<(BlobKey, u64)>, BlobError> {
+        while self.copies.is_empty() {
             let Some(items) = self.inventory.next().await? else { return Ok(None) };
             self.copies.extend(items.into_iter().filter_map(|item| match item {
                 InventoryItem::Copy { key, size_bytes } => Some((key, size_bytes)),
                 InventoryItem::Foreign { .. } => None,
             }));
         }
+        Ok(self.copies.front().copied())
+    }
+
+    /// Goes on behind it.
+    pub(in crate::maintenance) fn pass(&mut self) {
+        self.copies.pop_front();
     }
 }

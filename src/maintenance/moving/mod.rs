@@ -7,7 +7,7 @@
 //!
 //! A copy never changes and no key is used twice, so copying one again, or one that is being deleted, does no harm: what nothing names is queued for deletion.
 
-mod copy;
+pub(super) mod copy;
 mod progress;
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::heal::HealError;
 use crate::blobs::{BlobError, Home, MovableStore, Needs};
 use crate::metadata::{Metadata, MetadataError, Read as _, WriteError};
 use crate::model::BlobHash;
@@ -106,9 +107,20 @@ impl From<WriteError<MetadataError>> for MoveError {
     }
 }
 
+impl From<HealError> for MoveError {
+    fn from(error: HealError) -> Self {
+        match error {
+            HealError::Metadata(error) => Self::Metadata(error),
+            HealError::Blobs(error) => Self::Blobs(error),
+            HealError::Busy => Self::Busy,
+            HealError::Gone(gone) => Self::Gone(gone),
+        }
+    }
+}
+
 impl MoveError {
     /// Whether trying the same later may go well.
-    fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Blobs(error) => {
                 matches!(

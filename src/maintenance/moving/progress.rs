@@ -59,12 +59,12 @@ impl Progress {
         self.state().told.clone()
     }
 
-    pub(super) fn begin(&self, stats: &SiteStats) {
+    pub(in crate::maintenance) fn begin(&self, stats: &SiteStats) {
         let told = MoveProgress { phase: "copying", total_blobs: stats.blobs, total_bytes: stats.stored_bytes, ..MoveProgress::default() };
         *self.state() = State { told, damaged: BTreeSet::new() };
     }
 
-    pub(super) fn set_phase(&self, phase: &'static str) {
+    pub(in crate::maintenance) fn set_phase(&self, phase: &'static str) {
         self.state().told.phase = phase;
     }
 
@@ -73,14 +73,14 @@ impl Progress {
     }
 
     /// Starts to count a walk anew from `blobs` blobs.
-    pub(super) fn passed(&self, bytes: u64, copied_bytes: u64) {
+    pub(in crate::maintenance) fn passed(&self, bytes: u64, copied_bytes: u64) {
         let told = &mut self.state().told;
         told.blobs += 1;
         told.bytes += bytes;
         told.copied_bytes += copied_bytes;
     }
 
-    pub(super) fn took(&self, elapsed: Duration) {
+    pub(in crate::maintenance) fn took(&self, elapsed: Duration) {
         self.state().told.elapsed = elapsed;
     }
 

@@ -251,7 +251,8 @@ async fn damage_is_not_left_behind_unasked() {
     let moving = Moving { despite_damage: true, ..site.moving(shutdown) };
     moving.run(None, &notes).await.unwrap();
     assert!(site.to.open(&bad).await.is_err(), "wrong bytes are not passed on");
-    assert!(site.store.open(&bad).await.is_ok(), "they are still where they were");
+    let [former] = &site.store.elsewhere()[..] else { panic!("one other place") };
+    assert!(former.fetch(&bad).await.is_ok(), "they are still where they were");
 }
 
 #[tokio::test]

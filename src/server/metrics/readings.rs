@@ -38,6 +38,14 @@ pub struct Readings {
     pub cold: [(&'static str, u64); 4],
     /// Bytes that it has saved since the start.
     pub cold_saved_bytes: Option<u64>,
+    /// Bad copies since the start by what came of them.
+    pub healing: [(&'static str, u64); 4],
+    /// Bad copies that wait to be looked at.
+    pub to_repair: Option<u64>,
+    /// Whether too much is wrong to repair any.
+    pub heal_braked: bool,
+    /// The mirror, where there is one.
+    pub mirror: Option<MirrorReading>,
     /// The cache of renditions on disk, where there is one.
     pub rendition_disk: Option<RenditionDiskReading>,
     /// How an edge stands to its sites, where this is one.
@@ -120,6 +128,15 @@ pub struct SiteReading {
     pub cold_original_bytes: u64,
     /// Bytes of their copies.
     pub cold_stored_bytes: u64,
+}
+
+/// A mirror.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorReading {
+    /// Copies that it could not take.
+    pub missed: u64,
+    /// Whether it is there, and has every blob.
+    pub is_whole: bool,
 }
 
 /// The cache of renditions on disk.
@@ -214,6 +231,11 @@ pub(super) struct Gauges {
     cold_stored_bytes: OnceRead,
     cold_photos: Family<OutcomeLabels, Counter>,
     cold_saved_bytes: Family<[(&'static str, &'static str); 0], Counter>,
+    healed_copies: Family<OutcomeLabels, Counter>,
+    copies_to_repair: OnceRead,
+    heal_braked: Gauge,
+    mirror_missed_copies: OnceRead,
+    mirror_whole: OnceRead,
     backend_size_bytes: OnceRead,
     backend_free_bytes: OnceRead,
     sync_failures: Gauge,
@@ -267,6 +289,11 @@ impl Gauges {
                 None,
             ),
             cold_saved_bytes: register(own, "cold_saved", "Bytes that recompressing has saved", Some(Unit::Bytes)),
+            healed_copies: register(own, "healed_copies", "Copies that were found damaged or gone, by what came of them", None),
+            copies_to_repair: register(own, "copies_to_repair", "Copies that were found damaged or gone and wait to be looked at", None),
+            heal_braked: register(own, "heal_braked", "Whether too many copies are bad at once to repair any", None),
+            mirror_missed_copies: register(own, "mirror_missed_copies", "Copies that the mirror could not take yet", None),
+            mirror_whole: register(own, "mirror_whole", "Whether the mirror is there and has every blob: 1 or 0", None),
             backend_size_bytes: register(own, "backend_size", "Size of the blobs' file system", Some(Unit::Bytes)),
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
@@ -366,6 +393,17 @@ impl Gauges {
         }
         if let Some(bytes) = readings.cold_saved_bytes {
             self.cold_saved_bytes.get_or_create(&[]).inner().store(bytes, Ordering::Relaxed);
+        }
+        for (outcome, count) in readings.healing.into_iter().filter(|(outcome, _)| !outcome.is_empty()) {
+            self.healed_copies.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        if let Some(copies) = readings.to_repair {
+            set(&self.copies_to_repair.get_or_create(&[]), copies);
+        }
+        set(&self.heal_braked, readings.heal_braked.into());
+        if let Some(mirror) = &readings.mirror {
+            set(&self.mirror_missed_copies.get_or_create(&[]), mirror.missed);
+            set(&self.mirror_whole.get_or_create(&[]), mirror.is_whole.into());
         }
         if let Some(disk) = &readings.rendition_disk {
             set(&self.rendition_disk_bytes.get_or_create(&[]), disk.bytes);

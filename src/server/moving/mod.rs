@@ -6,16 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use self::record::{Other, Record, Role};
 use super::ServerError;
-use super::backend::Backend;
-use super::claim::Claim;
+use super::beside::Beside;
 use crate::api::{MoveRequest, MoveStatus};
-use crate::blobs::{BlobStore as _, DiskPools, Home, MovableStore, Needs};
+use crate::blobs::{Home, MovableStore, Needs};
 use crate::config::{BlobsUrl, Config};
-use crate::maintenance::{MoveError, MoveJournal, Moving, Progress};
+use crate::maintenance::{Healer, MoveError, MoveJournal, Moving, Progress};
 use crate::metadata::Metadata;
 use crate::model::BlobHash;
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, ShutdownTrigger, shutdown_channel};
@@ -49,15 +47,15 @@ impl Whereabouts {
             tracing::warn!(home = found.home, storage.blobs = said, "the blobs were moved: storage.blobs should say where they are");
         }
         let url: BlobsUrl = found.home.parse().map_err(ServerError::Unsupported)?;
-        Ok(Self { config: at(config, url), record })
+        let mut config = config.clone();
+        config.storage.blobs = url;
+        Ok(Self { config, record })
     }
-}
 
-/// The same settings with the blobs elsewhere.
-fn at(config: &Config, url: BlobsUrl) -> Config {
-    let mut config = config.clone();
-    config.storage.blobs = url;
-    config
+    /// Whether a second store is beside that one: where the blobs go, or were.
+    pub(super) fn is_moving(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.other.is_some())
+    }
 }
 
 /// Moves the blobs of a site. Cheap to clone.
@@ -71,8 +69,8 @@ struct Shared {
     runtime: Runtime,
     metadata: Metadata,
     store: MovableStore,
-    claim: Claim,
-    pools: DiskPools,
+    beside: Beside,
+    healer: Healer,
     /// Where metadata is read.
     reading: BlockingPool,
     shutdown: Shutdown,
@@ -103,26 +101,25 @@ struct Running {
 /// What a mover needs of a site.
 #[derive(Debug)]
 pub(super) struct MoverParts {
-    pub(super) given: Config,
     pub(super) whereabouts: Whereabouts,
-    pub(super) runtime: Runtime,
-    pub(super) metadata: Metadata,
+    /// With the settings as they were given.
+    pub(super) beside: Beside,
     pub(super) store: MovableStore,
     pub(super) home: Home,
-    pub(super) claim: Claim,
-    pub(super) pools: DiskPools,
+    pub(super) healer: Healer,
     pub(super) reading: BlockingPool,
 }
 
 impl Mover {
     pub(super) fn new(parts: MoverParts, shutdown: Shutdown) -> Self {
-        let MoverParts { given, whereabouts, runtime, metadata, store, home, claim, pools, reading } = parts;
-        let said = given.storage.blobs.to_string();
+        let MoverParts { whereabouts, beside, store, home, healer, reading } = parts;
+        let (config, runtime, metadata) = (beside.config.clone(), beside.runtime.clone(), beside.metadata.clone());
+        let said = config.storage.blobs.to_string();
         let record = whereabouts.record.unwrap_or_else(|| Record::new(said.clone(), said));
         let state = Mutex::new(State { record, home, other: None, running: None, error: None });
         let turn = tokio::sync::Semaphore::new(1);
         let writing = Arc::new(tokio::sync::Semaphore::new(1));
-        Self(Arc::new(Shared { config: given, runtime, metadata, store, claim, pools, reading, shutdown, state, turn, writing }))
+        Self(Arc::new(Shared { config, runtime, metadata, store, beside, healer, reading, shutdown, state, turn, writing }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -167,21 +164,9 @@ impl Mover {
 
     /// Opens another store and claims it as the site's. `known`: it was before.
     async fn open_other(&self, url: &str, known: bool) -> Result<Home, ServerError> {
-        let Shared { config, runtime, pools, metadata, claim, .. } = &*self.0;
         let url: BlobsUrl = url.parse().map_err(ServerError::Unsupported)?;
-        let backend = Backend::open_beside(&at(config, url), runtime, metadata.site(), pools.clone(), known).await?;
-        let (store, relied_on) = (backend.store(), self.state().home.blobs.clone());
-        let mut own = claim.look(&*relied_on).await;
-        let found = store.marker().await?;
-        if let Some(later) = found.filter(|found| found.epoch > own.epoch) {
-            // It was home before: the one that is relied on goes past it.
-            own = claim.go_past(&*relied_on, later).await?;
-        }
-        if found != Some(own) {
-            store.claim(found, own).await?;
-        }
-        backend.sweep().await?;
-        Ok(backend.home())
+        let home = self.state().home.clone();
+        self.0.beside.open(url, &home, known).await
     }
 
     /// Has the blobs copied beside all else. The caller has the turn.
@@ -300,6 +285,9 @@ impl Mover {
         let invalid = |detail: String| ServiceError::Invalid { field: "to", detail };
         let url: BlobsUrl = request.to.parse().map_err(invalid)?;
         let to = url.to_string();
+        if self.0.config.mirror.place().is_some() {
+            return Err(conflict("this site has a mirror: take it out of the settings (mirror.url), restart, and set it again after `blobs finish`"));
+        }
         let record = self.state().record.clone();
         if self.state().running.is_some() {
             return Err(conflict("the blobs are being moved already: `blobs status` says how far, `blobs back` calls it off"));
@@ -350,16 +338,10 @@ impl Mover {
     /// That what is put there is not found where the blobs are: the same place may have two URLs, and what is thought to be a copy would be the only one.
     async fn require_another_place(&self, other: &Home) -> Result<(), ServiceError> {
         let home = self.state().home.clone();
-        let name = BlobHash::from_bytes(self.0.runtime.random.bytes());
-        other.derived.put_derived(&name, Bytes::from_static(b"halidom: is this another place?")).await?;
-        let found = home.derived.get_derived(&name).await;
-        other.derived.delete_derived(&name).await?;
-        match found? {
-            None => Ok(()),
-            Some(_) => {
-                Err(ServiceError::Invalid { field: "to", detail: "the blobs are there: it is the same place by another name".to_owned() })
-            }
+        if self.0.beside.is_same_place(&home, other).await? {
+            return Err(ServiceError::Invalid { field: "to", detail: "the blobs are there: it is the same place by another name".to_owned() });
         }
+        Ok(())
     }
 
     /// Calls a move off; or, where it has ended, has the blobs go back to where they were.
@@ -392,6 +374,10 @@ impl Mover {
             Some(Role::Former) if !is_running => {}
             Some(_) => return Err(conflict("the move has not come to its end")),
             None => return Err(conflict("there is no move to finish")),
+        }
+        // What is damaged where the blobs are now may be whole where they were.
+        if self.0.healer.heal_marked().await.map_err(|error| failed(error.into()))? > 0 {
+            return Err(conflict("photos are marked as damaged and could not all be repaired from where they were: see the log, and try again"));
         }
         self.settle().await
     }
@@ -434,6 +420,7 @@ impl Mover {
             eta_seconds: eta.filter(|_| phase == "copying"),
             damaged: told.damaged,
             error: told.error.or_else(|| state.error.clone()),
+            mirror: None,
         }
     }
 }
