@@ -183,6 +183,15 @@ pub trait BlobRead: Send + Sync + Debug {
         Ok(())
     }
 
+    /// Sees to it that the copy outlives a power cut, and that what is read of it next is read from the device. A copy whose publishing was answered does so
+    /// already; one that was found may be of somebody who never came to that. Nothing to do for stores in which nothing is seen before it is durable.
+    ///
+    /// # Errors
+    /// [`BlobError::Suspect`] among others: then it may be gone after one.
+    async fn make_durable(&self) -> Result<(), BlobError> {
+        Ok(())
+    }
+
     /// Reads the whole copy and hashes it.
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let mut hasher = blake3::Hasher::new();

@@ -16,21 +16,16 @@ pub enum Transfer {
     Present(u64),
 }
 
-/// Sees to it that `to` has the copy, whole: where it is there it is read and hashed, else it is copied, and read back. A copy never changes and a
+/// Sees to it that `to` has the copy, whole and durable: where it is there it is synced, read and hashed, else it is copied, and read back. A copy never changes and a
 /// key is never used again, so whoever else does the same at the same time does no harm. `content`: what the bytes of the copy are.
 ///
 /// # Errors
 /// [`BlobError::Damaged`] where the copy in `from` is not what `content` says, and [`BlobError::NotFound`] where there is none; those of either store.
 pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Transfer, BlobError> {
-    let is_bad = match to.open(key).await {
-        Ok(there) => match there.content_hash().await {
-            Ok(hash) if hash == content.written() => return Ok(Transfer::Present(there.size_bytes())),
-            Ok(_) | Err(BlobError::Damaged { .. }) => true,
-            Err(error) => return Err(error),
-        },
-        Err(BlobError::NotFound) => false,
-        Err(BlobError::Damaged { .. }) => true,
-        Err(error) => return Err(error),
+    let is_bad = match find(to, key, content).await? {
+        Found::Good(size_bytes) => return Ok(Transfer::Present(size_bytes)),
+        Found::Bad => true,
+        Found::Nothing => false,
     };
     let source = from.open(key).await?;
     let size_bytes = source.size_bytes();
@@ -50,12 +45,43 @@ pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, c
         // What a try left that was cut short, or a copy that has gone bad: not before a good one is at hand.
         to.delete(key).await?;
     }
-    staged.publish_as(key, content).await?;
+    match staged.publish_as(key, content).await {
+        Ok(()) => {}
+        // Another transfer of the same copy may have come first.
+        Err(error @ BlobError::Internal { .. }) => match find(to, key, content).await? {
+            Found::Good(size_bytes) => return Ok(Transfer::Present(size_bytes)),
+            Found::Bad | Found::Nothing => return Err(error),
+        },
+        Err(error) => return Err(error),
+    }
     let found = to.open(key).await?.content_hash().await?;
     if found == content.written() {
         Ok(Transfer::Copied(size_bytes))
     } else {
         Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } })
+    }
+}
+
+/// What stands under a key.
+enum Found {
+    /// What should; so many bytes, which outlive a power cut.
+    Good(u64),
+    Bad,
+    Nothing,
+}
+
+async fn find(store: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Found, BlobError> {
+    let look = async {
+        let there = store.open(key).await?;
+        // Before it is read: whoever wrote it may have ended before it had synced it, and then it lies in memory alone.
+        there.make_durable().await?;
+        Ok((there.content_hash().await?, there.size_bytes()))
+    };
+    match look.await {
+        Ok((hash, size_bytes)) if hash == content.written() => Ok(Found::Good(size_bytes)),
+        Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Bad),
+        Err(BlobError::NotFound) => Ok(Found::Nothing),
+        Err(error) => Err(error),
     }
 }
 

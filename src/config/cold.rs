@@ -37,7 +37,8 @@ pub struct ColdConfig {
     /// Pause after all photos were gone through.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
-    /// Memory for recompressed photos that are being downloaded; more wait. A single one always has it.
+    /// Memory for recompressed photos that are being downloaded, with what their clients have not taken yet; more wait, ten seconds at most. A single one
+    /// always has it.
     pub decode_memory_bytes: ByteSize,
 }
 

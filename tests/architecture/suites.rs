@@ -74,7 +74,11 @@ fn a_store_without_its_suite_is_found() {
     assert_eq!(told(&[("src/blobs/tape.rs", store), ("src/blobs/other.rs", others)]), ["Tape"]);
     let tests = "mod one { contract_suite!(tape); } fn tape() { Tape }";
     let declares = format!("{store} #[cfg(test)] mod tests;");
-    assert_eq!(told(&[("src/blobs/tape.rs", &declares), ("src/blobs/tape/tests.rs", tests), ("src/blobs/other.rs", others)]), ["Tape"], "another module's");
+    assert_eq!(
+        told(&[("src/blobs/tape.rs", &declares), ("src/blobs/tape/tests.rs", tests), ("src/blobs/other.rs", others)]),
+        ["Tape"],
+        "another module's"
+    );
     let tests = "mod one { contract_suite!(tape); fn tape() { Tape } }";
     assert_eq!(told(&[("src/blobs/tape.rs", &declares), ("src/blobs/tape/tests.rs", tests), ("src/blobs/other.rs", others)]), [""; 0]);
 }

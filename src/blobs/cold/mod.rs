@@ -9,6 +9,7 @@ mod tests;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -22,8 +23,10 @@ use self::read::ColdRead;
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
 use super::{BlobError, BlobSource, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime::BlockingPool;
+use crate::runtime::{self, BlockingPool};
 
+/// How long a copy waits for memory that others hold.
+const MEMORY_WAIT: Duration = Duration::from_secs(10);
 /// Files of which it is remembered that they are no containers.
 const REMEMBERED: u64 = 100_000;
 
@@ -75,14 +78,18 @@ struct Decoding {
 
 impl Decoding {
     /// Waits for as much; where one takes more than there is, for all.
+    ///
+    /// # Errors
+    /// [`BlobError::Busy`] where others have it for too long.
     async fn take_memory(&self, kib: u32) -> Result<OwnedSemaphorePermit, BlobError> {
-        self.memory.clone().acquire_many_owned(kib.min(self.memory_kib)).await.map_err(|_| BlobError::Closed)
+        let taken = self.memory.clone().acquire_many_owned(kib.min(self.memory_kib));
+        runtime::timeout(MEMORY_WAIT, taken).await.ok_or(BlobError::Busy)?.map_err(|_| BlobError::Closed)
     }
 }
 
 impl<S: BlobStore> ColdStore<S> {
-    /// Decorates `inner`. Copies are decoded on `pool`, as many at once as it has threads, and with what waits for its readers they take no more
-    /// than `memory_bytes`, unless a single one does.
+    /// Decorates `inner`. Copies are decoded on `pool`, as many at once as it has threads and without waiting for their readers, and with what waits for
+    /// those they take no more than `memory_bytes`, unless a single one does.
     pub fn new(inner: S, pool: BlockingPool, memory_bytes: u64) -> Self {
         let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).max(1);
         let decoding = Decoding { pool, memory: Arc::new(Semaphore::new(memory_kib as usize)), memory_kib };

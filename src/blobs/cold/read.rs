@@ -17,8 +17,8 @@ use crate::runtime;
 const STORED_PIECE_BYTES: usize = 1 << 20;
 /// What is decoded before it is handed on.
 const PIECE_BYTES: usize = 128 << 10;
-/// Pieces that may wait for whoever reads: 8 MiB, so that few readers, however slow, hold up a thread.
-const PIECES_AHEAD: usize = 64;
+/// Pieces that may be shorter: the codec ends one after each of its parts, of which there are eight at most.
+const ENDS: usize = 64;
 
 /// An open copy that is recompressed.
 #[derive(Debug)]
@@ -46,7 +46,10 @@ enum State {
 #[derive(Debug)]
 struct Loaded {
     payload: Bytes,
-    memory: OwnedSemaphorePermit,
+    /// What decoding takes.
+    decoding: OwnedSemaphorePermit,
+    /// What the original takes.
+    original: OwnedSemaphorePermit,
 }
 
 /// A pass that is under way.
@@ -57,7 +60,7 @@ struct Pass {
     piece: Bytes,
     /// Where the next byte lies in the original.
     at: u64,
-    /// For as long as anything of it lies in memory.
+    /// For as long as anything of the original lies in memory.
     _memory: OwnedSemaphorePermit,
 }
 
@@ -73,18 +76,26 @@ impl ColdRead {
     }
 
     async fn load(&self) -> Result<Loaded, BlobError> {
-        let memory = self.decoding.take_memory(self.head.memory_kib).await?;
-        Ok(Loaded { payload: self.payload().await?, memory })
+        let original_kib = u32::try_from(self.head.original_bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        let mut decoding = self.decoding.take_memory(self.head.memory_kib.saturating_add(original_kib)).await?;
+        let part = decoding.num_permits().min(original_kib as usize);
+        let original = decoding.split(part).ok_or(BlobError::Internal { reason: "memory that was taken is not there" })?;
+        Ok(Loaded { payload: self.payload().await?, decoding, original })
     }
 
-    /// Begins to decode.
-    fn begin(&self, Loaded { payload, memory }: Loaded) -> Pass {
-        let (to, pieces) = mpsc::channel(PIECES_AHEAD);
+    /// Begins to decode. All of the original has room where it goes, so that no reader, however slow, holds up a thread.
+    fn begin(&self, Loaded { payload, decoding, original }: Loaded) -> Pass {
+        let room = usize::try_from(self.head.original_bytes).unwrap_or_default() / PIECE_BYTES + ENDS;
+        let (to, pieces) = mpsc::channel(room);
         let (key, head, pool) = (self.key, self.head, self.decoding.pool.clone());
         runtime::spawn(async move {
             let mut sink = Sink { to: to.clone(), gathered: Vec::with_capacity(PIECE_BYTES) };
-            let decoded = pool.run(move || lepton::decode(&head, &payload, &mut sink)).await;
-            let failed = match decoded {
+            let decoded = pool.run(move || {
+                // Till here what is stored, and till its end what decoding takes, lies in memory, also where nobody reads any more.
+                let _held = decoding;
+                if sink.to.is_closed() { Ok(()) } else { lepton::decode(&head, &payload, &mut sink) }
+            });
+            let failed = match decoded.await {
                 Ok(Ok(())) => return,
                 Ok(Err(why)) => BlobError::Damaged { key, damage: Damage::Undecodable(why) },
                 Err(gone) => gone.into(),
@@ -92,7 +103,7 @@ impl ColdRead {
             // Where nobody reads any more, that is why it ended.
             let _ = to.send(Err(failed)).await;
         });
-        Pass { pieces, piece: Bytes::new(), at: 0, _memory: memory }
+        Pass { pieces, piece: Bytes::new(), at: 0, _memory: original }
     }
 
     /// What follows the head.
@@ -182,7 +193,8 @@ impl BlobRead for ColdRead {
     }
 }
 
-/// Where decoded bytes go: to whoever reads, in pieces. Where nobody does any more, writing fails, which ends the decoding.
+/// Where decoded bytes go: to whoever reads, in pieces. Where nobody does any more, or more come than the original has, writing fails, which ends the
+/// decoding.
 struct Sink {
     to: mpsc::Sender<Result<Bytes, BlobError>>,
     gathered: Vec<u8>,
@@ -191,7 +203,7 @@ struct Sink {
 impl Sink {
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.gathered, Vec::with_capacity(PIECE_BYTES));
-        let sent = if piece.is_empty() { Ok(()) } else { self.to.blocking_send(Ok(piece.into())) };
+        let sent = if piece.is_empty() { Ok(()) } else { self.to.try_send(Ok(piece.into())) };
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -22,10 +22,11 @@ impl Receiving {
         shared.standing.require_sound()?;
         let file = self.file()?;
         shared.fan_out.ensure(&shared, &key.hash)?;
-        if !shared.move_to_name(&staged, &named, key, file)? {
+        let written = content.written();
+        if !shared.move_to_name(&staged, &named, (key, &written), file)? {
             // Somebody removed its directory.
             shared.fan_out.ensure(&shared, &key.hash)?;
-            if !shared.move_to_name(&staged, &named, key, file)? {
+            if !shared.move_to_name(&staged, &named, (key, &written), file)? {
                 return Err(BlobError::from_io("name a copy", io::ErrorKind::NotFound.into()));
             }
         }
@@ -40,7 +41,8 @@ impl Receiving {
 
 impl Shared {
     /// Moves a received file to its final name, where nothing may stand. `false`, and nothing is done, where its directory is gone.
-    fn move_to_name(&self, staged: &Path, named: &Path, key: &BlobKey, file: &File) -> Result<bool, BlobError> {
+    /// `written`: what its bytes hash to.
+    fn move_to_name(&self, staged: &Path, named: &Path, (key, written): (&BlobKey, &BlobHash), file: &File) -> Result<bool, BlobError> {
         let Err(error) = self.files.move_new(staged, named) else { return Ok(true) };
         // The answer, not the work, may have failed: then our own file stands there.
         let ours = self.files.stat_file(staged, file).map_err(failed("look at a staged copy"))?.identity();
@@ -51,7 +53,7 @@ impl Shared {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound if stands => {
                 if self.is_filer {
                     // Not every filer's inode numbers are one file's alone.
-                    self.require_content(named, key)?;
+                    self.require_content(named, written)?;
                 }
                 // Linked, not renamed: the other name goes; if it cannot, the next opening sweeps it.
                 let _ = self.files.remove(staged);
@@ -71,13 +73,13 @@ impl Shared {
         }
     }
 
-    /// That what stands under the name is what the key says.
-    fn require_content(&self, named: &Path, key: &BlobKey) -> Result<(), BlobError> {
+    /// That what stands under the name hashes to this.
+    fn require_content(&self, named: &Path, written: &BlobHash) -> Result<(), BlobError> {
         let file = self.files.open(named).map_err(failed("open a copy"))?;
         let (mut hasher, mut piece, mut offset) = (blake3::Hasher::new(), vec![0; COMPARED_BYTES], 0);
         loop {
             match self.files.read(named, &file, &mut piece, offset).map_err(failed("read a copy back"))? {
-                0 if BlobHash::from(hasher.finalize()) == key.hash => return Ok(()),
+                0 if BlobHash::from(hasher.finalize()) == *written => return Ok(()),
                 0 => return Err(BlobError::Internal { reason: "the key is taken: every copy needs a fresh one" }),
                 length => {
                     hasher.update(&piece[..length]);
@@ -88,7 +90,7 @@ impl Shared {
     }
 
     /// Syncs a copy's bytes, then its name.
-    fn make_durable(&self, named: &Path, file: &File, key: &BlobKey) -> Result<(), BlobError> {
+    pub(super) fn make_durable(&self, named: &Path, file: &File, key: &BlobKey) -> Result<(), BlobError> {
         // A failed sync is not repeated: the file is given up, see `Files::sync_file`. No close after it can fail for want of room.
         self.sync_file(named, file)?;
         self.sync_directory(&path::leaf(&key.hash))?;

@@ -195,6 +195,14 @@ impl Opened {
         self.each_piece(offset, length as u64, |_| {})
     }
 
+    fn make_durable(&self) -> Result<(), BlobError> {
+        let file = self.file().map_err(failed("look at a copy"))?;
+        self.shared.make_durable(&self.path, file, &self.key)?;
+        // What the device has is what counts. Best effort: pages that others use stay.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
     pub(super) fn content_hash(&self) -> Result<BlobHash, BlobError> {
         let mut hasher = blake3::Hasher::new();
         self.each_piece(0, self.size_bytes, |piece| {
@@ -292,6 +300,11 @@ impl BlobRead for DiskRead {
             self.lanes.io.run(length as u64, move || opened.read_through(offset, length)).await?;
         }
         self.opened.require_unchanged()
+    }
+
+    async fn make_durable(&self) -> Result<(), BlobError> {
+        let opened = self.opened.clone();
+        self.lanes.io.run(self.opened.size_bytes, move || opened.make_durable()).await
     }
 
     async fn content_hash(&self) -> Result<BlobHash, BlobError> {

@@ -21,7 +21,7 @@ pub use self::figures::{ColdFigures, ColdOutcome};
 use self::pick::{Pick, Policy};
 use crate::blobs::{BlobError, BlobStore, VerifyStore};
 use crate::config::{ColdConfig, ColdMode};
-use crate::metadata::{BlobRow, Metadata, MetadataError, WriteError};
+use crate::metadata::{BlobRow, Metadata, MetadataError, StaysRawWhy, WriteError};
 use crate::model::BlobHash;
 use crate::runtime::{self, BlockingPool, Gone, Runtime, Shutdown};
 
@@ -114,6 +114,7 @@ impl ColdJob {
         let mut after = Some(start);
         let mut is_second_leg = false;
         loop {
+            self.until_idle().await;
             let (metadata, asked) = (self.metadata.clone(), policy.clone());
             let page = self.reading.run(move || pick::pick(&metadata.read(), after, &asked)).await??;
             // All that lies behind the start was gone through first.
@@ -140,11 +141,15 @@ impl ColdJob {
         Ok(Arc::new(self.reading.run(move || Policy::read(&metadata.read(), &settings, now_ms)).await??))
     }
 
-    /// What is wrong with a single photo is counted and said, and keeps no other from its turn.
-    async fn work_on(&self, row: BlobRow, pick: Pick) -> Result<(), ColdError> {
+    async fn until_idle(&self) {
         while !self.idleness.is_idle() {
             runtime::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// What is wrong with a single photo is counted and said, and keeps no other from its turn.
+    async fn work_on(&self, row: BlobRow, pick: Pick) -> Result<(), ColdError> {
+        self.until_idle().await;
         let done = match pick {
             Pick::Recompress => self.recompress(row).await,
             Pick::Undo => self.undo(row).await,
@@ -156,6 +161,14 @@ impl ColdJob {
                 self.figures.count(ColdOutcome::Failed);
                 let metadata = self.metadata.clone();
                 metadata.write("damaged", move |tx| tx.mark_damaged(row.key)).await?;
+            }
+            // Of this photo, or of what was made of it: no other is to wait for that.
+            Err(error @ (ColdError::Blobs(BlobError::Refused { .. } | BlobError::Internal { .. }) | ColdError::Gone(Gone::Panicked))) => {
+                tracing::error!(key = %row.key, %error, "a photo could not be swapped for another form of it; it stays as it is");
+                self.figures.count(ColdOutcome::Failed);
+                if pick == Pick::Recompress {
+                    self.note_raw(&row, StaysRawWhy::Unproven).await?;
+                }
             }
             Err(error) => return Err(error),
         }

@@ -90,9 +90,14 @@ impl ColdJob {
         } else {
             tracing::debug!(key = %row.key, %why, "a photo stays as it is");
         }
-        let stays_raw = metadata::StaysRaw { codec: CODEC, why: kept };
-        self.metadata.write("stays raw", move |tx| tx.set_stays_raw(row.key, stays_raw)).await?;
+        self.note_raw(&row, kept).await?;
         Ok(outcome)
+    }
+
+    pub(super) async fn note_raw(&self, row: &BlobRow, why: StaysRawWhy) -> Result<(), ColdError> {
+        let (key, stays_raw) = (row.key, metadata::StaysRaw { codec: CODEC, why });
+        self.metadata.write("stays raw", move |tx| tx.set_stays_raw(key, stays_raw)).await?;
+        Ok(())
     }
 }
 

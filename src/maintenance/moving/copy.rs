@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 
+use super::extras::Extras;
 use super::{MoveError, MoveJournal, Moving};
 use crate::blobs::{BlobError, Content, Inventory, InventoryItem, Transfer, transfer};
 use crate::metadata::check::list_readable_blobs;
@@ -53,19 +54,35 @@ async fn copy(moving: &Moving, row: BlobRow) -> Result<(), MoveError> {
     one(moving, &row).await.map(drop)
 }
 
-/// Holds the other store's listing against metadata, and copies what it lacks.
+/// Holds the other store's listing against metadata: copies what it lacks, and queues for deletion what nothing names.
 pub(super) async fn compare(moving: &Moving) -> Result<(), MoveError> {
     let mut listing = Listing::new(moving.to.blobs.inventory());
-    let mut after = None;
+    let (mut after, mut extras) = (None, Extras::default());
     while let Some((rows, last)) = page(moving, after).await? {
         for row in &rows {
-            if listing.size_of(&row.key).await? != Some(row.stored_bytes) {
+            let mut found = None;
+            while let Some((key, size_bytes)) = listing.peek().await? {
+                if key > row.key {
+                    break;
+                }
+                listing.pass();
+                if key == row.key {
+                    found = Some(size_bytes);
+                    break;
+                }
+                extras.meet(moving, key).await?;
+            }
+            if found != Some(row.stored_bytes) {
                 one(moving, row).await?;
             }
         }
         after = Some(last);
     }
-    Ok(())
+    while let Some((key, _)) = listing.peek().await? {
+        listing.pass();
+        extras.meet(moving, key).await?;
+    }
+    extras.clear(moving).await
 }
 
 /// Copies these, where metadata names them. `false`: not all of them could be, and none may be left behind.
@@ -159,17 +176,6 @@ pub(in crate::maintenance) struct Listing {
 impl Listing {
     pub(in crate::maintenance) fn new(inventory: Box<dyn Inventory>) -> Self {
         Self { inventory, copies: VecDeque::new() }
-    }
-
-    /// The length of this copy, where it is listed.
-    async fn size_of(&mut self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
-        while let Some((listed, size_bytes)) = self.peek().await? {
-            if listed >= *key {
-                return Ok((listed == *key).then_some(size_bytes));
-            }
-            self.pass();
-        }
-        Ok(None)
     }
 
     /// The next copy, and its length.

@@ -8,6 +8,7 @@
 //! A copy never changes and no key is used twice, so copying one again, or one that is being deleted, does no harm: what nothing names is queued for deletion.
 
 pub(super) mod copy;
+pub(super) mod extras;
 mod progress;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use self::record::{Other, Record, Role};
 use super::ServerError;
 use super::beside::Beside;
 use crate::api::{MoveRequest, MoveStatus};
-use crate::blobs::{Home, MovableStore, Needs};
+use crate::blobs::{AbsentStore, Home, MovableStore, Needs};
 use crate::config::{BlobsUrl, Config};
 use crate::maintenance::{Healer, MoveError, MoveJournal, Moving, Progress};
 use crate::metadata::Metadata;
@@ -116,6 +116,10 @@ impl Mover {
         let (config, runtime, metadata) = (beside.config.clone(), beside.runtime.clone(), beside.metadata.clone());
         let said = config.storage.blobs.to_string();
         let record = whereabouts.record.unwrap_or_else(|| Record::new(said.clone(), said));
+        if record.other.is_some() {
+            // Till that one is open: nothing is taken for deleted that it may have.
+            store.pair(home.clone(), AbsentStore::home(), Needs::First);
+        }
         let state = Mutex::new(State { record, home, other: None, running: None, error: None });
         let turn = tokio::sync::Semaphore::new(1);
         let writing = Arc::new(tokio::sync::Semaphore::new(1));
@@ -145,7 +149,9 @@ impl Mover {
                 Ok(home) => {
                     self.state().other = Some(home.clone());
                     match other.role {
-                        Role::Target => self.run(&other, home),
+                        // From the beginning: what the other one missed before the start is remembered nowhere, and what lies there was not synced,
+                        // or not all of it was written, where the machine went down.
+                        Role::Target => self.run(&Other { copied: None, ..other }, home),
                         Role::Former => self.0.store.pair(self.state().home.clone(), home, Needs::First),
                     }
                     return;
@@ -286,7 +292,9 @@ impl Mover {
         let url: BlobsUrl = request.to.parse().map_err(invalid)?;
         let to = url.to_string();
         if self.0.config.mirror.place().is_some() {
-            return Err(conflict("this site has a mirror: take it out of the settings (mirror.url), restart, and set it again after `blobs finish`"));
+            return Err(conflict(
+                "this site has a mirror: take it out of the settings (mirror.url), restart, and set it again after `blobs finish`",
+            ));
         }
         let record = self.state().record.clone();
         if self.state().running.is_some() {
@@ -339,7 +347,10 @@ impl Mover {
     async fn require_another_place(&self, other: &Home) -> Result<(), ServiceError> {
         let home = self.state().home.clone();
         if self.0.beside.is_same_place(&home, other).await? {
-            return Err(ServiceError::Invalid { field: "to", detail: "the blobs are there: it is the same place by another name".to_owned() });
+            return Err(ServiceError::Invalid {
+                field: "to",
+                detail: "the blobs are there: it is the same place by another name".to_owned(),
+            });
         }
         Ok(())
     }
@@ -377,7 +388,9 @@ impl Mover {
         }
         // What is damaged where the blobs are now may be whole where they were.
         if self.0.healer.heal_marked().await.map_err(|error| failed(error.into()))? > 0 {
-            return Err(conflict("photos are marked as damaged and could not all be repaired from where they were: see the log, and try again"));
+            return Err(conflict(
+                "photos are marked as damaged and could not all be repaired from where they were: see the log, and try again",
+            ));
         }
         self.settle().await
     }
