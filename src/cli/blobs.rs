@@ -134,7 +134,13 @@ fn mirror_text(mirror: &MirrorStatus) -> String {
         ),
         phase => phase.to_owned(),
     }];
-    let counts = [(mirror.missed, "to copy"), (mirror.to_repair, "to repair"), (mirror.repaired, "repaired"), (mirror.copied, "copied again"), (mirror.lost, "lost")];
+    let counts = [
+        (mirror.missed, "to copy"),
+        (mirror.to_repair, "to repair"),
+        (mirror.repaired, "repaired"),
+        (mirror.copied, "copied again"),
+        (mirror.lost, "lost"),
+    ];
     parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     if mirror.braked {
         parts.push("too much is wrong: nothing is repaired until the hour is over".to_owned());

@@ -67,7 +67,11 @@ impl MirrorConfig {
             Err(reason) => findings.add("mirror.url", reason),
         }
         if !self.verify_every.is_zero() {
-            findings.time_within("mirror.verify_every", self.verify_every, Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 60 * 60));
+            findings.time_within(
+                "mirror.verify_every",
+                self.verify_every,
+                Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 60 * 60),
+            );
         }
         findings.within("mirror.heal_per_hour", u64::from(self.heal_per_hour), 0..=1_000_000);
     }

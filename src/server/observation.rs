@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::backend::Backend;
 use super::metrics::{
-    BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, MirrorReading, QueueReading, Readings, RenditionDiskReading,
-    RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
+    BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, MirrorReading, QueueReading, Readings,
+    RenditionDiskReading, RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
 };
 use super::mirror::Mirror;
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};

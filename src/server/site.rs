@@ -223,7 +223,8 @@ impl Site {
 
     /// The long work that HTTP may start, until the stop begins.
     pub(super) fn maintenance(&self, mover: Mover, shutdown: Shutdown) -> SiteMaintenance {
-        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), Some(mover), shutdown).with_mirror(self.mirror.clone())
+        SiteMaintenance::new(self.metadata.clone(), self.backend.clone(), self.checks.clone(), Some(mover), shutdown)
+            .with_mirror(self.mirror.clone())
     }
 
     /// Waits for what runs beside the requests and is about to end, closes metadata, and waits for all blocking work that was begun, but for

@@ -71,7 +71,11 @@ async fn what_is_bad_on_either_side_is_good_on_both_afterwards() {
             let outcome = site.healer.heal(key).await.unwrap();
             assert_eq!(outcome, if is_only_missing { HealOutcome::Copied } else { HealOutcome::Repaired });
             let row = site.row(&key.hash);
-            assert_eq!((row.key == key, row.damaged), (is_only_missing, false), "a bad copy is never written over: another takes its place");
+            assert_eq!(
+                (row.key == key, row.damaged),
+                (is_only_missing, false),
+                "a bad copy is never written over: another takes its place"
+            );
             for leg in [&site.first, &site.second] {
                 assert_eq!(get(leg, &row.key).await.unwrap(), content);
             }
@@ -91,7 +95,11 @@ async fn what_is_bad_on_both_is_marked_and_mended_from_any_other_copy_of_the_sam
     let key = site.put(&content).await;
     site.first.corrupt(&key);
     site.second.lose(&key);
-    assert_eq!(site.healer.heal(key).await.unwrap(), HealOutcome::Repaired, "from the one that it took the place of, which is not deleted yet");
+    assert_eq!(
+        site.healer.heal(key).await.unwrap(),
+        HealOutcome::Repaired,
+        "from the one that it took the place of, which is not deleted yet"
+    );
     let row = site.row(&key.hash);
     assert!(row.key != key && row.key != former);
     for leg in [&site.first, &site.second] {

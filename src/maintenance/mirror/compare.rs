@@ -2,8 +2,8 @@
 
 use super::Mirroring;
 use crate::blobs::BlobError;
-use crate::maintenance::moving::copy::{self, Listing};
 use crate::maintenance::MoveError;
+use crate::maintenance::moving::copy::{self, Listing};
 use crate::metadata::{MetadataError, Read as _};
 use crate::model::BlobKey;
 

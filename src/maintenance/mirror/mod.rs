@@ -53,7 +53,9 @@ impl Mirroring {
         let mut after = after;
         while let Some((rows, last)) = copy::page(&self.moving, after).await? {
             let rows = rows.into_iter().map(|row| Ok((self, row, &moved)));
-            stream::iter(rows).try_for_each_concurrent(AT_ONCE, |(mirroring, row, moved)| mirroring.count(row, reads_both, moved).boxed()).await?;
+            stream::iter(rows)
+                .try_for_each_concurrent(AT_ONCE, |(mirroring, row, moved)| mirroring.count(row, reads_both, moved).boxed())
+                .await?;
             journal.passed(last).await?;
             after = Some(last);
             self.keep_to_rate(begun, moved.load(Ordering::Relaxed)).await;

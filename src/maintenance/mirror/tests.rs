@@ -8,9 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::blobs::contract::{bytes, get};
-use crate::blobs::{
-    BlobError, BlobStore, DamageObserver, Home, MemoryStore, MovableStore, Needs, Operation, VerifySettings, VerifyStore,
-};
+use crate::blobs::{BlobError, BlobStore, DamageObserver, Home, MemoryStore, MovableStore, Needs, Operation, VerifySettings, VerifyStore};
 use crate::maintenance::{HealQueue, HealerParts};
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, NewBlob};

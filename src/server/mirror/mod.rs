@@ -153,7 +153,8 @@ impl Mirror {
     async fn open(&self) -> Result<Home, ServerError> {
         let MirrorParts { place, beside, home, .. } = &self.0.parts;
         // Written down before it is used: a place that was ours is never set up anew, be it a disk that was not mounted.
-        let known = Record::load(&beside.config.storage.data).is_ok_and(|found| found.is_some_and(|found| found.url == place.url.to_string()));
+        let known =
+            Record::load(&beside.config.storage.data).is_ok_and(|found| found.is_some_and(|found| found.url == place.url.to_string()));
         let opened = beside.open(place.url.clone(), home, known).await?;
         if beside.is_same_place(home, &opened).await? {
             return Err(ServerError::NotOurs(format!("{} is where the blobs are, by another name: a mirror is another place", place.url)));

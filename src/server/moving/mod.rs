@@ -304,7 +304,9 @@ impl Mover {
         let url: BlobsUrl = request.to.parse().map_err(invalid)?;
         let to = url.to_string();
         if self.0.config.mirror.place().is_some() {
-            return Err(conflict("this site has a mirror: take it out of the settings (mirror.url), restart, and set it again after `blobs finish`"));
+            return Err(conflict(
+                "this site has a mirror: take it out of the settings (mirror.url), restart, and set it again after `blobs finish`",
+            ));
         }
         let record = self.state().record.clone();
         if self.state().running.is_some() {
@@ -357,7 +359,10 @@ impl Mover {
     async fn require_another_place(&self, other: &Home) -> Result<(), ServiceError> {
         let home = self.state().home.clone();
         if self.0.beside.is_same_place(&home, other).await? {
-            return Err(ServiceError::Invalid { field: "to", detail: "the blobs are there: it is the same place by another name".to_owned() });
+            return Err(ServiceError::Invalid {
+                field: "to",
+                detail: "the blobs are there: it is the same place by another name".to_owned(),
+            });
         }
         Ok(())
     }
@@ -395,7 +400,9 @@ impl Mover {
         }
         // What is damaged where the blobs are now may be whole where they were.
         if self.0.healer.heal_marked().await.map_err(|error| failed(error.into()))? > 0 {
-            return Err(conflict("photos are marked as damaged and could not all be repaired from where they were: see the log, and try again"));
+            return Err(conflict(
+                "photos are marked as damaged and could not all be repaired from where they were: see the log, and try again",
+            ));
         }
         self.settle().await
     }
