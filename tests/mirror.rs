@@ -151,13 +151,12 @@ fn whatever_is_damaged_or_lost_in_one_store_is_served_from_the_other_and_repaire
     // Two thirds lose one of their two copies.
     let (mut in_first, mut in_mirror) = (vec![], vec![]);
     for photo in &photos {
-        let store = match dice.roll(3) {
-            0 => &mut in_first,
-            1 => &mut in_mirror,
-            _ => continue,
-        };
-        site.harm(&dice, std::ptr::eq(store, &in_mirror), &photo.hash);
-        store.push(photo.clone());
+        let which = dice.roll(3);
+        if which < 2 {
+            site.harm(&dice, which == 1, &photo.hash);
+            let store = if which == 0 { &mut in_first } else { &mut in_mirror };
+            store.push(photo);
+        }
     }
     assert!(in_first.len() > 50 && in_mirror.len() > 50, "{} and {}", in_first.len(), in_mirror.len());
     for photo in &photos {

@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::blobs::contract::{bytes, get, put};
-    use crate::blobs::{MemoryStore, Needs, Operation, PairStore, VerifySettings};
+    use crate::blobs::{LegSource, MemoryStore, Needs, Operation, PairStore, VerifySettings};
     use crate::runtime::Clock;
 
     #[derive(Debug, Default)]
@@ -235,5 +235,48 @@ mod tests {
         first.faults().fail_always(Operation::Read, BlobError::Damaged { key, damage: unreadable });
         assert_eq!(read.read_at(50_000, 50_000).await.unwrap(), content[50_000..]);
         assert_eq!(*told.0.lock().unwrap(), [key]);
+    }
+
+    /// Bytes that come in passes.
+    #[derive(Debug)]
+    struct Passes(Bytes);
+
+    #[async_trait]
+    impl BlobRead for Passes {
+        fn size_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn is_sequential(&self) -> bool {
+            true
+        }
+
+        async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
+            Ok(self.0.slice(offset as usize..offset as usize + length))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_pass_has_given_out_is_not_mixed_with_what_another_place_has() {
+        for (size, is_small) in [(50_000, true), (500_000, false)] {
+            let content = bytes(1, size);
+            let good = MemoryStore::new();
+            let key = put(&good, &content, 1).await.unwrap();
+            let mut wrong = content.to_vec();
+            wrong[10] ^= 1;
+            let told = Arc::<Told>::default();
+            let others = Others { sources: vec![Arc::new(LegSource::new("other", Arc::new(good)))], observer: Some(told.clone()) };
+            let read = Arc::new(PassRead::new(key, Arc::new(Passes(wrong.into()))));
+            let read = EitherRead { key, read, others, has_given: AtomicBool::new(false), other: OnceCell::new() };
+            let half = size / 2;
+            let first = read.read_at(0, half).await.unwrap();
+            let rest = read.read_at(half as u64, size - half).await;
+            if is_small {
+                assert_eq!((first, rest.unwrap()), (content.slice(..half), content.slice(half..)), "it was checked before its first byte");
+            } else {
+                assert!(first != content[..half] && rest.unwrap_err().is_damage(), "it breaks off");
+            }
+            assert_eq!(*told.0.lock().unwrap(), [key]);
+        }
     }
 }
