@@ -34,6 +34,9 @@ pub enum Fault {
     Metadata,
 }
 
+/// How many there are.
+pub const KINDS: usize = 10;
+
 #[derive(Debug, Default)]
 struct State {
     seed: u64,
@@ -130,11 +133,15 @@ impl Plan {
         self.state().log.join("\n")
     }
 
-    /// The process dies here: whatever was under way never comes back.
-    pub async fn die<T>(&self, life: &Life) -> T {
+    /// The process dies here. Whatever was under way ends once there is another one, and does nothing.
+    pub async fn die<T>(&self, life: &Life) -> Result<T, BlobError> {
         life.end();
+        let answered = self.0.answer.notified();
+        tokio::pin!(answered);
+        answered.as_mut().enable();
         self.0.died.notify_one();
-        std::future::pending().await
+        answered.await;
+        Err(BlobError::Closed)
     }
 
     /// Waits for such an end.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use halidom::blobs::{
-    BlobError, BlobRead, BlobStore, Content, Damage, Deletion, Digests, Inventory, InventoryItem, Marker, MemoryStore, Operation, Staged, Usage,
+    BlobError, BlobRead, BlobStore, Content, Damage, Deletion, Digests, FileVersion, Inventory, InventoryItem, Marker, MemoryStore, Operation, Staged, Usage,
 };
 use halidom::model::{BlobHash, BlobKey};
 
@@ -184,6 +184,11 @@ struct FaultyRead {
 impl BlobRead for FaultyRead {
     fn size_bytes(&self) -> u64 {
         self.copy.size_bytes()
+    }
+
+    /// A store of files tells that somebody wrote to one: what was found good before says nothing then.
+    fn version(&self) -> Option<FileVersion> {
+        self.flipped.map(|at| FileVersion { device: 1, inode: number(&self.key.hash), changed: (1, i64::try_from(at).unwrap_or(0)) })
     }
 
     fn is_sequential(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use halidom::metadata::{Metadata, MetadataSettings};
 use halidom::model::{AlbumId, BlobHash, Owner, PhotoId, TenantId, TokenId};
 use halidom::runtime::{BlockingPool, Clock, Runtime, Shutdown};
 use halidom::service::{Caller, Derived, Imports, ImportsParts, Pools, Scope, Services};
+
+use tokio::sync::Notify;
 
 use super::plan::{Life, Plan};
 use super::store::FaultyStore;
@@ -30,12 +33,24 @@ pub struct Notes {
 
 /// Shared by the lives of a process.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(pub Arc<Mutex<Notes>>);
+pub struct Journal(pub Arc<Mutex<Notes>>, pub Arc<Gate>);
+
+/// Lets an upload come in the middle of a move, always at the same moment.
+#[derive(Debug, Default)]
+pub struct Gate {
+    opened: AtomicBool,
+    pub begin: Notify,
+    pub done: Notify,
+}
 
 #[async_trait::async_trait]
 impl MoveJournal for Journal {
     async fn copied(&self, up_to: BlobHash) -> Result<(), MoveError> {
         self.0.lock().expect("no test panics with it").copied = Some(up_to);
+        if !self.1.opened.swap(true, Ordering::Relaxed) {
+            self.1.begin.notify_one();
+            self.1.done.notified().await;
+        }
         Ok(())
     }
 
@@ -79,6 +94,8 @@ pub struct World {
     pub imported: bool,
     pub crashes: u32,
     pub is_sequential: bool,
+    /// What is done to the stores behind everybody's back before the proof.
+    pub breaks: Option<fn(&Self)>,
     /// The bytes of every photo that was ever sent, by hash.
     pub bytes: BTreeMap<BlobHash, Bytes>,
 }
@@ -110,7 +127,8 @@ impl World {
             acknowledged: vec![],
             imported: false,
             crashes: 0,
-            is_sequential: seed % 2 == 0,
+            is_sequential: seed.is_multiple_of(2),
+            breaks: None,
             bytes: BTreeMap::new(),
         }
     }
@@ -239,7 +257,7 @@ pub fn caller(owner: Owner, scope: Scope) -> Caller {
 
 /// A photo, another one for every number: every third can be recompressed.
 pub fn photo(number: u32) -> Bytes {
-    let name = if number % 3 == 0 { "rocket.jpg" } else { "clock.jpg" };
+    let name = if number.is_multiple_of(3) { "brick.jpg" } else { "clock.jpg" };
     let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos").join(name)).expect("a fixture");
     // A comment, behind the first segment.
     let first = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
