@@ -88,15 +88,19 @@ async fn step(world: &mut World, site: Site, dice: &mut Dice) -> Site {
         0..=8 => {
             let number = dice.below(u64::from(PHOTOS)) as u32;
             let id = if dice.below(2) == 0 { PhotoName::Fresh } else { PhotoName::Own(own_id(user, number)) };
+            let mut is_planned = false;
             if dice.below(6) == 0 {
                 let kinds = [MetadataFault::NoSpace, MetadataFault::Lost, MetadataFault::Applied, MetadataFault::Ghost];
                 world.engine.fail_write(0, kinds[dice.below(4) as usize]);
-                world.plan.note(Fault::Metadata, "write");
+                is_planned = true;
             }
             let bytes = world.photo(number);
             let is_known = dice.below(2) == 0;
             world.plan.step(format!("upload of {number} by {user}"));
             let ran = run(&world.plan, gives_up, upload(world, &site, user, id, &bytes, is_known)).await;
+            if world.engine.clear_write_faults() == 0 && is_planned {
+                world.plan.note(Fault::Metadata, "write");
+            }
             if let Ran::Done(Ok(uploaded)) = &ran {
                 acknowledge(world, user, uploaded, number);
             }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wire::{Ask, Body, Request, Status};
 
@@ -96,6 +97,16 @@ pub struct Disk {
     pub retried: u64,
     lie: Option<Lie>,
     dice: u64,
+    /// What was done and what failed, in order.
+    pub log: Log,
+}
+
+/// Kept outside of the disk, so that it can be shown where a test fails.
+pub type Log = Arc<Mutex<Vec<String>>>;
+
+/// Notes a line.
+pub fn note(log: &Log, line: String) {
+    log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
 }
 
 /// Splitmix64.
@@ -107,9 +118,9 @@ pub fn mix(seed: u64) -> u64 {
 }
 
 impl Disk {
-    pub fn new(seed: u64, lie: Option<Lie>) -> Self {
+    pub fn new(seed: u64, lie: Option<Lie>, log: Log) -> Self {
         let root = Node::Directory { names: BTreeMap::new(), synced: BTreeMap::new() };
-        Self { nodes: [(ROOT, root)].into(), next: ROOT + 1, dice: seed, lie, ..Self::default() }
+        Self { nodes: [(ROOT, root)].into(), next: ROOT + 1, dice: seed, lie, log, ..Self::default() }
     }
 
     /// The call that fits it, after `calls` others that do, fails so.
@@ -173,7 +184,7 @@ impl Disk {
                 }
             }
         }
-        Self { nodes, next: self.next, dice: self.dice, fired: self.fired, retried: self.retried, lie: self.lie, ..Self::default() }
+        Self { nodes, next: self.next, dice: self.dice, fired: self.fired, retried: self.retried, lie: self.lie, log: self.log, ..Self::default() }
     }
 
     /// Does what the kernel asks for; `None` where it wants no answer.
@@ -195,7 +206,10 @@ impl Disk {
             },
             _ => None,
         };
-        self.fired.extend(fault);
+        if let Some(fault) = fault {
+            self.fired.push(fault);
+            note(&self.log, format!("    {fault:?} of node {}: {}", request.node, request.ask.name()));
+        }
         Some(match fault {
             None => self.act(request),
             Some(Fault::Fail) => Err(EIO),

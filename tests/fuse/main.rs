@@ -17,25 +17,28 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::PoisonError;
 
-use disk::Lie;
+use disk::{Lie, Log};
 use schedule::run;
 
 /// Says where it failed.
-struct Says(u64);
+struct Says(u64, Log);
 
 impl Drop for Says {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = writeln!(std::io::stderr(), "seed {}: HALIDOM_FUSE_SEED={} runs it again", self.0, self.0);
+            let log = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(std::io::stderr(), "seed {}: HALIDOM_FUSE_SEED={} runs it again\n{}", self.0, self.0, log.join("\n"));
         }
     }
 }
 
 fn schedule(seed: u64, lie: Option<Lie>) -> Vec<disk::Fault> {
-    let _says = Says(seed);
+    let log = Log::default();
+    let _says = Says(seed, log.clone());
     let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    threads.block_on(run(seed, lie))
+    threads.block_on(run(seed, lie, &log))
 }
 
 /// The proof sees what it is there to see.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use halidom::runtime::spawn_thread;
 
-use super::disk::Disk;
+use super::disk::{Disk, Log};
 use super::wire::{Request, answer};
 
 /// The largest request: a write, and its header.
@@ -25,7 +25,7 @@ pub struct Mount {
 /// Whether this user can mount here, and why not.
 pub fn is_possible() -> Result<(), String> {
     let place = tempfile::tempdir().map_err(|error| error.to_string())?;
-    Mount::new(Disk::new(0, None), place.path()).map(drop)
+    Mount::new(Disk::new(0, None, Log::default()), place.path()).map(drop)
 }
 
 impl Mount {

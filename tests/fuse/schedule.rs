@@ -11,7 +11,7 @@ use halidom::blobs::{
 use halidom::model::{BlobHash, BlobKey, BlobNonce, SiteId};
 use halidom::runtime::{BlockingPool, Clock, Runtime};
 
-use super::disk::{Disk, Fault, Lie, mix};
+use super::disk::{Disk, Fault, Lie, Log, mix, note};
 use super::mount::Mount;
 
 /// Times that the power is cut in a schedule.
@@ -52,10 +52,10 @@ async fn open(root: &Path) -> Result<DiskStore, BlobError> {
 }
 
 /// Runs a schedule. Answers what has failed.
-pub async fn run(seed: u64, lie: Option<Lie>) -> Vec<Fault> {
+pub async fn run(seed: u64, lie: Option<Lie>, log: &Log) -> Vec<Fault> {
     let (mut dice, mut known) = (Dice(mix(seed)), Known::default());
     let place = tempfile::tempdir().unwrap();
-    let mut disk = Disk::new(mix(seed ^ 1), lie);
+    let mut disk = Disk::new(mix(seed ^ 1), lie, log.clone());
     for life in 0..=LIVES {
         let mount = Mount::new(disk, place.path()).unwrap();
         let root = place.path().join("store");
@@ -74,6 +74,7 @@ pub async fn run(seed: u64, lie: Option<Lie>) -> Vec<Fault> {
                 }
             }
         }
+        note(log, "the power is cut".to_owned());
         mount.disk().cut();
         drop(store);
         disk = mount.unmount();
@@ -90,17 +91,22 @@ async fn step(mount: &Mount, store: &DiskStore, known: &mut Known, dice: &mut Di
         let calls = dice.below(if matches!(fault, Fault::Fail | Fault::FailDone | Fault::Cut) { 24 } else { 2 });
         mount.disk().plan(calls, fault);
     }
-    match dice.below(12) {
+    let what = dice.below(12);
+    let log = mount.disk().log.clone();
+    match what {
         0..=4 => {
             let bytes = dice.bytes();
             known.next += 1;
             let key = BlobKey { hash: BlobHash::of(&bytes), nonce: BlobNonce::from_random(nonce(known.next)) };
+            note(&log, format!("put of {key}, {} bytes", bytes.len()));
             if put(store, &key, &bytes, dice.below(2) == 0).await.is_ok() {
+                note(&log, "    acknowledged".to_owned());
                 known.there.insert(key, bytes);
             }
         }
         5..=6 => {
             if let Some(key) = pick(known, dice) {
+                note(&log, format!("deletion of {key}"));
                 // From here on it may be gone.
                 known.there.remove(&key);
                 if store.delete(&key).await.is_ok() {

@@ -31,6 +31,34 @@ pub enum Ask {
     Unknown,
 }
 
+impl Ask {
+    /// Its name, for a log: what it carries may be long.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Lookup { .. } => "lookup",
+            Self::Status => "status",
+            Self::SetStatus { .. } => "set status",
+            Self::MakeDirectory { .. } => "make a directory",
+            Self::Create { .. } => "create",
+            Self::Remove { .. } => "remove",
+            Self::RemoveDirectory { .. } => "remove a directory",
+            Self::Rename { .. } => "rename",
+            Self::Link { .. } => "link",
+            Self::Open => "open",
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Sync { .. } => "sync",
+            Self::Flush => "flush",
+            Self::List { .. } => "list",
+            Self::Room => "room",
+            Self::Release => "release",
+            Self::Forget => "forget",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A request.
 #[derive(Debug)]
 pub struct Request {
