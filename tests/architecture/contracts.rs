@@ -68,7 +68,8 @@ impl Contract {
         let calls = |source: &Source| {
             self.suite.iter().any(|call| {
                 // Its own definition is no call.
-                let called = |at: &usize| in_module(&source.tokens[*at]) && at.checked_sub(1).is_none_or(|before| !source.tokens[before].is("fn"));
+                let called =
+                    |at: &usize| in_module(&source.tokens[*at]) && at.checked_sub(1).is_none_or(|before| !source.tokens[before].is("fn"));
                 source.places_of(call).any(|at| called(&at))
             })
         };
@@ -80,7 +81,8 @@ impl Contract {
     pub fn broken(&self, tree: &Tree) -> Vec<String> {
         let found = self.implementations(tree);
         let listed: BTreeSet<String> = self.kept.iter().chain(self.apart).map(|(name, _)| (*name).to_owned()).collect();
-        let stray = found.symmetric_difference(&listed).map(|name| format!("`impl {} for {name}`: in src/ or on the list, not both", self.name));
+        let stray =
+            found.symmetric_difference(&listed).map(|name| format!("`impl {} for {name}`: in src/ or on the list, not both", self.name));
         let kept = self.kept.iter().filter(|(name, module)| !self.is_kept(tree, name, module));
         stray.chain(kept.map(|(name, module)| format!("{module} does not put {name} under the suite of {}", self.name))).collect()
     }

@@ -97,8 +97,16 @@ fn nothing_acknowledged_is_lost_in_a_fourth_part() {
 /// The proof sees what it is there to see.
 #[test]
 fn what_is_lost_or_changed_or_left_is_caught() {
-    let lost: fn(&World) = |world| world.stores[0].keys().iter().for_each(|key| drop(world.stores[0].lose(key)));
-    let changed: fn(&World) = |world| world.stores[0].keys().iter().for_each(|key| drop(world.stores[0].corrupt(key)));
+    let lost: fn(&World) = |world| {
+        world.stores[0].keys().iter().for_each(|key| {
+            world.stores[0].lose(key);
+        })
+    };
+    let changed: fn(&World) = |world| {
+        world.stores[0].keys().iter().for_each(|key| {
+            world.stores[0].corrupt(key);
+        })
+    };
     let left: fn(&World) = |world| {
         let staged = futures_util::FutureExt::now_or_never(world.stores[0].stage(None)).unwrap().unwrap();
         std::mem::forget(staged);

@@ -181,14 +181,7 @@ fn acknowledge(world: &mut World, user: usize, uploaded: &Uploaded, number: u32)
 }
 
 /// In two pieces, so that what is streamed is, too.
-async fn upload(
-    world: &World,
-    site: &Site,
-    user: usize,
-    id: PhotoName,
-    bytes: &Bytes,
-    is_known: bool,
-) -> Result<Uploaded, ServiceError> {
+async fn upload(world: &World, site: &Site, user: usize, id: PhotoName, bytes: &Bytes, is_known: bool) -> Result<Uploaded, ServiceError> {
     let (caller, album) = world.users[user].clone();
     let size_bytes = is_known.then_some(bytes.len() as u64);
     let request = UploadRequest { caller, album, name: "one.jpg".to_owned(), id, expected: ExpectedDigests::default(), size_bytes };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use halidom::blobs::{
-    BlobError, BlobRead, BlobStore, Content, Damage, Deletion, Digests, FileVersion, Inventory, InventoryItem, Marker, MemoryStore, Operation, Staged, Usage,
+    BlobError, BlobRead, BlobStore, Content, Damage, Deletion, Digests, FileVersion, Inventory, InventoryItem, Marker, MemoryStore,
+    Operation, Staged, Usage,
 };
 use halidom::model::{BlobHash, BlobKey};
 

@@ -64,7 +64,9 @@ impl Fault {
             Self::NoSpace => matches!(ask, Ask::Write { .. } | Ask::Create { .. } | Ask::MakeDirectory { .. }),
             Self::NoSpaceAtClose => matches!(ask, Ask::Flush),
             Self::Short | Self::Flipped => matches!(ask, Ask::Read { .. }),
-            Self::Fail | Self::FailDone | Self::Cut => !matches!(ask, Ask::Init | Ask::Forget | Ask::Release | Ask::Room | Ask::Unknown | Ask::Flush),
+            Self::Fail | Self::FailDone | Self::Cut => {
+                !matches!(ask, Ask::Init | Ask::Forget | Ask::Release | Ask::Room | Ask::Unknown | Ask::Flush)
+            }
         }
     }
 }
@@ -184,7 +186,16 @@ impl Disk {
                 }
             }
         }
-        Self { nodes, next: self.next, dice: self.dice, fired: self.fired, retried: self.retried, lie: self.lie, log: self.log, ..Self::default() }
+        Self {
+            nodes,
+            next: self.next,
+            dice: self.dice,
+            fired: self.fired,
+            retried: self.retried,
+            lie: self.lie,
+            log: self.log,
+            ..Self::default()
+        }
     }
 
     /// Does what the kernel asks for; `None` where it wants no answer.

@@ -7,23 +7,56 @@ use std::os::unix::ffi::OsStringExt as _;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     Init,
-    Lookup { name: OsString },
+    Lookup {
+        name: OsString,
+    },
     Status,
-    SetStatus { size: Option<u64>, mode: Option<u32> },
-    MakeDirectory { name: OsString },
-    Create { name: OsString, mode: u32 },
-    Remove { name: OsString },
-    RemoveDirectory { name: OsString },
-    Rename { name: OsString, to: u64, new: OsString, may_replace: bool },
-    Link { of: u64, name: OsString },
+    SetStatus {
+        size: Option<u64>,
+        mode: Option<u32>,
+    },
+    MakeDirectory {
+        name: OsString,
+    },
+    Create {
+        name: OsString,
+        mode: u32,
+    },
+    Remove {
+        name: OsString,
+    },
+    RemoveDirectory {
+        name: OsString,
+    },
+    Rename {
+        name: OsString,
+        to: u64,
+        new: OsString,
+        may_replace: bool,
+    },
+    Link {
+        of: u64,
+        name: OsString,
+    },
     Open,
-    Read { offset: u64, length: u32 },
-    Write { offset: u64, bytes: Vec<u8> },
+    Read {
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     /// Of a file or a directory.
-    Sync { handle: u64 },
+    Sync {
+        handle: u64,
+    },
     /// A descriptor was closed.
     Flush,
-    List { offset: u64, length: u32 },
+    List {
+        offset: u64,
+        length: u32,
+    },
     Room,
     Release,
     /// Wants no answer.
