@@ -3,6 +3,8 @@
 //! Every rule is a function from a source text to findings. Each is run over the tree here, and shown to bite on a made-up text in
 //! the module that it stands in, so that it cannot pass because it looks at nothing.
 
+#[path = "architecture/contracts.rs"]
+mod contracts;
 #[path = "architecture/documents.rs"]
 mod documents;
 #[path = "architecture/fuzzing.rs"]
@@ -17,8 +19,6 @@ mod licences;
 mod one_file;
 #[path = "architecture/source.rs"]
 mod source;
-#[path = "architecture/suites.rs"]
-mod suites;
 
 use std::path::{Path, PathBuf};
 
@@ -94,12 +94,6 @@ fn blob_paths_are_built_in_one_file() {
 }
 
 #[test]
-fn every_store_passes_its_suite() {
-    let findings = suites::missing(&Tree::read(root(), &["src"]));
-    nothing_found("a store without the suite of its trait", &findings);
-}
-
-#[test]
 fn the_document_names_the_one_files() {
     let text = document("ARCHITECTURE.md").expect("ARCHITECTURE.md stands at the root");
     for file in one_file::FILES {
@@ -112,6 +106,15 @@ fn the_storage_layout_describes_every_column_and_field() {
     let tree = Tree::read(root(), &["src"]);
     let layout = document("storage-layout.md").expect("storage-layout.md stands at the root");
     nothing_found("storage-layout.md has drifted from the code", &documents::missing_in_layout(&tree, &layout));
+}
+
+#[test]
+fn every_store_is_put_under_its_contract() {
+    let tree = Tree::read(root(), &["src"]);
+    for contract in &contracts::CONTRACTS {
+        let broken = contract.broken(&tree);
+        assert!(broken.is_empty(), "tests/architecture/contracts.rs lists every store:\n{}", broken.join("\n"));
+    }
 }
 
 #[test]

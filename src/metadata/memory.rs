@@ -105,6 +105,11 @@ impl MemoryEngine {
         self.state().write_faults.push((after, fault));
     }
 
+    /// Lets no write fail any more; answers how many faults were still to come.
+    pub fn clear_write_faults(&self) -> usize {
+        std::mem::take(&mut self.state().write_faults).len()
+    }
+
     /// Lets every read fail, or succeed again.
     pub fn set_unreadable(&self, unreadable: bool) {
         self.state().unreadable = unreadable;
