@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::backend::Backend;
 use super::metrics::{
     BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, QueueReading, Readings, RenditionDiskReading,
-    RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
+    RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, SpooledReading, UploadOutcome as UploadMetric,
 };
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
 use crate::edge::{Edge, EdgeFigures};
@@ -161,6 +161,11 @@ impl Standing for SiteStanding {
             sync_failures: disk.map_or(0, DiskStore::sync_failures),
             hold_bytes: disk.map_or((0, 0), DiskStore::hold_bytes),
             backend_away: self.undecorated.is_away(),
+            spooled: self.backend.backlog().map(|backlog| backlog.figures()).map(|waiting| SpooledReading {
+                copies: waiting.copies,
+                bytes: waiting.bytes,
+                oldest: waiting.oldest.unwrap_or_default(),
+            }),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             cold: self.cold.outcomes(),
             cold_saved_bytes: Some(self.cold.saved_bytes()),

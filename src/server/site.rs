@@ -74,6 +74,7 @@ impl Site {
         let opener = Opener { site: metadata.site(), blobs: metadata.read().stats()?.blobs };
         let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools.clone()).await?;
         let (claim, home) = (Claim::new(marker), undecorated.home());
+        undecorated.keep_destaging(config, runtime, opener, disk_pools.clone(), claim.clone());
         let movable = MovableStore::new(home.clone());
         // Measured below the checking, so that what checking reads is counted too.
         let observed = ObservedStore::new(movable.clone(), runtime.clock.clone(), Arc::new(metrics.clone()));

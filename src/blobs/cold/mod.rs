@@ -20,7 +20,7 @@ pub use self::container::{Codec, HEAD_BYTES, MAGIC};
 pub use self::lepton::{CODEC, Encoded, MAX_ORIGINAL_BYTES, StaysRaw, encode};
 use self::read::ColdRead;
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
+use super::{Backlog, BlobError, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
@@ -137,6 +137,10 @@ impl<S: BlobStore> BlobStore for ColdStore<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.inner.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.inner.backlog()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::BlobKey;
 const BATCH: usize = 1024;
 
 /// A walk over both. An error of either ends it.
-pub(super) struct PairInventory {
+pub(in crate::blobs) struct PairInventory {
     legs: [Leg; 2],
     failed: bool,
 }
@@ -25,7 +25,7 @@ struct Leg {
 }
 
 impl PairInventory {
-    pub(super) fn new(first: Box<dyn Inventory>, second: Box<dyn Inventory>) -> Self {
+    pub(in crate::blobs) fn new(first: Box<dyn Inventory>, second: Box<dyn Inventory>) -> Self {
         let leg = |inventory| Leg { inventory, copies: VecDeque::new(), ended: false };
         Self { legs: [leg(first), leg(second)], failed: false }
     }

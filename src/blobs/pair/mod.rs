@@ -3,7 +3,7 @@
 //! The first leg is the one that is read, listed and relied on. What is published goes to it, and then from it to the second; a copy that the second
 //! could not take, where that is allowed, is remembered as missed. A copy that the first leg has lost, or cannot give, is read from the second.
 
-mod inventory;
+pub(super) mod inventory;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken, transfer};
+use super::{Backlog, BlobError, Content, Digests, SourceFile, TakeError, TakeFile, Taken, transfer};
 use crate::model::{BlobHash, BlobKey};
 
 /// Copies that are remembered as missed; past it only that there are more.
@@ -180,6 +180,10 @@ impl BlobStore for PairStore {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.first.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.first.backlog()
     }
 }
 

@@ -25,7 +25,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcome};
 use readings::Gauges;
-pub use readings::{BackendReading, DecoderReading, EdgeReading, EngineReading, QueueReading, Readings, RenditionDiskReading, SiteReading};
+pub use readings::{
+    BackendReading, DecoderReading, EdgeReading, EngineReading, QueueReading, Readings, RenditionDiskReading, SiteReading, SpooledReading,
+};
 use routes::Routes;
 
 /// Up to a minute: uploads of large photos over slow lines are among them.

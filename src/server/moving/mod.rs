@@ -36,7 +36,7 @@ impl Claim {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, marker: Marker) {
+    pub(super) fn set(&self, marker: Marker) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = marker;
     }
 }
