@@ -161,11 +161,7 @@ impl Standing for SiteStanding {
             sync_failures: disk.map_or(0, DiskStore::sync_failures),
             hold_bytes: disk.map_or((0, 0), DiskStore::hold_bytes),
             backend_away: self.undecorated.is_away(),
-            spooled: self.backend.backlog().map(|backlog| backlog.figures()).map(|waiting| SpooledReading {
-                copies: waiting.copies,
-                bytes: waiting.bytes,
-                oldest: waiting.oldest.unwrap_or_default(),
-            }),
+            spooled: Some(spooled(&*self.backend)),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             cold: self.cold.outcomes(),
             cold_saved_bytes: Some(self.cold.saved_bytes()),
@@ -174,6 +170,12 @@ impl Standing for SiteStanding {
             ..renditions(load.renditions)
         }
     }
+}
+
+/// What waits before the backend; nothing where nothing can.
+fn spooled(backend: &dyn BlobStore) -> SpooledReading {
+    let waiting = backend.backlog().map(|backlog| backlog.figures()).unwrap_or_default();
+    SpooledReading { copies: waiting.copies, bytes: waiting.bytes, oldest: waiting.oldest.unwrap_or_default() }
 }
 
 impl SiteStanding {

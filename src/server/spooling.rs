@@ -16,7 +16,7 @@ use crate::runtime::{self, Runtime};
 /// How often it is looked whether anything waits.
 const EVERY: Duration = Duration::from_secs(1);
 /// Pause before a service is asked again that did not answer at the start, or was not the site's.
-const JOIN_AGAIN: Duration = Duration::from_secs(5);
+const JOIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +120,18 @@ pub(super) fn run(store: &SpooledStore, joining: Option<Joining>) {
 impl Joining {
     /// Until it has, or nobody has the store open any more.
     async fn run(self, store: &WeakSpooledStore) {
+        let mut said = String::new();
         loop {
             runtime::sleep(JOIN_AGAIN).await;
             let Some(store) = store.upgrade() else { return };
             match self.join(&store).await {
                 Ok(()) => return tracing::info!("the object store answers: what waits is put there"),
-                Err(error) => tracing::warn!(%error, "the object store cannot be opened: tried again"),
+                // Once, not every second.
+                Err(error) if error.to_string() != said => {
+                    tracing::warn!(%error, "the object store cannot be opened: tried again");
+                    said = error.to_string();
+                }
+                Err(_) => {}
             }
         }
     }
