@@ -20,18 +20,21 @@ fn photos() -> Vec<std::path::PathBuf> {
 
 /// A server over the service, its data in `data`.
 fn serve(weed: &Weed, data: &Path) -> Server {
+    serve_with(weed, data, &[])
+}
+
+/// The same with more settings.
+fn serve_with(weed: &Weed, data: &Path, settings: &[(&str, &str)]) -> Server {
     let blobs = format!("s3://{BUCKET}/site/one?endpoint={}", weed.endpoint());
     let credentials = weed.credentials();
-    Server::start_with(
-        data,
-        &[
-            ("HALIDOM_STORAGE__BLOBS", &blobs),
-            ("HALIDOM_S3__CREDENTIALS_FILE", credentials.to_str().unwrap()),
-            ("HALIDOM_S3__DEADLINE", "5s"),
-            // As good as nothing is remembered: what is read is read from the service.
-            ("HALIDOM_RENDITIONS__DISK_BYTES", "0B"),
-        ],
-    )
+    let own = [
+        ("HALIDOM_STORAGE__BLOBS", &*blobs),
+        ("HALIDOM_S3__CREDENTIALS_FILE", credentials.to_str().unwrap()),
+        ("HALIDOM_S3__DEADLINE", "5s"),
+        // As good as nothing is remembered: what is read is read from the service.
+        ("HALIDOM_RENDITIONS__DISK_BYTES", "0B"),
+    ];
+    Server::start_with(data, &[&own[..], settings].concat())
 }
 
 #[test]
@@ -107,4 +110,67 @@ fn a_site_lives_in_an_s3_service_and_outlives_its_outage() {
     let refused = output(command.env("HALIDOM_S3__CREDENTIALS_FILE", weed.credentials()));
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("belongs to the site"), "{refused:?}");
+}
+
+#[test]
+fn uploads_go_on_while_the_service_is_away() {
+    let Some(mut weed) = Weed::start("uploads that wait for SeaweedFS's S3") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let photos = photos();
+    let spooling = [("HALIDOM_S3__SPOOLED", "true")];
+
+    let server = serve_with(&weed, &data, &spooling);
+    let user = server.user("ann");
+    let sent = user.json(["upload", "--album", "holiday", photos[0].to_str().unwrap()]);
+    assert_eq!(sent["sent"], 1, "{sent}");
+    let (album, token) = (sent["album"].as_str().unwrap().to_owned(), user.token().to_owned());
+    let authorization = format!("Bearer {token}");
+    let upload = |server: &Server, photo: &Path| {
+        let path = format!("/v1/albums/{album}/photos?name={}", photo.file_name().unwrap().to_str().unwrap());
+        let answer = wire::call(&server.url, "POST", &path, &[("Authorization", &authorization)], &std::fs::read(photo).unwrap());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let photo = answer.json();
+        (photo["id"].as_str().unwrap().to_owned(), photo["durability"].as_str().unwrap().to_owned())
+    };
+    let original = |server: &Server, id: &str| {
+        let answer = wire::get(&server.url, &format!("/v1/photos/{id}/original"), &[("Authorization", &authorization)]);
+        (answer.status, answer.body)
+    };
+    let (there, durability) = upload(&server, &photos[1]);
+    assert_eq!(durability, "durable");
+
+    weed.kill();
+    let mut waiting = vec![];
+    for photo in &photos[2..5] {
+        let (id, durability) = upload(&server, photo);
+        assert_eq!(durability, "spooled");
+        waiting.push((id, photo));
+    }
+    assert!(server.metrics().contains("halidom_spooled_copies 3"), "{}", server.metrics());
+    server.kill();
+
+    // Another process begins without the service: what waits is read, more is taken, and the rest is asked for later.
+    let server = serve_with(&weed, &data, &spooling);
+    for (id, photo) in &waiting {
+        assert_eq!(original(&server, id), (200, std::fs::read(photo).unwrap()));
+    }
+    assert_eq!(original(&server, &there).0, 503);
+    let (id, durability) = upload(&server, &photos[5]);
+    assert_eq!(durability, "spooled");
+    waiting.push((id, &photos[5]));
+    assert_eq!(wire::get(&server.url, "/readyz", &[]).status, 200);
+    let stats = server.admin().json(["stats"]);
+    assert_eq!(stats["spooled"]["copies"], 4, "{stats}");
+
+    weed.run();
+    until("nothing waits any more", || server.admin().json(["stats"])["spooled"]["copies"].as_u64(), |copies| *copies == Some(0));
+    let (_, durability) = upload(&server, &photos[6]);
+    assert_eq!(durability, "durable");
+    for (id, photo) in &waiting {
+        assert_eq!(original(&server, id), (200, std::fs::read(photo).unwrap()));
+    }
+    assert_eq!(original(&server, &there).0, 200);
+    let check = server.admin().json(["check", "--read-data"]);
+    assert_eq!(check["problems"].as_u64(), Some(0), "{check}");
 }

@@ -198,6 +198,18 @@ pub struct Stats {
     /// What is recompressed.
     #[serde(default)]
     pub cold: ColdStats,
+    /// What waits on the server's local disk until the object store takes it.
+    #[serde(default)]
+    pub spooled: SpooledStats,
+}
+
+/// Copies of blobs on a local disk that wait to be put to the object store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpooledStats {
+    /// Copies.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Blobs that were recompressed without loss, and what that saves.

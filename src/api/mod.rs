@@ -20,7 +20,7 @@ mod urls;
 
 pub use admin::{
     AuditRecord, ColdStats, CreateTenant, CreateToken, CreateUser, CreatedToken, PatchSigningKey, PatchUser, Scope, SigningKey,
-    SigningKeys, Stats, Tenant, Token, User,
+    SigningKeys, SpooledStats, Stats, Tenant, Token, User,
 };
 pub use album::{Album, CreateAlbum, PatchAlbum};
 pub use check::{CheckReport, CheckRequest, Finding};

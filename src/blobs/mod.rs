@@ -3,6 +3,7 @@
 //! [`BlobStore`] is the contract; [`DiskStore`] keeps it on a file system, a filer's too, [`ObjectStore`] in S3 and what speaks like it, [`MemoryStore`] in memory with faults on demand, and
 //! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured, [`ColdStore`] so that
 //! recompressed copies read as their originals. `contract` is the one suite that every store passes.
+//! [`SpooledStore`] is an object store before which a local disk takes what the service cannot take now.
 //! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
@@ -25,6 +26,7 @@ mod pair;
 pub mod path;
 mod sha256;
 mod source_file;
+mod spooled;
 mod store;
 mod transfer;
 mod verify;
@@ -51,6 +53,7 @@ pub use object::{Connection, ObjectSettings, ObjectStore, S3Settings, UploadChec
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};
 pub use pair::{Missed, Needs, PairStore};
 pub use source_file::{SourceFile, TakeError, TakeFile, Taken};
+pub use spooled::{Backlog, BacklogFigures, Destaged, SpooledSettings, SpooledStore, WeakSpooledStore};
 pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
 pub use transfer::{Transfer, transfer};
 pub use verify::{VerifySettings, VerifyStore};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{Backlog, BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -173,6 +173,10 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.inner.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.inner.backlog()
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
+use super::{Backlog, BlobError, BlobSource, Content, Digests, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey, SiteId};
 
 /// Bytes that the default [`BlobRead::content_hash`] asks for at once.
@@ -85,6 +85,12 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
 
     /// Room on the backend, where it can be known.
     async fn usage(&self) -> Result<Option<Usage>, BlobError>;
+
+    /// Which copies lie on a local disk and wait to be put where they belong, for stores that have such a place: what was published to it is as
+    /// safe as that disk until then.
+    fn backlog(&self) -> Option<Backlog> {
+        None
+    }
 }
 
 /// A walk over everything that is stored, in bounded memory: each item once, keys in ascending order, whatever else lies there as foreign.
@@ -328,5 +334,9 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         (**self).usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        (**self).backlog()
     }
 }

@@ -13,7 +13,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, BlobSource, Damage, DamageObserver, SourceFile, TakeError, TakeFile, Taken};
+use super::{Backlog, BlobError, BlobSource, Damage, DamageObserver, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 use pass::PassRead;
@@ -211,6 +211,10 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.inner.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.inner.backlog()
     }
 }
 

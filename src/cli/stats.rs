@@ -22,6 +22,10 @@ pub(super) async fn run(_options: StatsOptions, session: &Session) -> anyhow::Re
             ("blobs", Some(format!("{} ({})", stats.blobs, units::bytes(stats.stored_bytes)))),
             ("saved", Some(units::bytes(saved))),
             ("recompressed", (stats.cold.blobs > 0).then(|| cold(&stats.cold))),
+            (
+                "waiting for the object store",
+                (stats.spooled.copies > 0).then(|| format!("{} ({})", stats.spooled.copies, units::bytes(stats.spooled.bytes))),
+            ),
             ("waiting for deletion", (stats.doomed > 0).then(|| stats.doomed.to_string())),
         ])
     })?;

@@ -30,6 +30,11 @@ pub struct S3Config {
     pub spool_dir: PathBuf,
     /// What uploads may take there, all together; more are told to come again.
     pub spool_bytes: ByteSize,
+    /// Whether uploads that the service does not take now are kept in `spool_dir`, and put there once it answers: the answer then says
+    /// `"durability": "spooled"`, for they are as safe as that disk until then.
+    pub spooled: bool,
+    /// What such uploads may take there, all together; more are told to come again.
+    pub spooled_bytes: ByteSize,
 }
 
 /// What an upload is checked by at the service.
@@ -56,6 +61,8 @@ impl Default for S3Config {
             deadline: Duration::from_secs(10),
             spool_dir: PathBuf::new(),
             spool_bytes: ByteSize::gib(4),
+            spooled: false,
+            spooled_bytes: ByteSize::gib(16),
         }
     }
 }
@@ -74,6 +81,7 @@ impl S3Config {
     pub(super) fn check(&self, findings: &mut Findings) {
         findings.time_within("s3.deadline", self.deadline, Duration::from_millis(100)..=Duration::from_secs(10 * 60));
         findings.size_within("s3.spool_bytes", self.spool_bytes, ByteSize::mib(1)..=ByteSize::gib(64 << 10));
+        findings.size_within("s3.spooled_bytes", self.spooled_bytes, ByteSize::mib(1)..=ByteSize::gib(64 << 10));
         if !["", "AES256", "aws:kms"].contains(&self.encryption.as_str()) {
             findings.add("s3.encryption", "there are \"AES256\", \"aws:kms\" and \"\"".to_owned());
         }

@@ -41,7 +41,8 @@ pub(super) async fn link(
             LinkOutcome::Photo { photo, duplicate, created } => {
                 let size_bytes = photo.size_bytes;
                 app.observer.upload(if created { UploadOutcome::Linked { size_bytes } } else { UploadOutcome::Existing { size_bytes } });
-                linked.items.push(writer.arrived(*photo, duplicate));
+                let spooled = app.services.waits(&photo.hash);
+                linked.items.push(writer.arrived(*photo, duplicate, spooled));
             }
             LinkOutcome::Missing(hash) => linked.missing.push(hash),
         }

@@ -124,7 +124,7 @@ async fn receive(
             app.observer.upload(outcome(&uploaded));
             let status = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };
             let location = routes::photo_path(uploaded.photo.id);
-            let photo = writer.arrived(uploaded.photo, uploaded.duplicate);
+            let photo = writer.arrived(uploaded.photo, uploaded.duplicate, uploaded.spooled);
             Ok((status, [(header::LOCATION, location)], Json(photo)).into_response())
         }
         Err(error) => {

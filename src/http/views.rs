@@ -69,8 +69,9 @@ impl PhotoWriter {
     }
 
     /// A photo that was just uploaded or linked.
-    pub(super) fn arrived(&self, view: PhotoView, duplicate: bool) -> api::Photo {
-        api::Photo { duplicate: Some(duplicate), durability: Some(api::Durability::Durable), ..self.photo(view) }
+    pub(super) fn arrived(&self, view: PhotoView, duplicate: bool, spooled: bool) -> api::Photo {
+        let durability = if spooled { api::Durability::Spooled } else { api::Durability::Durable };
+        api::Photo { duplicate: Some(duplicate), durability: Some(durability), ..self.photo(view) }
     }
 }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ServerError;
+use super::claim::Claim;
+use super::spooling::{self, Joining, Purpose};
 use crate::blobs::{
-    BlobError, BlobStore, Connection, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, ObjectSettings,
-    ObjectStore, S3Settings, UploadChecksum, path as blob_path,
+    BlobError, BlobStore, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, S3Settings, SpooledStore,
+    UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
 use crate::model::{BlobHash, SiteId};
@@ -16,7 +18,7 @@ use crate::runtime::{BlockingPool, Runtime};
 #[derive(Debug, Clone)]
 pub(super) enum Backend {
     Disk(DiskStore),
-    Object(ObjectStore),
+    Object(SpooledStore),
 }
 
 /// The site that opens a backend.
@@ -31,8 +33,11 @@ impl Backend {
     /// Opens the backend of these settings and claims it: one of another site is refused, and nothing in it is removed. Gives the claim that stands.
     pub(super) async fn open(config: &Config, runtime: &Runtime, opener: Opener, pools: DiskPools) -> Result<(Self, Marker), ServerError> {
         // A site that has blobs must find its store: a disk that was not mounted, or another bucket, is an error, not an empty one.
-        let backend = Self::open_unclaimed(config, runtime, opener.blobs == 0, pools, true).await?;
-        let marker = backend.claim(config, opener).await?;
+        let backend = Self::open_unclaimed(config, runtime, opener.blobs == 0, pools, Purpose::Home(opener.site)).await?;
+        let marker = match backend.noted_marker().await? {
+            Some(marker) => marker,
+            None => backend.claim(config, opener).await?,
+        };
         // Only now: in another site's store this would be another's uploads.
         backend.sweep().await?;
         if let Self::Disk(disk) = &backend
@@ -53,7 +58,7 @@ impl Backend {
         pools: DiskPools,
         known: bool,
     ) -> Result<Self, ServerError> {
-        let backend = Self::open_unclaimed(config, runtime, !known, pools, true).await?;
+        let backend = Self::open_unclaimed(config, runtime, !known, pools, Purpose::Beside).await?;
         let place = &config.storage.blobs;
         match backend.store().marker().await? {
             Some(marker) if marker.site != site => {
@@ -63,7 +68,28 @@ impl Backend {
             None if backend.was_used().await? => {
                 Err(ServerError::NotOurs(format!("{place} has no {}, though blobs were put there: another site's?", blob_path::MARKER)))
             }
-            _ => Ok(backend),
+            _ => {
+                if let Self::Object(store) = &backend {
+                    spooling::run(store, None);
+                }
+                Ok(backend)
+            }
+        }
+    }
+
+    /// Puts what waits on a local disk to the service beside all else, and joins one that did not answer at the start.
+    pub(super) fn keep_destaging(&self, config: &Config, runtime: &Runtime, opener: Opener, pools: DiskPools, claim: Claim) {
+        let (Self::Object(store), BlobsUrl::S3(location)) = (self, &config.storage.blobs) else { return };
+        let (config, location, runtime) = (config.clone(), location.clone(), runtime.clone());
+        let joining = store.service().is_none().then_some(Joining { config, location, runtime, opener, pools, claim });
+        spooling::run(store, joining);
+    }
+
+    /// What was claimed last, where the service does not answer and the start goes on without it.
+    async fn noted_marker(&self) -> Result<Option<Marker>, BlobError> {
+        match self {
+            Self::Object(store) if store.service().is_none() => store.local_marker().await,
+            _ => Ok(None),
         }
     }
 
@@ -82,26 +108,20 @@ impl Backend {
 
     /// Opens the backend to look at it: nothing is made, claimed or removed in it.
     pub(super) async fn open_to_look(config: &Config, runtime: &Runtime, pool: BlockingPool) -> Result<Self, ServerError> {
-        Self::open_unclaimed(config, runtime, false, pool.into(), false).await
+        Self::open_unclaimed(config, runtime, false, pool.into(), Purpose::Look).await
     }
 
-    /// `takes`: whether it will be put to.
-    async fn open_unclaimed(config: &Config, runtime: &Runtime, create: bool, pools: DiskPools, takes: bool) -> Result<Self, ServerError> {
+    async fn open_unclaimed(
+        config: &Config,
+        runtime: &Runtime,
+        create: bool,
+        pools: DiskPools,
+        purpose: Purpose,
+    ) -> Result<Self, ServerError> {
         let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
         let settings = DiskSettings { create, hold_bytes, filer: filer_settings(config), ..DiskSettings::default() };
         match &config.storage.blobs {
-            BlobsUrl::S3(location) => {
-                let s3 = s3_settings(config, location);
-                let connection = pools.io.run(move || Connection::s3(&s3)).await.map_err(BlobError::from)??;
-                let spool = if takes {
-                    let settings = DiskSettings { create: true, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
-                    Some(DiskStore::open(&spool_directory(config), runtime.clone(), pools, settings).await?)
-                } else {
-                    None
-                };
-                let settings = ObjectSettings { prefix: location.prefix.clone(), create, deadline: config.s3.deadline };
-                Ok(Self::Object(ObjectStore::open(connection, spool, runtime.clone(), &settings).await?))
-            }
+            BlobsUrl::S3(location) => Ok(Self::Object(spooling::open(config, location, runtime, pools, settings, purpose).await?)),
             BlobsUrl::UnderData | BlobsUrl::File(_) | BlobsUrl::Nfs(_) => {
                 Ok(Self::Disk(DiskStore::open(&directory(config)?, runtime.clone(), pools, settings).await?))
             }
@@ -150,7 +170,10 @@ impl Backend {
     async fn was_used(&self) -> Result<bool, BlobError> {
         match self {
             Self::Disk(disk) => disk.was_used().await,
-            Self::Object(objects) => objects.was_used().await,
+            Self::Object(store) => match store.service() {
+                Some(service) => service.was_used().await,
+                None => Err(BlobError::Away),
+            },
         }
     }
 
@@ -174,7 +197,7 @@ impl Backend {
     pub(super) fn disk(&self) -> Option<&DiskStore> {
         match self {
             Self::Disk(disk) => Some(disk),
-            Self::Object(objects) => objects.spool(),
+            Self::Object(store) => store.local(),
         }
     }
 
@@ -188,7 +211,7 @@ impl Backend {
 }
 
 /// Where uploads to this service are received: a place for each service, since two may be used at once.
-fn spool_directory(config: &Config) -> PathBuf {
+pub(super) fn spool_directory(config: &Config) -> PathBuf {
     let url = config.storage.blobs.to_string();
     config.s3.spool_directory(&config.storage.data).join(&BlobHash::of(url.as_bytes()).to_string()[..16])
 }
@@ -205,7 +228,7 @@ fn directory(config: &Config) -> Result<PathBuf, ServerError> {
     config.storage.blobs.directory(&config.storage.data).ok_or_else(unsupported)
 }
 
-fn s3_settings(config: &Config, location: &S3Location) -> S3Settings {
+pub(super) fn s3_settings(config: &Config, location: &S3Location) -> S3Settings {
     let s3 = &config.s3;
     let named = |text: &String| (!text.is_empty()).then(|| text.clone());
     S3Settings {

@@ -29,13 +29,18 @@ impl Claim {
         self.claims().stands
     }
 
+    /// Another one stands now.
+    pub(super) fn set(&self, stands: Marker) {
+        *self.claims() = Claims { stands, tried: None };
+    }
+
     /// The claim that stands in `home`, where the answer to a later one got lost: it looks.
     pub(super) async fn look(&self, home: &dyn BlobStore) -> Marker {
         let tried = self.claims().tried;
         if let Some(tried) = tried
             && home.marker().await.is_ok_and(|found| found == Some(tried))
         {
-            *self.claims() = Claims { stands: tried, tried: None };
+            self.set(tried);
         }
         self.get()
     }
@@ -53,7 +58,7 @@ impl Claim {
             return Ok(next);
         }
         claimed.map(|()| {
-            *self.claims() = Claims { stands: next, tried: None };
+            self.set(next);
             next
         })
     }

@@ -18,6 +18,7 @@ mod offline;
 mod open_files;
 mod serve;
 mod site;
+mod spooling;
 mod streams;
 
 use std::fmt;

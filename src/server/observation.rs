@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::backend::Backend;
 use super::metrics::{
     BackendReading, BlobCall, BlobFault, DecoderReading, EdgeReading, EngineReading, Metrics, MirrorReading, QueueReading, Readings,
-    RenditionDiskReading, RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, UploadOutcome as UploadMetric,
+    RenditionDiskReading, RenditionOutcome as RenditionMetric, RequestEnd, SiteReading, SpooledReading, UploadOutcome as UploadMetric,
 };
 use super::mirror::Mirror;
 use crate::blobs::{BlobError, BlobStore, DiskStore, ObservedCall, StoreObserver, Usage};
@@ -165,6 +165,7 @@ impl Standing for SiteStanding {
             sync_failures: disk.map_or(0, DiskStore::sync_failures),
             hold_bytes: disk.map_or((0, 0), DiskStore::hold_bytes),
             backend_away: self.undecorated.is_away(),
+            spooled: Some(spooled(&*self.backend)),
             backend: usage.map(|usage| BackendReading { size_bytes: usage.total_bytes, free_bytes: usage.free_bytes }),
             cold: self.cold.outcomes(),
             cold_saved_bytes: Some(self.cold.saved_bytes()),
@@ -177,6 +178,12 @@ impl Standing for SiteStanding {
             ..renditions(load.renditions)
         }
     }
+}
+
+/// What waits before the backend; nothing where nothing can.
+fn spooled(backend: &dyn BlobStore) -> SpooledReading {
+    let waiting = backend.backlog().map(|backlog| backlog.figures()).unwrap_or_default();
+    SpooledReading { copies: waiting.copies, bytes: waiting.bytes, oldest: waiting.oldest.unwrap_or_default() }
 }
 
 impl SiteStanding {

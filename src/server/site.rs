@@ -81,6 +81,7 @@ impl Site {
         let opener = Opener { site: metadata.site(), blobs: metadata.read().stats()?.blobs };
         let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools.clone()).await?;
         let (claim, home) = (Claim::new(marker), undecorated.home());
+        undecorated.keep_destaging(config, runtime, opener, disk_pools.clone(), claim.clone());
         let movable = MovableStore::new(home.clone());
         let place = mirror::Place::find(&given, &whereabouts)?;
         if let Some(place) = &place {

@@ -1,5 +1,6 @@
 //! What the site holds, for administrators.
 
+use crate::blobs::BlobStore as _;
 use crate::metadata::{Read, SiteStats};
 
 use super::caller::{Caller, Scope};
@@ -13,6 +14,12 @@ impl Services {
     pub async fn stats(&self, caller: &Caller) -> Result<SiteStats, ServiceError> {
         caller.require(Scope::Admin)?;
         self.read(|at| Ok(at.stats()?)).await
+    }
+
+    /// How many copies wait on a local disk until the backend takes them, and their bytes.
+    pub fn waiting(&self) -> (u64, u64) {
+        let waiting = self.blobs.backlog().map(|backlog| backlog.figures()).unwrap_or_default();
+        (waiting.copies, waiting.bytes)
     }
 
     /// How busy the service is, for metrics.

@@ -78,6 +78,8 @@ pub struct Uploaded {
     pub deduplicated: bool,
     /// How many bytes were received.
     pub size_bytes: u64,
+    /// The bytes wait on a local disk until the backend takes them, and are as safe as that disk.
+    pub spooled: bool,
 }
 
 /// What the commit has to know.

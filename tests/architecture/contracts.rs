@@ -29,6 +29,7 @@ pub const CONTRACTS: [Contract; 2] = [
             ("ObjectStore", "blobs::object::tests"),
             ("ObservedStore", "blobs::memory::tests::observed"),
             ("PairStore", "blobs::pair::tests"),
+            ("SpooledStore", "blobs::spooled::tests"),
             ("VerifyStore", "blobs::memory::tests::verified"),
         ],
         apart: &[("AbsentStore", "it is away for every call"), ("Arc", "it hands every call on, and the suite gets every store in one")],

@@ -21,7 +21,7 @@ pub use self::container::{Codec, HEAD_BYTES, MAGIC};
 pub use self::lepton::{CODEC, Encoded, MAX_ORIGINAL_BYTES, StaysRaw, encode};
 use self::read::ColdRead;
 use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, BlobSource, Damage, SourceFile, TakeError, TakeFile, Taken};
+use super::{Backlog, BlobError, BlobSource, Damage, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::{self, BlockingPool};
 
@@ -179,6 +179,10 @@ impl<S: BlobStore> BlobStore for ColdStore<S> {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.inner.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.inner.backlog()
     }
 }
 

@@ -17,7 +17,7 @@ mod open;
 mod read;
 mod stage;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
@@ -25,8 +25,9 @@ use async_trait::async_trait;
 
 use self::calls::Calls;
 pub use self::connect::{Connection, S3Settings, UploadChecksum};
+use super::disk::DiskStaged;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, DiskStore, path};
+use super::{BlobError, Content, DiskStore, path};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
@@ -59,6 +60,11 @@ impl ObjectStore {
     /// The local store that uploads are received in.
     pub fn spool(&self) -> Option<&DiskStore> {
         self.spool.as_ref()
+    }
+
+    /// Puts what was received on a local disk, which stays as it is. After an error it may have been put all the same.
+    pub(super) async fn put_staged(&self, staged: &mut DiskStaged, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
+        stage::put_staged(&self.calls, staged, key, content).await
     }
 
     fn require_spool(&self) -> Result<&DiskStore, BlobError> {

@@ -28,56 +28,60 @@ impl ObjectStaged {
     pub(super) fn new(calls: Arc<Calls>, spooled: DiskStaged) -> Self {
         Self { calls, spooled: Box::new(spooled) }
     }
+}
 
-    async fn put(&mut self, at: &Path, size_bytes: u64) -> Result<(), BlobError> {
-        if size_bytes > PART_BYTES as u64 {
-            return self.put_in_parts(at, size_bytes).await;
-        }
-        let calls = self.calls.clone();
-        let _room = if self.spooled.is_held() { None } else { Some(calls.parts.acquire().await.map_err(|_| BlobError::Closed)?) };
-        let bytes = self.spooled.contents().await?;
-        self.calls.put_copy(at, PutPayload::from_bytes(bytes)).await
+/// Puts what was received, which stays as it is.
+pub(super) async fn put_staged(calls: &Calls, staged: &mut DiskStaged, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
+    // The breaker may have opened since the first byte.
+    calls.require_here()?;
+    let digests = staged.digests().await?;
+    content.require(key, &digests)?;
+    let at = calls.at(&path::copy(key));
+    if digests.size_bytes > PART_BYTES as u64 {
+        return put_in_parts(calls, staged, &at, digests.size_bytes).await;
     }
+    let _room = if staged.is_held() { None } else { Some(calls.parts.acquire().await.map_err(|_| BlobError::Closed)?) };
+    let bytes = staged.contents().await?;
+    calls.put_copy(&at, PutPayload::from_bytes(bytes)).await
+}
 
-    /// Puts the parts side by side. What an error leaves of them no listing shows; it costs room until the bucket's rules remove it.
-    async fn put_in_parts(&mut self, at: &Path, size_bytes: u64) -> Result<(), BlobError> {
-        let mut upload = self.calls.begin_parts(at).await?;
-        let mut put = self.put_parts(&mut *upload, size_bytes).await;
-        if put.is_ok() {
-            put = self.calls.part("end an object in parts", 0, upload.complete()).await.map(drop);
-        }
-        if put.is_err() {
-            let _ = self.calls.part("give up an object in parts", 0, upload.abort()).await;
-        }
-        put
+/// Puts the parts side by side. What an error leaves of them no listing shows; it costs room until the bucket's rules remove it.
+async fn put_in_parts(calls: &Calls, staged: &mut DiskStaged, at: &Path, size_bytes: u64) -> Result<(), BlobError> {
+    let mut upload = calls.begin_parts(at).await?;
+    let mut put = put_parts(calls, staged, &mut *upload, size_bytes).await;
+    if put.is_ok() {
+        put = calls.part("end an object in parts", 0, upload.complete()).await.map(drop);
     }
+    if put.is_err() {
+        let _ = calls.part("give up an object in parts", 0, upload.abort()).await;
+    }
+    put
+}
 
-    async fn put_parts(&mut self, upload: &mut dyn MultipartUpload, size_bytes: u64) -> Result<(), BlobError> {
-        let calls = self.calls.clone();
-        let mut under_way = FuturesUnordered::new();
-        let mut offset = 0;
-        while offset < size_bytes {
-            if under_way.len() == PARTS_OF_ONE
-                && let Some(done) = under_way.next().await
-            {
-                let () = done?;
-            }
-            let room = calls.parts.clone().acquire_owned().await.map_err(|_| BlobError::Closed)?;
-            let length = PART_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
-            let bytes = self.spooled.read_back(offset, length).await?;
-            let (calls, part) = (&calls, upload.put_part(PutPayload::from_bytes(bytes)));
-            under_way.push(async move {
-                let put = calls.part("put a part of an object", length, part).await;
-                drop(room);
-                put
-            });
-            offset += length as u64;
-        }
-        while let Some(done) = under_way.next().await {
+async fn put_parts(calls: &Calls, staged: &mut DiskStaged, upload: &mut dyn MultipartUpload, size_bytes: u64) -> Result<(), BlobError> {
+    let mut under_way = FuturesUnordered::new();
+    let mut offset = 0;
+    while offset < size_bytes {
+        if under_way.len() == PARTS_OF_ONE
+            && let Some(done) = under_way.next().await
+        {
             let () = done?;
         }
-        Ok(())
+        let room = calls.parts.clone().acquire_owned().await.map_err(|_| BlobError::Closed)?;
+        let length = PART_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
+        let bytes = staged.read_back(offset, length).await?;
+        let part = upload.put_part(PutPayload::from_bytes(bytes));
+        under_way.push(async move {
+            let put = calls.part("put a part of an object", length, part).await;
+            drop(room);
+            put
+        });
+        offset += length as u64;
     }
+    while let Some(done) = under_way.next().await {
+        let () = done?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -95,15 +99,7 @@ impl Staged for ObjectStaged {
     }
 
     async fn publish_as(mut self: Box<Self>, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
-        // The breaker may have opened since the first byte.
-        self.calls.require_here()?;
-        let put = async {
-            let digests = self.spooled.digests().await?;
-            content.require(key, &digests)?;
-            let at = self.calls.at(&path::copy(key));
-            self.put(&at, digests.size_bytes).await
-        };
-        let put = put.await;
+        let put = put_staged(&self.calls, &mut self.spooled, key, content).await;
         self.spooled.discard().await;
         put
     }

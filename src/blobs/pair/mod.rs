@@ -4,6 +4,8 @@
 //! could not take, where that is allowed, is remembered as missed. A copy that the first leg has lost, or that is bad there, may be had from the second:
 //! [`BlobStore::elsewhere`].
 
+pub(super) mod inventory;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{BlobError, BlobSource, Content, Digests, LegSource, SourceFile, TakeError, TakeFile, Taken, transfer};
+use super::{Backlog, BlobError, BlobSource, Content, Digests, LegSource, SourceFile, TakeError, TakeFile, Taken, transfer};
 use crate::model::{BlobHash, BlobKey};
 
 /// Copies that are remembered as missed; past it only that there are more.
@@ -196,6 +198,10 @@ impl BlobStore for PairStore {
 
     async fn usage(&self) -> Result<Option<Usage>, BlobError> {
         self.first.usage().await
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        self.first.backlog()
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use crate::api::{ColdStats, Problem, Stats};
+use crate::api::{ColdStats, Problem, SpooledStats, Stats};
 use crate::http::App;
 use crate::http::error::ApiError;
 use crate::http::extract::Auth;
@@ -13,6 +13,7 @@ use crate::http::extract::Auth;
     responses((status = 200, body = Stats), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(in crate::http) async fn show(State(app): State<App>, Auth(caller): Auth) -> Result<Json<Stats>, ApiError> {
     let stats = app.services.stats(&caller).await?;
+    let (copies, bytes) = app.services.waiting();
     Ok(Json(Stats {
         photos: stats.photos,
         albums: stats.albums,
@@ -22,5 +23,6 @@ pub(in crate::http) async fn show(State(app): State<App>, Auth(caller): Auth) ->
         stored_bytes: stats.stored_bytes,
         doomed: stats.doomed,
         cold: ColdStats { blobs: stats.cold.blobs, original_bytes: stats.cold.original_bytes, stored_bytes: stats.cold.stored_bytes },
+        spooled: SpooledStats { copies, bytes },
     }))
 }

@@ -27,6 +27,7 @@ pub use events::{BlobCall, BlobFault, RenditionOutcome, RequestEnd, UploadOutcom
 use readings::Gauges;
 pub use readings::{
     BackendReading, DecoderReading, EdgeReading, EngineReading, MirrorReading, QueueReading, Readings, RenditionDiskReading, SiteReading,
+    SpooledReading,
 };
 use routes::Routes;
 

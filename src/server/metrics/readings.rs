@@ -28,6 +28,8 @@ pub struct Readings {
     pub sync_failures: u64,
     /// Whether the backend is known not to answer.
     pub backend_away: bool,
+    /// What waits on a local disk to be put to the backend, where that can be.
+    pub spooled: Option<SpooledReading>,
     /// Memory that uploads are held in: lent out, and what there is, in bytes.
     pub hold_bytes: (u64, u64),
     /// Bytes in the cache of renditions.
@@ -167,6 +169,17 @@ pub struct EdgeReading {
     pub joined: u64,
 }
 
+/// What waits on a local disk to be put to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpooledReading {
+    /// Copies.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the server has known of the one that waits longest.
+    pub oldest: Duration,
+}
+
 /// The file system of the blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendReading {
@@ -240,6 +253,9 @@ pub(super) struct Gauges {
     backend_free_bytes: OnceRead,
     sync_failures: Gauge,
     backend_away: Gauge,
+    spooled_copies: OnceRead,
+    spooled_bytes: OnceRead,
+    spooled_oldest_seconds: OnceReadSeconds,
     hold_lent_bytes: Gauge,
     hold_limit_bytes: Gauge,
     rendition_cache_bytes: OnceRead,
@@ -298,6 +314,14 @@ impl Gauges {
             backend_free_bytes: register(own, "backend_free", "Free space on the blobs' file system", Some(Unit::Bytes)),
             sync_failures: register(own, "backend_sync_failures", "Failed syncs of blobs or their names since the store was opened", None),
             backend_away: register(own, "backend_away", "Whether the blob backend is known not to answer", None),
+            spooled_copies: register(own, "spooled_copies", "Copies on the local disk that wait to be put to the backend", None),
+            spooled_bytes: register(own, "spooled", "Bytes on the local disk that wait to be put to the backend", Some(Unit::Bytes)),
+            spooled_oldest_seconds: register(
+                own,
+                "spooled_oldest",
+                "How long the server has known of the copy on the local disk that waits longest",
+                Some(Unit::Seconds),
+            ),
             hold_lent_bytes: register(own, "hold_lent", "Memory in which uploads are held until they are written", Some(Unit::Bytes)),
             hold_limit_bytes: register(
                 own,
@@ -380,6 +404,11 @@ impl Gauges {
         }
         set(&self.sync_failures, readings.sync_failures);
         set(&self.backend_away, u64::from(readings.backend_away));
+        if let Some(spooled) = readings.spooled {
+            set(&self.spooled_copies.get_or_create(&[]), spooled.copies);
+            set(&self.spooled_bytes.get_or_create(&[]), spooled.bytes);
+            self.spooled_oldest_seconds.get_or_create(&[]).set(spooled.oldest.as_secs_f64());
+        }
         set(&self.hold_lent_bytes, readings.hold_bytes.0);
         set(&self.hold_limit_bytes, readings.hold_bytes.1);
         if let Some(bytes) = readings.rendition_cache_bytes {

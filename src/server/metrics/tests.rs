@@ -54,6 +54,7 @@ fn page() -> String {
         site: Some(SiteReading { photos: 4, blobs: 2, logical_bytes: 160, stored_bytes: 100, ..SiteReading::default() }),
         sync_failures: 3,
         backend_away: true,
+        spooled: Some(SpooledReading { copies: 3, bytes: 30, oldest: Duration::from_secs(4) }),
         hold_bytes: (1, 2),
         backend: Some(BackendReading { size_bytes: u64::MAX, free_bytes: 500 }),
         rendition_cache_bytes: Some(12),
@@ -124,6 +125,9 @@ fn what_happened_is_on_the_page() {
         "halidom_mirror_whole 0",
         "halidom_stored_bytes 100",
         "halidom_backend_size_bytes 9223372036854775807",
+        "halidom_spooled_copies 3",
+        "halidom_spooled_bytes 30",
+        "halidom_spooled_oldest_seconds 4.0",
         "halidom_ready 1",
     ] {
         assert!(page.lines().any(|on_page| on_page == line), "{line} is not on\n{page}");

@@ -1,11 +1,11 @@
 //! Keeping: a received copy becomes a photo. Step 3 and after of "Upload" in `protocols/blobs.md`.
 
 use super::{Arrival, Uploaded};
-use crate::blobs::{BlobError, Staged};
+use crate::blobs::{BlobError, BlobStore as _, Staged};
 use crate::imaging::Inspection;
 use crate::metadata::{NewBlob, PlaceError, Placed, Read, Transaction};
 use crate::model::photo::NewPhoto;
-use crate::model::{AlbumId, BlobKey, Owner, PhotoId, RowKey};
+use crate::model::{AlbumId, BlobHash, BlobKey, Owner, PhotoId, RowKey};
 use crate::service::{ServiceError, Services};
 
 /// How often a row may change under an upload before it gives up.
@@ -36,7 +36,7 @@ impl Services {
             match self.commit_reference(arrival.clone(), verified).await {
                 Ok(Some(uploaded)) => {
                     staged.discard().await;
-                    return Ok(uploaded);
+                    return Ok(Uploaded { spooled: self.is_spooled(&verified), ..uploaded });
                 }
                 Ok(None) => {} // The row has changed since: our bytes are needed after all.
                 Err(error) => {
@@ -63,11 +63,25 @@ impl Services {
                 }
             });
             match committed.await? {
-                Outcome::Done(uploaded) => return Ok(*uploaded),
+                // The copy that counts is ours, or the one that was verified.
+                Outcome::Done(uploaded) => {
+                    let spooled = self.is_spooled(&key) || verified.is_some_and(|verified| self.is_spooled(&verified));
+                    return Ok(Uploaded { spooled, ..*uploaded });
+                }
                 Outcome::Recheck(row_key) => verified = self.verify_or_mark(row_key).await?.then_some(row_key),
             }
         }
         Err(ServiceError::Busy("the blob's row kept changing"))
+    }
+
+    /// Whether this copy waits on a local disk.
+    fn is_spooled(&self, key: &BlobKey) -> bool {
+        self.blobs.backlog().is_some_and(|backlog| backlog.contains(key))
+    }
+
+    /// Whether copies of a blob wait on a local disk. Only for who has the blob.
+    pub fn waits(&self, hash: &BlobHash) -> bool {
+        self.blobs.backlog().is_some_and(|backlog| !backlog.copies(hash).is_empty())
     }
 
     /// Reads and verifies an object that a row names (now, or within the remembered time); where it is bad or gone, the row is marked damaged.
@@ -105,7 +119,7 @@ fn commit_photo(tx: &mut Transaction, arrival: &Arrival, deduplicated: bool) -> 
         && let Some(existing) = tx.photo_or_trashed(owner, arrival.id)?
     {
         return if existing.hash == hash {
-            Ok(Uploaded { photo: existing, duplicate: false, created: false, deduplicated, size_bytes })
+            Ok(Uploaded { photo: existing, duplicate: false, created: false, deduplicated, size_bytes, spooled: false })
         } else {
             Err(ServiceError::Conflict { code: "photo_id_taken", detail: "this photo id names other bytes".into() })
         };
@@ -116,11 +130,11 @@ fn commit_photo(tx: &mut Transaction, arrival: &Arrival, deduplicated: bool) -> 
     if let Some(existing) = tx.photo_in_album_by_hash(owner, album, &hash)?
         && let Some(photo) = tx.photo(owner, existing)?
     {
-        return Ok(Uploaded { photo, duplicate: true, created: false, deduplicated, size_bytes });
+        return Ok(Uploaded { photo, duplicate: true, created: false, deduplicated, size_bytes, spooled: false });
     }
     create_photo(tx, owner, arrival.id, album, &arrival.name, arrival.caption.as_deref(), &new_photo(arrival))?;
     let photo = tx.photo(owner, arrival.id)?.ok_or_else(|| ServiceError::Internal("a photo just made is not there".into()))?;
-    Ok(Uploaded { photo, duplicate: false, created: true, deduplicated, size_bytes })
+    Ok(Uploaded { photo, duplicate: false, created: true, deduplicated, size_bytes, spooled: false })
 }
 
 /// Makes a photo in this commit.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use crate::blobs::object::Connection;
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::blobs) enum Fault {
     /// None.
     None,
     /// It is not done.
@@ -31,60 +32,95 @@ pub(super) enum Fault {
     Twice,
     /// It is never answered.
     Hangs,
+    /// It is refused: the service answers, and says that it cannot.
+    Refused,
+}
+
+/// A fault that stays.
+#[derive(Debug, Clone, Copy)]
+struct Lasting {
+    fault: Fault,
+    /// Only of puts of copies.
+    only_copies: bool,
 }
 
 /// The service. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Service(Arc<State>);
+pub(in crate::blobs) struct Service(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     objects: InMemory,
     /// What happens to the next calls.
     faults: Mutex<VecDeque<Fault>>,
+    /// What happens to every call whose name and object fit.
+    lasting: Mutex<Option<Lasting>>,
     calls: Mutex<Vec<&'static str>>,
+    /// Calls that have begun to hang.
+    hanging: AtomicUsize,
 }
 
 impl Service {
-    pub(super) fn new() -> Self {
+    pub(in crate::blobs) fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn connection(&self) -> Connection {
+    pub(in crate::blobs) fn connection(&self) -> Connection {
         Connection::new(Arc::new(self.clone()), object_store::Attributes::new())
     }
 
     /// What happens to the next calls, one each; those after go well.
-    pub(super) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub(in crate::blobs) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         *self.0.faults.lock().unwrap() = faults.into_iter().collect();
+        self.0.hanging.store(0, Ordering::Relaxed);
+    }
+
+    /// What happens to every call from now on, but for those that are planned; `only_copies`: to the puts of copies alone.
+    pub(in crate::blobs) fn always(&self, fault: Fault, only_copies: bool) {
+        *self.0.lasting.lock().unwrap() = Some(Lasting { fault, only_copies });
+    }
+
+    /// Nothing goes wrong any more.
+    pub(in crate::blobs) fn heal(&self) {
+        self.plan([]);
+        *self.0.lasting.lock().unwrap() = None;
+    }
+
+    /// How many calls hang since the last plan was made.
+    pub(in crate::blobs) fn hanging(&self) -> usize {
+        self.0.hanging.load(Ordering::Relaxed)
     }
 
     /// The calls since the last time that this was asked.
-    pub(super) fn calls(&self) -> Vec<&'static str> {
+    pub(in crate::blobs) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.0.calls.lock().unwrap())
     }
 
-    pub(super) async fn names(&self) -> Vec<String> {
+    pub(in crate::blobs) async fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.objects.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap();
         names.sort();
         names
     }
 
-    pub(super) async fn get(&self, name: &str) -> Bytes {
+    pub(in crate::blobs) async fn get(&self, name: &str) -> Bytes {
         self.0.objects.get(&Path::from(name)).await.unwrap().bytes().await.unwrap()
     }
 
-    pub(super) async fn put(&self, name: &str, bytes: impl Into<PutPayload>) {
+    pub(in crate::blobs) async fn put(&self, name: &str, bytes: impl Into<PutPayload>) {
         self.0.objects.put(&Path::from(name), bytes.into()).await.unwrap();
     }
 
-    pub(super) async fn remove(&self, name: &str) {
+    pub(in crate::blobs) async fn remove(&self, name: &str) {
         self.0.objects.delete(&Path::from(name)).await.unwrap();
     }
 
     fn fault(&self, call: &'static str) -> Fault {
         self.0.calls.lock().unwrap().push(call);
-        self.0.faults.lock().unwrap().pop_front().unwrap_or(Fault::None)
+        if let Some(fault) = self.0.faults.lock().unwrap().pop_front() {
+            return fault;
+        }
+        let puts = ["put a copy", "begin parts"].contains(&call);
+        self.0.lasting.lock().unwrap().filter(|lasting| puts || !lasting.only_copies).map_or(Fault::None, |lasting| lasting.fault)
     }
 
     async fn faulty<'a, T>(&self, call: &'static str, work: impl Fn() -> BoxFuture<'a, Result<T>> + Send) -> Result<T> {
@@ -96,9 +132,17 @@ impl Service {
                 let _ = work().await;
                 work().await
             }
-            Fault::Hangs => std::future::pending().await,
+            Fault::Hangs => {
+                self.0.hanging.fetch_add(1, Ordering::Relaxed);
+                std::future::pending().await
+            }
+            Fault::Refused => Err(refused()),
         }
     }
+}
+
+fn refused() -> Error {
+    Error::Generic { store: "fake", source: "503 Slow Down".into() }
 }
 
 /// As a connection that breaks off.
@@ -115,7 +159,8 @@ impl fmt::Display for Service {
 #[async_trait]
 impl ObjectStore for Service {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.faulty("put", || self.0.objects.put_opts(location, payload.clone(), opts.clone())).await
+        let call = if location.as_ref().contains("blobs/") { "put a copy" } else { "put" };
+        self.faulty(call, || self.0.objects.put_opts(location, payload.clone(), opts.clone())).await
     }
 
     async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {

@@ -8,7 +8,7 @@ use crate::runtime::{BlockingPool, Clock};
 
 use fake::Service;
 
-mod fake;
+pub(in crate::blobs) mod fake;
 mod faults;
 mod seaweed;
 #[path = "../../../../tests/harness/weed.rs"]

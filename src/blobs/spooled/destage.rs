@@ -1,0 +1,139 @@
+//! Putting what waits to the service.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::{SpooledStore, is_away};
+use crate::blobs::{BlobError, BlobStore as _, Content, Damage, DiskStore, ObjectStore, Staged as _};
+use crate::model::BlobKey;
+
+/// Copies that are on their way at once: uploads go first.
+const AT_ONCE: usize = 8;
+/// Copies that one pass takes on.
+const BATCH: usize = 1024;
+/// Read and handed on at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// Pause before a copy is tried again that could not be put though the service answered.
+const AGAIN: Duration = Duration::from_secs(60);
+/// The same where the service did not answer.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Destaged {
+    /// Copies that the service has now, and this disk no more.
+    pub copies: u64,
+    /// Copies that wait on, for a reason that is their own; they are tried again later.
+    pub failed: u64,
+    /// Whether it ended because the service does not answer.
+    pub is_away: bool,
+}
+
+/// How one copy fared.
+enum One {
+    Destaged,
+    /// Somebody else has it in hand, or it is gone.
+    Nothing,
+    Failed,
+    Away,
+}
+
+impl SpooledStore {
+    /// Puts what waits to the service, reads each copy back there and hashes it, then deletes it here. May be repeated and given up at any time.
+    pub async fn destage(&self) -> Destaged {
+        let mut done = Destaged::default();
+        let (Some(service), Some(local)) = (self.service(), self.0.local.as_ref()) else { return Destaged { is_away: true, ..done } };
+        if self.0.backlog.is_empty() {
+            return done;
+        }
+        if service.is_away() {
+            return Destaged { is_away: true, ..done };
+        }
+        let due = self.0.backlog.due(BATCH);
+        let mut under_way = stream::iter(due).map(|key| self.destage_one(local, &service, key)).buffer_unordered(AT_ONCE);
+        while let Some(one) = under_way.next().await {
+            match one {
+                One::Destaged => done.copies += 1,
+                One::Nothing => {}
+                One::Failed => done.failed += 1,
+                One::Away => {
+                    // What is under way is given up with the pass: each can be begun again.
+                    done.is_away = true;
+                    break;
+                }
+            }
+        }
+        done
+    }
+
+    async fn destage_one(&self, local: &DiskStore, service: &ObjectStore, key: BlobKey) -> One {
+        let backlog = &self.0.backlog;
+        // Held to the end, so that nothing deletes it in between and finds it put back.
+        let Some(_in_hand) = backlog.take(&key).filter(|_| backlog.contains(&key)) else { return One::Nothing };
+        let moved = async {
+            if !is_there(service, &key).await? {
+                put(local, service, &key).await?;
+                if !is_there(service, &key).await? {
+                    return Err(BlobError::Damaged { key, damage: Damage::Written });
+                }
+            }
+            local.delete(&key).await
+        };
+        match moved.await {
+            Ok(_) => {
+                backlog.remove(&key);
+                One::Destaged
+            }
+            // It never was: its publication failed, or was given up half way.
+            Err(BlobError::NotFound) => {
+                backlog.remove(&key);
+                One::Nothing
+            }
+            Err(BlobError::Closed) => One::Away,
+            Err(error) if is_away(&error) => {
+                backlog.put_off(&key, SOON);
+                One::Away
+            }
+            Err(error) => {
+                tracing::error!(%key, %error, "a copy that waits on the local disk could not be put to the object store; it is tried again");
+                backlog.put_off(&key, AGAIN);
+                One::Failed
+            }
+        }
+    }
+}
+
+/// Whether the service has the copy, whole: it is read and hashed.
+async fn is_there(service: &ObjectStore, key: &BlobKey) -> Result<bool, BlobError> {
+    match service.open(key).await {
+        Ok(read) => match read.content_hash().await {
+            Ok(hash) => Ok(hash == key.hash),
+            Err(BlobError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        },
+        Err(BlobError::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts it over whatever is there: the key has no other bytes than its own.
+async fn put(local: &DiskStore, service: &ObjectStore, key: &BlobKey) -> Result<(), BlobError> {
+    let source = local.open(key).await?;
+    let size_bytes = source.size_bytes();
+    let mut staged = Box::new(local.stage_here(Some(size_bytes))?);
+    let mut offset = 0;
+    while offset < size_bytes {
+        let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
+        staged.write(source.read_at(offset, length).await?).await?;
+        offset += length as u64;
+    }
+    let found = staged.digests().await?.hash;
+    let put = if found == key.hash {
+        service.put_staged(&mut staged, key, &Content::raw(key.hash)).await
+    } else {
+        Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } })
+    };
+    staged.discard().await;
+    put
+}
