@@ -1,6 +1,6 @@
 //! A site with a mirror, both on disks: files of either are damaged and removed under it, it is killed in the middle of repairing, and nobody notices.
 
-#![allow(clippy::unwrap_used)] // A test fails where it panics, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test fails where it panics, in its helpers too, and says its seed.
 
 mod harness;
 
@@ -270,4 +270,32 @@ fn a_mirror_that_is_away_holds_up_what_the_settings_say() {
     assert_eq!(site.copies(true, &new.hash).len(), 1, "what it missed was found again after the kill");
     let refused = server.admin().run(["blobs", "move", "--to", "file:///nowhere/else"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("mirror"), "{refused:?}");
+}
+
+#[test]
+fn until_a_move_is_finished_the_former_place_mends_the_new_one() {
+    let dice = Dice(Random::seeded(7));
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site { data: directory.path().join("data"), mirror: directory.path().join("there") };
+    let server = Server::start(&site.data);
+    let user = server.user("ann");
+    let album = user.json(["album", "create", "all"])["id"].as_str().unwrap().to_owned();
+    let photos: Vec<_> = (0..20).map(|number| upload(&server, user.token(), &album, number)).collect();
+    let moved = server.admin().json(["blobs", "move", "--to", &site.mirror_url()]);
+    assert_eq!(moved["phase"], "switched", "{moved}");
+    for photo in &photos {
+        site.harm(&dice, true, &photo.hash);
+    }
+    for photo in &photos {
+        reads_right(&server.url, user.token(), photo);
+    }
+    // Whatever is marked and not repaired yet is now.
+    let finished = server.admin().json(["blobs", "finish"]);
+    assert_eq!(finished["phase"], "settled", "{finished}");
+    fs::remove_dir_all(site.data.join("blobs")).unwrap();
+    for photo in &photos {
+        reads_right(&server.url, user.token(), photo);
+    }
+    let check = server.admin().json(["check", "--read-data"]);
+    assert_eq!(check["problems"], 0, "{check}");
 }

@@ -43,10 +43,19 @@ impl Beside {
 
     /// Whether what is put into `other` is found in `home`: the same place may have two URLs, and what is thought to be a copy would be the only one.
     pub(super) async fn is_same_place(&self, home: &Home, other: &Home) -> Result<bool, BlobError> {
-        let name = BlobHash::from_bytes(self.runtime.random.bytes());
-        other.derived.put_derived(&name, Bytes::from_static(b"halidom: is this another place?")).await?;
-        let found = home.derived.get_derived(&name).await;
-        other.derived.delete_derived(&name).await?;
-        Ok(found?.is_some())
+        let probe = Bytes::from(self.runtime.random.bytes::<32>().to_vec());
+        // In flight: so it is deleted, also where this ends half way.
+        let in_flight = self.metadata.begin_copy(BlobHash::of(&probe));
+        let key = in_flight.key();
+        let mut staged = other.blobs.stage(Some(probe.len() as u64)).await?;
+        staged.write(probe).await?;
+        staged.publish(&key).await?;
+        let found = home.blobs.stored_bytes(&key).await;
+        other.blobs.delete(&key).await?;
+        match found {
+            Ok(_) => Ok(true),
+            Err(BlobError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -15,6 +15,8 @@ mod touched;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use self::brake::Brake;
 pub use self::figures::HealFigures;
 pub use self::queue::HealQueue;
@@ -85,6 +87,8 @@ pub struct Healer {
     queue: Arc<HealQueue>,
     figures: Arc<HealFigures>,
     brake: Arc<Brake>,
+    /// One that empties the queue at a time.
+    turn: Arc<Semaphore>,
 }
 
 /// What a healer needs of a site.
@@ -108,7 +112,16 @@ impl Healer {
     /// Nothing runs yet.
     pub fn new(parts: HealerParts) -> Self {
         let HealerParts { metadata, store, reading, clock, queue, max_per_hour } = parts;
-        Self { metadata, store, reading, clock, queue, figures: Arc::default(), brake: Arc::new(Brake::new(max_per_hour)) }
+        Self {
+            metadata,
+            store,
+            reading,
+            clock,
+            queue,
+            figures: Arc::default(),
+            brake: Arc::new(Brake::new(max_per_hour)),
+            turn: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// What came of it.
@@ -133,14 +146,21 @@ impl Healer {
         let mut pause = FIRST_PAUSE;
         loop {
             self.wait_for_brake().await;
-            let key = self.queue.next().await;
-            match self.heal(key).await {
-                Ok(HealOutcome::Braked) => self.queue.add(key),
+            self.queue.wait().await;
+            // Taken and looked at in one turn: whoever has the next finds it in the queue, marked or done.
+            let Ok(turn) = self.turn.acquire().await else { return };
+            let Some(key) = self.queue.take() else { continue };
+            let healed = self.heal(key).await;
+            if matches!(healed, Err(_) | Ok(HealOutcome::Braked)) {
+                self.queue.add(key);
+            }
+            drop(turn);
+            match healed {
+                Ok(HealOutcome::Braked) => {}
                 Ok(_) => pause = FIRST_PAUSE,
                 Err(error) => {
                     tracing::warn!(%key, %error, "a copy could not be repaired; it is tried again");
                     self.figures.count_failure();
-                    self.queue.add(key);
                     runtime::sleep(pause).await;
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
@@ -173,12 +193,22 @@ impl Healer {
         self.heal_as(key, false).await
     }
 
-    /// Repairs every copy whose row is marked, whatever the brake says. Answers how many stay marked though they may be repaired later.
+    /// Repairs every copy that waits, or whose row is marked, whatever the brake says. Answers how many could not be looked at just now.
     ///
     /// # Errors
     /// Where metadata cannot be read.
     pub async fn heal_marked(&self) -> Result<u64, HealError> {
+        let _turn = self.turn.acquire().await;
         let (mut after, mut left) = (None, 0);
+        let mut waiting = vec![];
+        while let Some(key) = self.queue.take() {
+            if let Err(error) = self.heal_as(key, true).await {
+                tracing::warn!(%key, %error, "a copy could not be repaired");
+                waiting.push(key);
+                left += 1;
+            }
+        }
+        waiting.into_iter().for_each(|key| self.queue.add(key));
         loop {
             let metadata = self.metadata.clone();
             let page = self.reading.run(move || list_readable_blobs(&metadata.read(), after, PAGE)).await??;

@@ -48,17 +48,15 @@ impl HealQueue {
         self.len() == 0
     }
 
-    /// Waits for the next one. For one task alone.
-    pub(super) async fn next(&self) -> BlobKey {
-        loop {
-            if let Some(key) = self.take() {
-                return key;
-            }
+    /// Waits until there is one. For one task alone.
+    pub(super) async fn wait(&self) {
+        while self.is_empty() {
             self.notify.notified().await;
         }
     }
 
-    fn take(&self) -> Option<BlobKey> {
+    /// The next one.
+    pub(super) fn take(&self) -> Option<BlobKey> {
         let mut state = self.state();
         let key = state.order.pop_front()?;
         state.waiting.remove(&key);
