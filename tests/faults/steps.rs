@@ -16,7 +16,7 @@ use halidom::runtime::{BlockingPool, shutdown_channel};
 use halidom::service::{ExpectedDigests, Graces, PhotoName, Scope, ServiceError, UploadRequest, Uploaded};
 
 use super::plan::{Fault, Plan, mix};
-use super::world::{Acknowledged, Site, World, caller, photo};
+use super::world::{Acknowledged, PATIENCE, Site, World, caller, come_to_rest, photo, tasks};
 
 /// Of a thousand calls of a store so many fail.
 const RATE: u64 = 180;
@@ -26,8 +26,6 @@ const MOVE_FAULTS: u64 = 3;
 const PHOTOS: u32 = 9;
 /// Photos of the tree that is imported.
 pub const TREE: std::ops::Range<u32> = 100..104;
-/// Turns until what goes on by itself must have come to its end.
-const PATIENCE: u32 = 1_000_000;
 
 /// How work on the site ended.
 enum Ran<T> {
@@ -278,7 +276,7 @@ async fn rest<T>(world: &mut World, site: Site, ran: Ran<T>, dice: &mut Dice) ->
         world.plan.answer();
         // What was given up is queued with, or before, the next request.
         let settled = site.metadata.write("settle", |_| Ok::<_, MetadataError>(())).await;
-        if settled.is_err() || site.metadata.copies_in_flight() == 0 {
+        if settled.is_err() || site.metadata.copies_in_flight() == 0 && tasks() == 0 {
             break;
         }
         tokio::task::yield_now().await;
@@ -337,13 +335,8 @@ async fn prove(world: &mut World, mut site: Site) {
     }
     assert_eq!(doomed(&site).len(), 0, "the delete queue drains");
     assert_eq!(site.metadata.copies_in_flight(), 0);
-    // What dead processes had under way is dropped in its turn.
-    let mut turns = 0;
-    while world.stores[0].staged() + world.stores[1].staged() > 0 {
-        tokio::task::yield_now().await;
-        turns += 1;
-        assert!(turns < PATIENCE, "something is left in staging");
-    }
+    come_to_rest(&world.plan).await;
+    assert_eq!(world.stores[0].staged() + world.stores[1].staged(), 0, "something is left in staging");
     let pool = BlockingPool::new("metadata", 1);
     let report = check(&site.metadata, &*site.cold, &pool, true).await.expect("nothing fails");
     assert_eq!(report.problems, 0, "{report:?}");

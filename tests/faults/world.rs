@@ -23,6 +23,24 @@ use super::plan::{Life, Plan};
 use super::store::FaultyStore;
 
 const START_MS: u64 = 1_800_000_000_000;
+/// Turns until what goes on by itself must have come to its end: many, for it has threads to wait for.
+pub const PATIENCE: u32 = 50_000_000;
+
+/// Work that goes on without anybody waiting for it.
+pub fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// Waits until there is none: what a step has begun must not draw faults, or nonces, in the next.
+pub async fn come_to_rest(plan: &Plan) {
+    let mut turns = 0;
+    while tasks() > 0 {
+        plan.answer();
+        tokio::task::yield_now().await;
+        turns += 1;
+        assert!(turns < PATIENCE, "work goes on for ever");
+    }
+}
 
 /// What a move has written down: durable, as a file is.
 #[derive(Debug, Default)]
@@ -198,6 +216,7 @@ impl World {
         self.engine = self.engine.crash(kept);
         drop(site);
         self.plan.answer();
+        come_to_rest(&self.plan).await;
         self.crashes += 1;
         if let Some(journal) = &self.moving
             && journal.0.lock().expect("no test panics with it").switched
