@@ -230,12 +230,16 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
         }
         end.stop();
     };
+    let importing_limit = grace / 2;
     let beside = async move {
         beside.await;
         background.await;
         let _ = keeping.await;
-        // What is on its way comes to its end, so that what was published is named or queued for deletion.
-        let _ = importing.await;
+        // What is on its way comes to its end, so that what was published is named or queued for deletion; a tree that hangs must not keep
+        // metadata from being closed, though.
+        if runtime::timeout(importing_limit, importing).await.is_none() {
+            tracing::warn!("a tree that is imported does not answer; it is left behind");
+        }
     };
     let open = Open::Site(Box::new(site));
     Ok(Running { http, admin, open, trigger, close, grace, ended: Box::pin(ended), beside: Box::pin(beside) })
@@ -244,7 +248,10 @@ pub async fn start(config: &Config, runtime: Runtime) -> Result<Running, ServerE
 /// What was imported, and what is still to be.
 fn open_imports(config: &Config, runtime: &Runtime, site: &Site) -> Result<Imports, ServerError> {
     let (services, data) = (site.services.clone(), config.storage.data.clone());
-    let parts = ImportsParts { services, config: config.import.clone(), data, runtime: runtime.clone() };
+    let mut own = vec![config.s3.spool_directory(&data), config.renditions.disk_directory(&data)];
+    own.extend(config.storage.blobs.directory(&data));
+    own.extend(config.mirror.place().and_then(|mirror| mirror.directory(&data)));
+    let parts = ImportsParts { services, config: config.import.clone(), data, own, runtime: runtime.clone() };
     Imports::open(parts).map_err(ServerError::io("imports.json in the data directory"))
 }
 

@@ -9,6 +9,8 @@ use crate::model::{BlobHash, TakenAt};
 
 /// A sidecar that is larger is none.
 const MAX_SIDECAR_BYTES: u64 = 1 << 20;
+/// A reference's name, `;` and all, is shorter: what is longer is none.
+const MAX_REFERENCE_BYTES: usize = 32;
 
 /// What is known of a photo besides its bytes. Counts where the bytes themselves do not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,7 +130,9 @@ fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        let Some((name, behind)) = after.split_once(';') else {
+        // No further: where there is no `;` each `&` would look through all of the rest.
+        let end = after.bytes().take(MAX_REFERENCE_BYTES).position(|byte| byte == b';');
+        let Some((name, behind)) = end.and_then(|end| Some((after.get(..end)?, after.get(end + 1..)?))) else {
             plain.push('&');
             rest = after;
             continue;
@@ -197,6 +201,14 @@ mod tests {
         assert_eq!(xmp(attributes), facts(Some("2020-01-01T00:00:00"), Some("It's")));
         assert_eq!(xmp("<exif:DateTimeOriginal>soon</exif:DateTimeOriginal>"), Facts::default());
         assert_eq!(xmp("a & b &nonsense; &#xffffffff; dc:description"), Facts::default());
+    }
+
+    #[test]
+    fn a_sidecar_of_ampersands_takes_no_time() {
+        let text = "&".repeat(MAX_SIDECAR_BYTES as usize);
+        assert_eq!(unescaped(&text), text);
+        let far = format!("&{};", "a".repeat(MAX_REFERENCE_BYTES));
+        assert_eq!(unescaped(&format!("{far}&lt;")), format!("{far}<"));
     }
 
     proptest! {

@@ -57,6 +57,24 @@ enum Form {
     JsonLines,
 }
 
+/// What is read next of a manifest.
+#[derive(Debug)]
+pub(super) enum Listed {
+    /// An entry with a path that stays in the tree.
+    Entry(PathBuf, ManifestEntry),
+    /// A line that makes no sense; the next one may.
+    Wrong(TreeError),
+}
+
+/// Why an entry cannot be had.
+#[derive(Debug)]
+enum Fault {
+    /// It makes no sense by itself: the next one may.
+    Entry(TreeError),
+    /// Where the next one begins is not known either, or what its fields are.
+    Rest(TreeError),
+}
+
 /// Reads a manifest entry by entry, whatever its length.
 #[derive(Debug)]
 pub(super) struct Manifest {
@@ -72,19 +90,24 @@ impl Manifest {
         Self { reader: BufReader::with_capacity(MAX_ENTRY_BYTES, file), form: Form::Unknown, line: 0, lines_read: 0 }
     }
 
-    /// The next entry with a path that stays in the tree; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(PathBuf, ManifestEntry)>, TreeError> {
-        let entry = match self.read()? {
-            Some(entry) => entry,
-            None => return Ok(None),
+    /// The next entry; `None` at the end.
+    ///
+    /// # Errors
+    /// Where nothing that follows can be told: it cannot be read, its header is none, or a quote is never closed.
+    pub(super) fn next(&mut self) -> Result<Option<Listed>, TreeError> {
+        let entry = match self.read() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(None),
+            Err(Fault::Entry(error)) => return Ok(Some(Listed::Wrong(error))),
+            Err(Fault::Rest(error)) => return Err(error),
         };
-        match relative(entry.path.as_ref()).map(PathBuf::from) {
-            Some(path) => Ok(Some((path, entry))),
-            None => Err(self.wrong(format!("`{}` is no path below the directory", entry.path))),
-        }
+        Ok(Some(match relative(entry.path.as_ref()).map(PathBuf::from) {
+            Some(path) => Listed::Entry(path, entry),
+            None => Listed::Wrong(self.wrong(format!("`{}` is no path below the directory", entry.path))),
+        }))
     }
 
-    fn read(&mut self) -> Result<Option<ManifestEntry>, TreeError> {
+    fn read(&mut self) -> Result<Option<ManifestEntry>, Fault> {
         loop {
             let quoted = !matches!(self.form, Form::JsonLines);
             let Some(text) = self.record(quoted)? else { return Ok(None) };
@@ -93,32 +116,36 @@ impl Manifest {
                 continue;
             }
             match &self.form {
-                Form::JsonLines => return serde_json::from_str(text).map(Some).map_err(|error| self.wrong(error.to_string())),
+                Form::JsonLines => return self.json(text),
                 Form::Csv(columns) => {
-                    let fields = fields(text).map_err(|reason| self.wrong(reason))?;
+                    let fields = fields(text).map_err(|reason| self.entry_fault(reason))?;
                     if fields.len() != columns.len() {
-                        return Err(self.wrong(format!("{} fields where the header has {}", fields.len(), columns.len())));
+                        return Err(self.entry_fault(format!("{} fields where the header has {}", fields.len(), columns.len())));
                     }
-                    return entry(columns, fields).map(Some).map_err(|reason| self.wrong(reason));
+                    return entry(columns, fields).map(Some).map_err(|reason| self.entry_fault(reason));
                 }
                 Form::Unknown if text.trim_start().starts_with('{') => {
                     self.form = Form::JsonLines;
-                    return serde_json::from_str(text).map(Some).map_err(|error| self.wrong(error.to_string()));
+                    return self.json(text);
                 }
-                Form::Unknown => self.form = Form::Csv(header(text).map_err(|reason| self.wrong(reason))?),
+                Form::Unknown => self.form = Form::Csv(header(text).map_err(|reason| Fault::Rest(self.wrong(reason)))?),
             }
         }
     }
 
+    fn json(&self, text: &str) -> Result<Option<ManifestEntry>, Fault> {
+        serde_json::from_str(text).map(Some).map_err(|error| self.entry_fault(error.to_string()))
+    }
+
     /// A line, or, in CSV, as many as a quoted field goes over.
-    fn record(&mut self, quoted: bool) -> Result<Option<String>, TreeError> {
+    fn record(&mut self, quoted: bool) -> Result<Option<String>, Fault> {
         let mut bytes = Vec::new();
         self.line = self.lines_read + 1;
         loop {
             let room = (MAX_ENTRY_BYTES + 1 - bytes.len()) as u64;
-            let read = (&mut self.reader).take(room).read_until(b'\n', &mut bytes).map_err(|error| self.failed(error))?;
+            let read = (&mut self.reader).take(room).read_until(b'\n', &mut bytes).map_err(|error| self.failed(&error))?;
             if bytes.len() > MAX_ENTRY_BYTES {
-                return Err(self.wrong(format!("more than {MAX_ENTRY_BYTES} bytes")));
+                return Err(self.too_long(quoted, &bytes));
             }
             self.lines_read += 1;
             // A JSON line has quotes of its own; before the form is known only its first character tells.
@@ -128,7 +155,7 @@ impl Manifest {
                 return Ok(None);
             }
             if read == 0 && is_open {
-                return Err(self.wrong("a quote is never closed".into()));
+                return Err(Fault::Rest(self.wrong("a quote is never closed".into())));
             }
             if !is_open {
                 break;
@@ -137,15 +164,40 @@ impl Manifest {
         while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             bytes.pop();
         }
-        String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("it is not UTF-8".into()))
+        String::from_utf8(bytes).map(Some).map_err(|_| self.fault("it is not UTF-8".into()))
+    }
+
+    /// An entry that is too long. The next one is found where no quote stands in this one: it begins with the next line.
+    fn too_long(&mut self, quoted: bool, bytes: &[u8]) -> Fault {
+        let error = self.wrong(format!("more than {MAX_ENTRY_BYTES} bytes"));
+        if matches!(self.form, Form::Unknown) || quoted && bytes.contains(&b'"') {
+            return Fault::Rest(error);
+        }
+        let skipped = if bytes.ends_with(b"\n") { Ok(0) } else { self.reader.skip_until(b'\n') };
+        match skipped {
+            Ok(_) => {
+                self.lines_read += 1;
+                Fault::Entry(error)
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// A line that makes no sense; before the form is known nothing after it does.
+    fn fault(&self, reason: String) -> Fault {
+        if matches!(self.form, Form::Unknown) { Fault::Rest(self.wrong(reason)) } else { self.entry_fault(reason) }
+    }
+
+    fn entry_fault(&self, reason: String) -> Fault {
+        Fault::Entry(self.wrong(reason))
     }
 
     fn wrong(&self, reason: String) -> TreeError {
         TreeError::Manifest { line: self.line, reason }
     }
 
-    fn failed(&self, error: io::Error) -> TreeError {
-        self.wrong(error.to_string())
+    fn failed(&self, error: &io::Error) -> Fault {
+        Fault::Rest(self.wrong(error.to_string()))
     }
 }
 
@@ -241,8 +293,12 @@ mod tests {
         file.write_all(text).unwrap();
         file.rewind().unwrap();
         let mut manifest = Manifest::new(file);
-        let entries = std::iter::from_fn(|| manifest.next().transpose());
-        entries.map(|entry| entry.map(|(_, entry)| entry).map_err(|error| error.to_string())).collect()
+        let listed = std::iter::from_fn(|| manifest.next().transpose());
+        let entries = listed.map(|listed| match listed {
+            Ok(Listed::Entry(_, entry)) => Ok(entry),
+            Ok(Listed::Wrong(error)) | Err(error) => Err(error.to_string()),
+        });
+        entries.collect()
     }
 
     #[test]
@@ -275,6 +331,31 @@ mod tests {
         for (text, expected) in cases {
             let said = read(text).unwrap_err();
             assert!(said.contains(expected), "{said} does not say: {expected}");
+        }
+    }
+
+    #[test]
+    fn one_wrong_line_costs_itself_only() {
+        let long = "x".repeat(2 * MAX_ENTRY_BYTES);
+        let csv = format!("path,album\na.jpg,A\nb.jpg\n{long}\n../c.jpg,C\nd.jpg,D\n");
+        let json = format!(
+            "{{\"path\": \"a.jpg\"}}\n{{\"path\": 7}}\n{{\"path\": \"{long}\"}}\n{{\"path\": \"../c.jpg\"}}\n{{\"path\": \"d.jpg\"}}\n"
+        );
+        for (text, first) in [(csv, 2), (json, 1)] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            let mut manifest = Manifest::new(file);
+            let listed = std::iter::from_fn(|| manifest.next().unwrap());
+            let said: Vec<_> = listed
+                .map(|listed| match listed {
+                    Listed::Entry(path, _) => path.display().to_string(),
+                    Listed::Wrong(TreeError::Manifest { line, .. }) => format!("line {line}"),
+                    Listed::Wrong(error) => error.to_string(),
+                })
+                .collect();
+            let wrong = [1, 2, 3].map(|after| format!("line {}", first + after));
+            assert_eq!(said, [&["a.jpg".to_owned()][..], &wrong, &["d.jpg".to_owned()]].concat());
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::{self, Facts, Sidecar, SidecarKind};
 use super::layout::{Layout, folders, immich, takeout, text, xmp_of};
-use super::manifest::Manifest;
+use super::manifest::{Listed, Manifest};
 use super::root::Root;
 use super::walk::Walk;
 use super::{ManifestEntry, TreeError};
@@ -47,6 +47,8 @@ impl Found {
 pub struct Refusal {
     /// Where it lies, relative to the root.
     pub path: PathBuf,
+    /// In one word, for programs: `unreadable`, or `invalid` for a line of a manifest.
+    pub code: &'static str,
     /// Why.
     pub error: io::Error,
 }
@@ -56,7 +58,7 @@ pub struct Refusal {
 pub struct Batch {
     /// In order.
     pub photos: Vec<Found>,
-    /// Directories that could not be listed.
+    /// Directories that could not be listed, and lines of a manifest that make no sense.
     pub refused: Vec<Refusal>,
     /// Links, pipes, hidden files and litter.
     pub passed_over: u64,
@@ -87,7 +89,8 @@ enum Way {
     /// Google's albums first, then its years: what is in both goes to the album.
     Albums(Walk),
     Years(Walk),
-    Manifest(Box<Manifest>),
+    /// And what is wrong with the rest of it, once all before that was given out.
+    Manifest(Box<Manifest>, PathBuf, Option<TreeError>),
 }
 
 impl Plan {
@@ -98,7 +101,11 @@ impl Plan {
     pub fn new(root: &Root, options: &PlanOptions) -> Result<Self, TreeError> {
         if let Some(path) = &options.manifest {
             let file = root.file(path).map_err(TreeError::unreadable(path))?;
-            return Ok(Self { layout: Layout::Manifest, way: Way::Manifest(Box::new(Manifest::new(file))), opened: None });
+            return Ok(Self {
+                layout: Layout::Manifest,
+                way: Way::Manifest(Box::new(Manifest::new(file)), path.clone(), None),
+                opened: None,
+            });
         }
         let layout = options.layout.unwrap_or_else(|| Layout::recognise(root));
         let way = if layout == Layout::Takeout { Way::Albums(Walk::new()) } else { Way::Walk(Walk::new()) };
@@ -113,7 +120,7 @@ impl Plan {
     /// The next part; `None` at the end. A later batch may rest on what was made of an earlier one: one after the other.
     ///
     /// # Errors
-    /// Where the root cannot be listed, or the manifest is wrong: then nothing more comes.
+    /// Where the root cannot be listed, or the rest of a manifest cannot be told: then nothing more comes.
     pub fn next(&mut self, root: &Root) -> Result<Option<Batch>, TreeError> {
         let layout = self.layout;
         let mut batch = Batch::default();
@@ -126,7 +133,7 @@ impl Plan {
                 self.opened = None;
             }
             let (walk, years) = match &mut self.way {
-                Way::Manifest(manifest) => return listed(manifest, root.name()),
+                Way::Manifest(manifest, path, failed) => return listed(manifest, path, failed, root.name()),
                 Way::Walk(walk) => (walk, None),
                 Way::Albums(walk) => (walk, Some(false)),
                 Way::Years(walk) => (walk, Some(true)),
@@ -150,7 +157,7 @@ impl Plan {
                 // It was told of with the albums.
                 Err(_) if years == Some(true) && !is_year(&step.path) => continue,
                 Err(error) => {
-                    batch.refused.push(Refusal { path: step.path, error });
+                    batch.refused.push(Refusal { path: step.path, code: "unreadable", error });
                     continue;
                 }
             };
@@ -240,10 +247,25 @@ pub fn looks_like_photo(path: &Path) -> bool {
 }
 
 /// The next entries of a manifest.
-fn listed(manifest: &mut Manifest, root_name: &OsStr) -> Result<Option<Batch>, TreeError> {
+fn listed(manifest: &mut Manifest, at: &Path, failed: &mut Option<TreeError>, root_name: &OsStr) -> Result<Option<Batch>, TreeError> {
     let mut batch = Batch::default();
-    while batch.photos.len() < BATCH {
-        let Some((path, entry)) = manifest.next()? else { break };
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    while batch.photos.len() + batch.refused.len() < BATCH {
+        let (path, entry) = match manifest.next() {
+            Ok(Some(Listed::Entry(path, entry))) => (path, entry),
+            Ok(Some(Listed::Wrong(error))) => {
+                batch.refused.push(Refusal { path: at.to_owned(), code: "invalid", error: io::Error::other(error) });
+                continue;
+            }
+            Ok(None) => break,
+            // What came before it is good.
+            Err(error) => {
+                *failed = Some(error);
+                return Ok(Some(batch));
+            }
+        };
         let ManifestEntry { album, user, name, caption, taken_at, hash, .. } = entry;
         let album = album.unwrap_or_else(|| folders::album(root_name, path.parent().unwrap_or(Path::new(""))));
         let mut found = Found::new(path, user, album);
@@ -251,7 +273,7 @@ fn listed(manifest: &mut Manifest, root_name: &OsStr) -> Result<Option<Batch>, T
         found.facts = Facts { taken_at, caption, hash, trashed: false };
         batch.photos.push(found);
     }
-    Ok((!batch.photos.is_empty()).then_some(batch))
+    Ok((batch.photos.len() + batch.refused.len() > 0).then_some(batch))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A directory held open, and what lies beneath it: no link, no `..` and no mount trick leads out.
+//! A directory held open, and what lies beneath it: no link and no `..` leads out. What is mounted beneath it belongs to it, for a filer's tree may
+//! be made of several: who may mount there decides what can be read.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

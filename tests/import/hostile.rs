@@ -68,7 +68,7 @@ fn what_was_not_allowed_is_refused_and_nothing_else_is_told() {
     let refused = super::harness::wire::call(&server.url, "POST", "/v1/admin/imports", &headers, body.as_bytes());
     assert_eq!(refused.status, 400, "{refused:?}");
     let refused = admin.run(["import", &directories, "--manifest", "list.csv"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("no path below"), "{refused:?}");
+    assert!(refused.code == Some(3) && refused.stdout.contains("no path below"), "{refused:?}");
     let refused = admin.run(["import", &directories, "--manifest", "../list.csv"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
 }

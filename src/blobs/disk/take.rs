@@ -9,7 +9,6 @@ use rustix::io::Errno;
 
 use super::DiskStore;
 use super::stage::{DiskStaged, Receiving};
-use crate::blobs::error::failed;
 use crate::blobs::{BlobError, SourceFile, Staged, TakeError, TakeFile, Taken};
 
 /// Bytes that are read at once to be hashed.
@@ -27,9 +26,9 @@ impl DiskStore {
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => receiving.remove(),
             }
-            taken.map(|taken| taken.map(|taken| (receiving, taken)))
+            Ok(taken.map(|taken| taken.map(|taken| (receiving, taken))))
         });
-        if let Some((receiving, taken)) = taken.await? {
+        if let Some((receiving, taken)) = taken.await?? {
             let staged: Box<dyn Staged> = Box::new(DiskStaged::whole(receiving, self.lanes.clone()));
             return match source.require_unchanged().await {
                 Ok(()) => Ok((staged, taken)),
@@ -46,13 +45,13 @@ impl DiskStore {
 
 impl Receiving {
     /// Has the file in staging without writing its bytes, and hashes them there; `None` where the file system, or its owner, does not let it.
-    fn share(&mut self, source: &SourceFile, how: TakeFile) -> Result<Option<Taken>, BlobError> {
+    fn share(&mut self, source: &SourceFile, how: TakeFile) -> Result<Option<Taken>, TakeError> {
         let taken = match how {
             TakeFile::Link if self.link(source)? => Taken::Linked,
             TakeFile::Link | TakeFile::Copy if self.clone_blocks(source)? => Taken::Cloned,
             TakeFile::Link | TakeFile::Copy => return Ok(None),
         };
-        self.hash_file()?;
+        self.hash_file(source.size_bytes())?;
         Ok(Some(taken))
     }
 
@@ -93,13 +92,18 @@ impl Receiving {
         }
     }
 
-    fn hash_file(&mut self) -> Result<(), BlobError> {
+    /// Hashes what is in staging. Its blocks are the source's: where they cannot be read, that file is bad, not the store.
+    fn hash_file(&mut self, size_bytes: u64) -> Result<(), TakeError> {
         let (shared, path) = (self.shared.clone(), self.path.clone());
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let offset = self.digests.size_bytes();
-            let read = shared.files.read(&path, self.file()?, &mut piece, offset).map_err(failed("read back from staging"))?;
+            let read = shared.files.read(&path, self.file()?, &mut piece, offset).map_err(TakeError::Source)?;
             self.digests.update(&piece[..read]);
+            // Somebody goes on writing to it: there would be no end.
+            if self.digests.size_bytes() > size_bytes {
+                return Err(TakeError::Changed);
+            }
             if read < piece.len() {
                 return Ok(());
             }

@@ -15,10 +15,19 @@ const SHOWN: usize = 20;
 /// A photo that could not be had, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::cli) struct Failure {
-    photo: PhotoId,
+    /// Absent: it is an album.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo: Option<PhotoId>,
     name: String,
     code: String,
     detail: String,
+}
+
+impl Failure {
+    /// An album that cannot be listed.
+    pub(in crate::cli) fn of_album(name: &str, error: &ClientError) -> Self {
+        Self { photo: None, name: name.into(), code: error.code().into(), detail: error.to_string() }
+    }
 }
 
 /// What came of the photos so far.
@@ -51,7 +60,7 @@ impl Tally {
 
     /// It could not be had.
     pub(super) fn fail(&mut self, photo: &Photo, name: &str, error: &ClientError) {
-        self.failures.push(Failure { photo: photo.id, name: name.into(), code: error.code().into(), detail: error.to_string() });
+        self.failures.push(Failure { photo: Some(photo.id), name: name.into(), code: error.code().into(), detail: error.to_string() });
     }
 
     /// The sum of it all.
@@ -110,7 +119,10 @@ impl Summary {
 /// Some of the photos that could not be had, for people.
 pub(in crate::cli) fn failures(all: &[Failure]) -> String {
     let rows = all.iter().take(SHOWN);
-    let rows = rows.map(|failure| [failure.name.clone(), failure.photo.to_string(), failure.code.clone(), failure.detail.clone()]);
+    let rows = rows.map(|failure| {
+        let photo = failure.photo.map_or_else(|| "(album)".to_owned(), |photo| photo.to_string());
+        [failure.name.clone(), photo, failure.code.clone(), failure.detail.clone()]
+    });
     let mut text = table(["NAME", "PHOTO", "CODE", "WHY"], rows);
     if all.len() > SHOWN {
         // Writing to a string cannot fail.

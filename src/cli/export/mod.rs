@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use futures_util::TryStreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use self::manifest::ManifestWriter;
@@ -17,9 +18,12 @@ use super::download::{self, Failure, NameBook, Rules, Tally};
 use super::exit::{Outcome, UsageError};
 use super::global::Session;
 use super::{resolve, units};
-use crate::api::{Album, User};
+use crate::api::Album;
 use crate::client::{Client, ClientError};
 use crate::model::{Owner, TenantId};
+
+/// Failures that are remembered; the rest is counted.
+const MAX_FAILURES: usize = 1_000;
 
 /// Write albums back as plain folders
 ///
@@ -85,13 +89,17 @@ pub(super) async fn run(options: ExportOptions, session: &Session) -> anyhow::Re
     let (summary, stopped) = export(&options, parts, &directory, session).await?;
     session.output.either(&summary, Summary::text)?;
     match stopped {
-        Some(error) => Err(anyhow::Error::new(error).context("stopped before the end; run it again to go on")),
+        Some(error) => Err(error.context("stopped before the end; run it again to go on")),
         None => Ok(Outcome::of_problems(summary.failed)),
     }
 }
 
-/// Whose albums, and which.
-async fn parts(options: &ExportOptions, albums: &[String], session: &Session) -> anyhow::Result<Vec<Part>> {
+/// Whose albums, and which: a user's at a time, for there may be more than memory holds.
+async fn parts<'a>(
+    options: &ExportOptions,
+    albums: &[String],
+    session: &'a Session,
+) -> anyhow::Result<BoxStream<'a, anyhow::Result<Part>>> {
     let client = &session.client;
     if !albums.is_empty() {
         let mut found: Vec<Album> = Vec::with_capacity(albums.len());
@@ -101,10 +109,10 @@ async fn parts(options: &ExportOptions, albums: &[String], session: &Session) ->
                 found.push(album);
             }
         }
-        return Ok(vec![Part { client: client.clone(), user: None, albums: found }]);
+        return Ok(only(Part { client: client.clone(), user: None, albums: found }));
     }
     if options.mine {
-        return Ok(vec![Part { client: client.clone(), user: None, albums: all_albums(client).await? }]);
+        return Ok(only(Part { client: client.clone(), user: None, albums: all_albums(client).await? }));
     }
     let tenant = match resolve::maybe_tenant(client, options.tenant.as_deref()).await? {
         Some(tenant) => tenant,
@@ -114,20 +122,23 @@ async fn parts(options: &ExportOptions, albums: &[String], session: &Session) ->
         let user = resolve::user(client, Some(tenant), user).await?;
         let client = client.clone().acting_for(Owner { tenant, user });
         let albums = all_albums(&client).await?;
-        return Ok(vec![Part { client, user: None, albums }]);
+        return Ok(only(Part { client, user: None, albums }));
     }
-    of_everyone(client, tenant).await
+    Ok(of_everyone(client, tenant))
 }
 
-async fn of_everyone(client: &Client, tenant: TenantId) -> anyhow::Result<Vec<Part>> {
-    let users: Vec<User> = client.users(Some(tenant)).try_collect().await.context("could not list the users")?;
-    let mut parts = Vec::with_capacity(users.len());
-    for user in users {
+fn only<'a>(part: Part) -> BoxStream<'a, anyhow::Result<Part>> {
+    stream::iter([Ok(part)]).boxed()
+}
+
+fn of_everyone(client: &Client, tenant: TenantId) -> BoxStream<'_, anyhow::Result<Part>> {
+    let users = client.users(Some(tenant)).map(|user| user.context("could not list the users"));
+    let parts = users.and_then(move |user| async move {
         let client = client.clone().acting_for(Owner { tenant, user: user.id });
         let albums = all_albums(&client).await?;
-        parts.push(Part { client, user: Some(user.name), albums });
-    }
-    Ok(parts)
+        Ok(Part { client, user: Some(user.name), albums })
+    });
+    parts.boxed()
 }
 
 /// In the order in which they were made, so that those of one name keep their numbers when more come.
@@ -140,10 +151,10 @@ async fn all_albums(client: &Client) -> anyhow::Result<Vec<Album>> {
 /// Exports; the error, where there is one, ended it before all photos were tried.
 async fn export(
     options: &ExportOptions,
-    parts: Vec<Part>,
+    mut parts: BoxStream<'_, anyhow::Result<Part>>,
     directory: &Path,
     session: &Session,
-) -> anyhow::Result<(Summary, Option<ClientError>)> {
+) -> anyhow::Result<(Summary, Option<anyhow::Error>)> {
     tokio::fs::create_dir_all(directory).await.with_context(|| format!("could not make the directory `{}`", directory.display()))?;
     let rules = Rules { concurrency: options.concurrency, times: true };
     let mut manifest = ManifestWriter::begin(directory).context("could not begin the manifest")?;
@@ -155,7 +166,15 @@ async fn export(
     let mut stopped = None;
     let mut folders = NameBook::default();
     folders.take(manifest::NAME);
-    'parts: for part in parts {
+    'parts: while let Some(part) = parts.next().await {
+        let part = match part {
+            Ok(part) => part,
+            // What was exported stays, and its manifest says so.
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        };
         // Several users' albums have a folder a user; one user's lie in the directory itself.
         let (home, mut own) = match &part.user {
             Some(user) => (Some(give(&mut folders, user)), NameBook::default()),
@@ -165,7 +184,18 @@ async fn export(
             let folder = give(&mut own, &album.name);
             let relative: PathBuf = home.iter().map(String::as_str).chain([folder.as_str()]).collect();
             let mut tally = Tally::default();
-            stopped = download::fetch_album(&part.client, session, album, &directory.join(&relative), rules, &mut tally).await?;
+            let fetched = download::fetch_album(&part.client, session, album, &directory.join(&relative), rules, &mut tally).await;
+            stopped = match fetched {
+                Ok(stopped) => stopped.map(anyhow::Error::new),
+                Err(error) => match gone(&error) {
+                    // Deleted since the albums were listed: the others are still there.
+                    Some(gone) => {
+                        tally.failures.push(Failure::of_album(&album.name, gone));
+                        None
+                    }
+                    None => return Err(error),
+                },
+            };
             // In an order of their own, so that an export that changed nothing writes the same manifest.
             tally.placed.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
             for (photo, name) in &tally.placed {
@@ -185,6 +215,11 @@ async fn export(
     Ok((summary, stopped))
 }
 
+/// The answer that says that what was asked for is not there any more.
+fn gone(error: &anyhow::Error) -> Option<&ClientError> {
+    error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()).filter(|error| matches!(error.status(), Some(404 | 410)))
+}
+
 /// A folder's name that is safe and unique.
 fn give(names: &mut NameBook, name: &str) -> String {
     let given = names.candidates(name).next_free(names);
@@ -200,7 +235,8 @@ impl Summary {
         self.bytes_downloaded += tally.bytes_downloaded;
         self.bytes_skipped += tally.bytes_skipped;
         self.failed += tally.failures.len() as u64;
-        self.failures.extend(tally.failures);
+        let room = MAX_FAILURES.saturating_sub(self.failures.len());
+        self.failures.extend(tally.failures.into_iter().take(room));
     }
 
     fn text(&self) -> String {
@@ -218,5 +254,35 @@ impl Summary {
             text += &format!("Failed: {}\n\n{}", units::count(self.failed, "photo"), download::failures(&self.failures));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Output;
+    use crate::client::tests::fake::{Fake, Fault};
+    use crate::model::AlbumId;
+    use crate::runtime::Runtime;
+
+    #[tokio::test]
+    async fn an_album_that_went_meanwhile_costs_no_other() {
+        let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+        for (number, name) in [(1, "Gone"), (2, "Ski")] {
+            let album = AlbumId::from_bytes([number; 16]);
+            fake.site().albums.insert(album, name.into());
+            fake.photo(album, "a.jpg", name.as_bytes());
+        }
+        let session = Session { client: fake.client(), output: Output::new(true), runtime: Runtime::simulated(3, 0) };
+        let options =
+            ExportOptions { paths: vec![], user: None, all: false, tenant: None, mine: true, concurrency: NonZeroU16::new(2).unwrap() };
+        let parts = parts(&options, &[], &session).await.unwrap();
+        fake.fault("/photos", Fault::Problem(404, "not_found"));
+        let (summary, stopped) = export(&options, parts, folder.path(), &session).await.unwrap();
+        assert!(stopped.is_none());
+        assert_eq!((summary.albums, summary.downloaded, summary.failed), (2, 1, 1));
+        let mine = serde_json::to_value(&summary.failures).unwrap();
+        assert!(mine[0]["photo"].is_null() && mine[0]["code"] == "not_found", "{mine}");
+        assert!(folder.path().join(manifest::NAME).exists());
     }
 }

@@ -107,13 +107,20 @@ pub(super) async fn run(options: ImportOptions, session: &Session) -> anyhow::Re
     let import = begin(&options, directory, session).await?;
     let import = if options.detach { import } else { follow(import, session).await? };
     output.either(&import, text)?;
-    match (import.state, import.error) {
-        (ImportState::Failed, error) => {
-            let what = format!("the import ended early: {}", error.unwrap_or_default());
-            Err(Hinted { what, hint: "put that right, then run the command again: it goes on where it was".into() }.into())
-        }
-        (ImportState::Done | ImportState::Stopped | ImportState::Running, _) => Ok(Outcome::of_problems(import.counts.refused)),
-    }
+    outcome(import)
+}
+
+/// How the command ends: well only where all of the tree was looked at, or is being looked at.
+fn outcome(import: Import) -> anyhow::Result<Outcome> {
+    let (what, hint) = match import.state {
+        ImportState::Done | ImportState::Running => return Ok(Outcome::of_problems(import.counts.refused)),
+        ImportState::Failed => (
+            format!("the import ended early: {}", import.error.unwrap_or_default()),
+            "put that right, then run the command again: it goes on where it was",
+        ),
+        ImportState::Stopped => ("the import was stopped before its end".to_owned(), "run the command again: it goes on where it was"),
+    };
+    Err(Hinted { what, hint: hint.into() }.into())
 }
 
 /// Begins the import at the server; one of the same directory that runs already is followed instead.
@@ -213,6 +220,28 @@ impl LayoutName {
             Self::Folders => ImportLayout::Folders,
             Self::Takeout => ImportLayout::Takeout,
             Self::Immich => ImportLayout::Immich,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_tree_ends_well() {
+        let ended = |state: &str, refused: u64| {
+            let import = serde_json::json!({
+                "id": ImportId::from_bytes([1; 16]), "path": "/srv/filer", "state": state, "started_at": "2026-11-28T00:00:00Z",
+                "counts": ImportCounts { refused, ..ImportCounts::default() }, "refusals": [], "layout": null, "error": null, "ended_at": null,
+            });
+            outcome(serde_json::from_value(import).unwrap())
+        };
+        assert!(matches!(ended("done", 0), Ok(Outcome::Done)));
+        assert!(matches!(ended("done", 1), Ok(Outcome::Problems)));
+        assert!(matches!(ended("running", 0), Ok(Outcome::Done)), "--detach");
+        for state in ["stopped", "failed"] {
+            assert!(ended(state, 0).is_err(), "{state}");
         }
     }
 }

@@ -98,7 +98,7 @@ async fn send_batch(
     summary.passed_over += batch.passed_over;
     for refusal in batch.refused {
         summary.refused += 1;
-        summary.failures.push(Failure::new(&refusal.path, "unreadable", refusal.error.to_string()));
+        summary.failures.push(Failure::new(&refusal.path, refusal.code, refusal.error.to_string()));
     }
     // An album at a time, in the order in which they come.
     let mut albums: Vec<AlbumFiles> = Vec::new();

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::api::{CreateImport, Import, ImportCounts, ImportLayout, ImportState};
 use crate::config::ImportConfig;
 use crate::model::{ImportId, Owner, UserId, WallMs};
-use crate::runtime::{BlockingPool, Runtime, Shutdown};
+use crate::runtime::{self, BlockingPool, Runtime, Shutdown};
 use crate::trees::{self, Root};
 
 use super::caller::{Caller, Scope};
@@ -39,6 +39,8 @@ pub struct ImportsParts {
     pub config: ImportConfig,
     /// The site's data directory, where imports are written down.
     pub data: PathBuf,
+    /// Where else files of the site's own lie: blobs, a spool, renditions. No tree of others is there.
+    pub own: Vec<PathBuf>,
     /// Clock and randomness.
     pub runtime: Runtime,
 }
@@ -48,10 +50,13 @@ pub struct ImportsParts {
 pub struct Imports {
     services: Arc<Services>,
     config: ImportConfig,
-    data: PathBuf,
+    /// What is never imported: the site's own directories.
+    own: Vec<PathBuf>,
     runtime: Runtime,
     /// Where trees are read: they may lie on a filer that hangs.
     pool: BlockingPool,
+    /// Where imports are written down, whatever hangs.
+    books: BlockingPool,
     state: Mutex<State>,
     /// There is something to do.
     begun: Notify,
@@ -82,28 +87,30 @@ impl Imports {
     /// # Errors
     /// What the system says; where what stands there is of a newer version, or no such file.
     pub fn open(parts: ImportsParts) -> std::io::Result<Self> {
-        let ImportsParts { services, config, data, runtime } = parts;
+        let ImportsParts { services, config, data, mut own, runtime } = parts;
         let book = Book::in_data(&data);
         let state = State { records: book.read()?, ..State::default() };
         let pool = BlockingPool::new("import", config.concurrency as usize + 1);
+        own.push(data);
         Ok(Self {
             services,
             config,
-            data,
+            own,
             runtime,
             pool,
+            books: BlockingPool::new("imports", 1),
             state: Mutex::new(state),
             begun: Notify::new(),
             book: tokio::sync::Mutex::new(book),
         })
     }
 
-    /// Begins an import. It is written down durably before it is answered.
+    /// Begins an import. It is written down durably before it is answered; what has begun also begins where the caller goes away meanwhile.
     ///
     /// # Errors
     /// `Forbidden`; `Invalid` where the path is none that may be imported, or cannot be opened; `NotFound` for the user; `Conflict` where
     /// another import runs.
-    pub async fn start(&self, caller: &Caller, mut request: CreateImport) -> Result<Import, ServiceError> {
+    pub async fn start(self: &Arc<Self>, caller: &Caller, mut request: CreateImport) -> Result<Import, ServiceError> {
         caller.require(Scope::Admin)?;
         let tenant = request.tenant.unwrap_or(caller.owner.tenant);
         let user = match request.user {
@@ -126,8 +133,15 @@ impl Imports {
             started_at: self.now(),
             ended_at: None,
         };
-        let record = Record { owner: Owner { tenant, user }, token: caller.token, request, shown: shown.clone() };
-        let noted = caller.clone();
+        let record = Record { owner: Owner { tenant, user }, token: caller.token, request, stopping: false, shown };
+        let (imports, noted) = (self.clone(), caller.clone());
+        // To its end: a record that was left half way would have every other import refused.
+        runtime::spawn_joined(async move { imports.begin(noted, record).await }).await?
+    }
+
+    async fn begin(&self, noted: Caller, record: Record) -> Result<Import, ServiceError> {
+        let shown = record.shown.clone();
+        let id = shown.id;
         {
             let mut state = self.state();
             if let Some(running) = state.running() {
@@ -171,18 +185,29 @@ impl Imports {
         self.state().record(id).map(|record| record.shown.clone()).ok_or(ServiceError::NotFound("import"))
     }
 
-    /// Stops an import: files that are on their way come to their end. One that has ended stays as it is.
+    /// Stops an import: files that are on their way come to their end. One that has ended stays as it is. The wish is written down durably
+    /// before it is answered: the import does not go on at the next start.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`.
-    pub async fn stop(&self, caller: &Caller, id: ImportId) -> Result<Import, ServiceError> {
+    /// `Forbidden`, `NotFound`; where the wish cannot be written down: it is heard all the same, until the next start.
+    pub async fn stop(self: &Arc<Self>, caller: &Caller, id: ImportId) -> Result<Import, ServiceError> {
         let found = self.get(caller, id)?;
         if found.state == ImportState::Running {
-            self.state().stop.store(true, Ordering::Relaxed);
-            let noted = caller.clone();
-            self.services.metadata.write("import.stop", move |tx| audit::note(tx, &noted, "import.stop", id)).await?;
+            let (imports, noted) = (self.clone(), caller.clone());
+            runtime::spawn_joined(async move { imports.end(noted, id).await }).await??;
         }
         self.get(caller, id)
+    }
+
+    async fn end(&self, noted: Caller, id: ImportId) -> Result<(), ServiceError> {
+        {
+            let mut state = self.state();
+            let Some(record) = state.record(id).filter(|record| record.shown.state == ImportState::Running) else { return Ok(()) };
+            record.stopping = true;
+            state.stop.store(true, Ordering::Relaxed);
+        }
+        self.services.metadata.write("import.stop", move |tx| audit::note(tx, &noted, "import.stop", id)).await?;
+        self.write_down().await
     }
 
     /// Does what is to be done, one import after the other, until the stop; what is under way then goes on at the next start.
@@ -242,25 +267,24 @@ impl Imports {
             return Err(invalid("it leads up".into()));
         }
         let (allowed, below) = (allowed.to_owned(), below.to_owned());
-        let data = self.data.clone();
+        let own = self.own.clone();
         let opened = self.pool.run(move || {
             let root = Root::open(&allowed, &below)?;
-            // The site's own files are no tree of others.
-            match (data.canonicalize(), root.path().canonicalize()) {
-                (Ok(data), Ok(path)) if path.starts_with(&data) || data.starts_with(&path) => {
-                    Err(std::io::Error::other("the site's own data lies there"))
-                }
-                _ => Ok(root),
-            }
+            // The site's own files are no tree of others: a link would make them read-only.
+            let path = root.path().canonicalize()?;
+            let is_own = |own: &PathBuf| own.canonicalize().is_ok_and(|own| path.starts_with(&own) || own.starts_with(&path));
+            if own.iter().any(is_own) { Err(std::io::Error::other("the site's own data lies there")) } else { Ok(root) }
         });
         opened.await?.map_err(|error| invalid(error.to_string()))
     }
 
     /// Writes all imports down.
     async fn write_down(&self) -> Result<(), ServiceError> {
-        let book = self.book.lock().await.clone();
-        let records = self.state().records.clone();
-        let written = self.pool.run(move || book.write(&records)).await?;
+        // Held until it is written: what is written last is the newest.
+        let held = self.book.lock().await;
+        let (book, records) = (held.clone(), self.state().records.clone());
+        let written = self.books.run(move || book.write(&records)).await?;
+        drop(held);
         written.map_err(|error| {
             tracing::error!(%error, "imports cannot be written down");
             if error.kind() == std::io::ErrorKind::StorageFull {

@@ -22,6 +22,9 @@ pub(super) struct Record {
     /// Who began it.
     pub(super) token: TokenId,
     pub(super) request: CreateImport,
+    /// Somebody has stopped it: it does not go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) stopping: bool,
     pub(super) shown: Import,
 }
 
@@ -101,7 +104,7 @@ mod tests {
             started_at: "2026-11-28T00:00:00Z".into(),
             ended_at: None,
         };
-        let record = Record { owner: Owner::DEFAULT, token: TokenId::from_bytes([2; 16]), request, shown };
+        let record = Record { owner: Owner::DEFAULT, token: TokenId::from_bytes([2; 16]), request, stopping: false, shown };
         for count in [1, 0, 3] {
             book.write(&vec![record.clone(); count]).unwrap();
             let read = book.read().unwrap();

@@ -34,13 +34,15 @@ impl Imports {
             let mut state = self.state();
             let stop = state.stop.clone();
             let Some(record) = state.record(id) else { return };
-            // After a restart everything is looked at again, and what is there counts as existing.
-            record.shown.counts = Default::default();
-            record.shown.refusals.clear();
+            if !record.stopping {
+                // After a restart everything is looked at again, and what is there counts as existing.
+                record.shown.counts = Default::default();
+                record.shown.refusals.clear();
+            }
             (record.clone(), stop)
         };
         tracing::info!(%id, path = record.shown.path, "an import begins");
-        let end = self.run_record(&record, &stop, shutdown).await;
+        let end = if record.stopping { End::Stopped } else { self.run_record(&record, &stop, shutdown).await };
         if matches!(end, End::Interrupted) {
             return;
         }
@@ -121,7 +123,7 @@ impl Imports {
             record.shown.counts.passed_over += batch.passed_over;
             for refusal in batch.refused {
                 let path = refusal.path.to_string_lossy().into_owned();
-                refuse(record, ImportRefusal { path, code: "unreadable".into(), detail: refusal.error.to_string() });
+                refuse(record, ImportRefusal { path, code: refusal.code.into(), detail: refusal.error.to_string() });
                 record.shown.counts.refused += 1;
             }
         });

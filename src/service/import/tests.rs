@@ -15,7 +15,7 @@ struct World {
     place: tempfile::TempDir,
     store: MemoryStore,
     metadata: Metadata,
-    imports: Imports,
+    imports: Arc<Imports>,
     caller: Caller,
 }
 
@@ -30,7 +30,8 @@ impl World {
         }
         let (store, metadata, runtime, services) = site_with(Arc::new);
         let config = ImportConfig { directories: place.path().display().to_string().parse().unwrap(), ..ImportConfig::for_testing() };
-        let imports = Imports::open(ImportsParts { services, config, data: place.path().join("data"), runtime }).unwrap();
+        let parts = ImportsParts { services, config, data: place.path().join("data"), own: vec![place.path().join("blobs")], runtime };
+        let imports = Arc::new(Imports::open(parts).unwrap());
         let caller = Caller {
             owner: Owner::DEFAULT,
             token: TokenId::from_bytes([1; 16]),
@@ -100,6 +101,83 @@ async fn a_server_that_stops_leaves_it_to_the_next() {
     assert_eq!(world.imports.get(&world.caller, begun.id).unwrap().state, ImportState::Running);
     let read = Book::in_data(&world.place.path().join("data")).read().unwrap();
     assert_eq!((read.len(), read[0].shown.state, read[0].shown.id), (1, ImportState::Running, begun.id), "it is written down");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_an_import_that_begins() {
+    let world = World::new(1);
+    // Where the book would be written: the handler goes while it waits for that.
+    let held = world.imports.book.lock().await;
+    let mut starting = Box::pin(world.imports.start(&world.caller, world.request()));
+    let pushed = || world.imports.state().running().is_some();
+    std::future::poll_fn(|context| {
+        let polled = starting.as_mut().poll(context);
+        context.waker().wake_by_ref();
+        assert!(polled.is_pending());
+        if pushed() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    drop(starting);
+    drop(held);
+    runtime::timeout(std::time::Duration::from_secs(60), world.imports.begun.notified()).await.expect("somebody is woken");
+    let read = Book::in_data(&world.place.path().join("data")).read().unwrap();
+    assert_eq!(read.len(), 1, "it is written down");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_was_answered_outlives_the_process() {
+    let world = World::new(2);
+    let begun = world.imports.start(&world.caller, world.request()).await.unwrap();
+    world.imports.stop(&world.caller, begun.id).await.unwrap();
+    // Killed here; this is the next start.
+    let parts = ImportsParts {
+        services: world.imports.services.clone(),
+        config: world.imports.config.clone(),
+        data: world.place.path().join("data"),
+        own: vec![],
+        runtime: world.imports.runtime.clone(),
+    };
+    let next = Imports::open(parts).unwrap();
+    let (_trigger, shutdown) = shutdown_channel();
+    next.run(begun.id, &shutdown).await;
+    let shown = next.get(&world.caller, begun.id).unwrap();
+    assert_eq!((shown.state, shown.counts.imported), (ImportState::Stopped, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_that_hangs_does_not_keep_a_stop_from_being_written_down() {
+    let world = World::new(1);
+    let begun = world.imports.start(&world.caller, world.request()).await.unwrap();
+    let (answer, hung) = std::sync::mpsc::channel::<()>();
+    let hung = Arc::new(Mutex::new(hung));
+    let hanging: Vec<_> = (0..world.imports.pool.load().limit)
+        .map(|_| {
+            let (pool, hung) = (world.imports.pool.clone(), hung.clone());
+            runtime::spawn_joined(async move { pool.run(move || hung.lock().unwrap().recv().is_ok()).await })
+        })
+        .collect();
+    while world.imports.pool.load().running < world.imports.pool.load().limit {
+        tokio::task::yield_now().await;
+    }
+    let stopped = runtime::timeout(std::time::Duration::from_secs(60), world.imports.stop(&world.caller, begun.id)).await;
+    drop(answer);
+    for hanging in hanging {
+        hanging.await.unwrap().unwrap();
+    }
+    stopped.expect("it is answered").unwrap();
+    assert!(Book::in_data(&world.place.path().join("data")).read().unwrap()[0].stopping);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sites_own_files_are_no_tree() {
+    let world = World::new(1);
+    std::fs::create_dir_all(world.place.path().join("blobs/in")).unwrap();
+    for own in ["data", "blobs", "blobs/in", ""] {
+        let request = CreateImport { path: world.place.path().join(own).display().to_string(), ..world.request() };
+        let refused = world.imports.start(&world.caller, request).await;
+        assert!(matches!(refused, Err(ServiceError::Invalid { field: "path", .. })), "{own}: {refused:?}");
+    }
+    assert_eq!(world.import().await.counts.imported, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

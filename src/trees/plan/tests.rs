@@ -110,6 +110,21 @@ fn a_manifest() {
     assert!(matches!(Plan::new(&Root::open(place.path(), Path::new("tree")).unwrap(), &missing), Err(TreeError::Unreadable { .. })));
 }
 
+#[test]
+fn a_wrong_line_of_a_manifest_costs_no_other() {
+    let place = tree(&[("list.csv", "path,album\na.jpg,A\nb.jpg\nc.jpg,C\nd.jpg,\"D\n")]);
+    let root = Root::open(place.path(), Path::new("tree")).unwrap();
+    let options = PlanOptions { manifest: Some("list.csv".into()), ..PlanOptions::default() };
+    let mut plan = Plan::new(&root, &options).unwrap();
+    let batch = plan.next(&root).unwrap().unwrap();
+    assert_eq!(photos(std::slice::from_ref(&batch)), [("a.jpg", "A"), ("c.jpg", "C")]);
+    let [refusal] = &batch.refused[..] else { panic!("{batch:?}") };
+    assert_eq!((refusal.path.as_path(), refusal.code), (Path::new("list.csv"), "invalid"));
+    assert!(refusal.error.to_string().contains("line 3: 1 fields"), "{}", refusal.error);
+    let error = plan.next(&root).unwrap_err().to_string();
+    assert!(error.contains("never closed"), "where the rest begins is not known: {error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]

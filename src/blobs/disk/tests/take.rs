@@ -46,11 +46,36 @@ async fn what_cannot_be_shared_is_copied() {
         assert_eq!(get(&store, &key(&content, nonce)).await.unwrap(), content);
         assert_eq!(path.metadata().unwrap().nlink(), 1);
     }
-    for call in [(|call| call == Call::Link) as fn(Call) -> bool, |call| call == Call::Read] {
-        store.shared.files.faults().plan_next(call, Fault::Fail(Errno::IO));
-        let failed = store.stage_file(&source(&path), TakeFile::Link).await.err().unwrap();
-        assert!(matches!(failed, TakeError::Store(BlobError::Unavailable { .. })), "{failed}");
-    }
+    store.shared.files.faults().plan_next(|call| call == Call::Link, Fault::Fail(Errno::IO));
+    let failed = store.stage_file(&source(&path), TakeFile::Link).await.err().unwrap();
+    assert!(matches!(failed, TakeError::Store(BlobError::Unavailable { .. })), "{failed}");
+    assert_eq!(staged(&store).await, 0);
+}
+
+#[tokio::test]
+async fn a_bad_sector_of_the_file_is_no_fault_of_the_store() {
+    let (place, content) = (Place::new(), bytes(1, 50_000));
+    let store = place.open().await.unwrap();
+    let path = place.directory.path().join("photo");
+    std::fs::write(&path, &content).unwrap();
+    store.shared.files.faults().plan_next(|call| call == Call::Read, Fault::Fail(Errno::IO));
+    let failed = store.stage_file(&source(&path), TakeFile::Link).await.err().unwrap();
+    assert!(matches!(failed, TakeError::Source(_)), "{failed}");
+    assert_eq!(staged(&store).await, 0);
+}
+
+#[tokio::test]
+async fn a_linked_file_that_grows_is_read_no_further_than_it_was_long() {
+    let (place, content) = (Place::new(), bytes(1, 2_000_000));
+    let store = place.open().await.unwrap();
+    let path = place.directory.path().join("photo");
+    std::fs::write(&path, &content[..1_000]).unwrap();
+    let opened = source(&path);
+    std::fs::write(&path, &content).unwrap();
+    store.shared.files.faults().take_trace();
+    assert!(matches!(store.stage_file(&opened, TakeFile::Link).await, Err(TakeError::Changed)));
+    let reads = store.shared.files.faults().take_trace().into_iter().filter(|(call, _)| *call == Call::Read).count();
+    assert_eq!(reads, 1);
     assert_eq!(staged(&store).await, 0);
 }
 
