@@ -56,9 +56,9 @@ pub(super) fn run_offline(options: CheckOptions, output: &Output) -> anyhow::Res
     Ok(Outcome::of_problems(report.problems))
 }
 
-fn hinted(error: ServerError) -> anyhow::Error {
+pub(super) fn hinted(error: ServerError) -> anyhow::Error {
     if error.is_in_use() {
-        let hint = "a server is running on it: stop that, or check through it (`halidom check` without `--data`)".to_owned();
+        let hint = "a server is running on it: stop that, or ask it (`halidom check` without `--data`)".to_owned();
         return Hinted { what: error.to_string(), hint }.into();
     }
     error.into()

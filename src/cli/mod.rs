@@ -14,6 +14,7 @@ mod exit;
 mod export;
 mod global;
 mod import;
+mod inventory;
 mod man;
 mod meter;
 mod output;
@@ -65,6 +66,7 @@ enum Command {
     Token(token::TokenOptions),
     Stats(stats::StatsOptions),
     Check(check::CheckOptions),
+    Inventory(inventory::InventoryOptions),
     Blobs(blobs::BlobsOptions),
     Bench(bench::BenchOptions),
     Completions(completions::CompletionsOptions),
@@ -86,6 +88,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<Outcome> {
         Command::Completions(options) => completions::run(&options, output),
         Command::Man(options) => man::run(&options, output),
         Command::Decode(options) => decode::run(&options),
+        Command::Inventory(options) => inventory::run(options, output),
         Command::Check(options) if options.is_offline() => check::run_offline(options, output),
         command => {
             let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
@@ -114,7 +117,9 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
         Command::Check(options) => check::run(options, session).await,
         Command::Blobs(options) => blobs::run(options, session).await,
         Command::Bench(options) => bench::run(options, session).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) => unreachable!("these need no server"),
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) | Command::Inventory(_) => {
+            unreachable!("these need no server")
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use crate::service::{Imports, ImportsParts, RenditionService, ServiceError};
 
 use edge::EdgeParts;
 pub use logging::init as init_logging;
-pub use offline::check_offline;
+pub use offline::{check_offline, inventory_offline};
 use site::Site;
 
 /// Works as a decoder process for the server that started it; see [`crate::imaging::decode_for_others`].
@@ -77,6 +77,9 @@ pub enum ServerError {
     /// A check could not be made.
     #[error(transparent)]
     Check(#[from] crate::maintenance::CheckError),
+    /// An inventory could not be made.
+    #[error(transparent)]
+    Inventory(#[from] crate::maintenance::InventoryError),
     /// The blob backend belongs to another site, or was claimed since.
     #[error("{0}")]
     NotOurs(String),

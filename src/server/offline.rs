@@ -4,7 +4,7 @@ use super::ServerError;
 use super::backend::Backend;
 use super::moving::Whereabouts;
 use super::site::{METADATA_DIR, open_metadata};
-use crate::api::CheckReport;
+use crate::api::{CheckReport, InventorySummary};
 use crate::blobs::ColdStore;
 use crate::config::Config;
 use crate::maintenance;
@@ -19,10 +19,7 @@ use crate::runtime::{BlockingPool, Runtime, cores};
 /// [`ServerError::NoSite`]; [`ServerError::Metadata`] with [`crate::metadata::MetadataError::Locked`], or [`ServerError::Blobs`] with
 /// [`crate::blobs::BlobError::InUse`], where a process has the site open; whatever keeps the site from being read.
 pub async fn check_offline(config: &Config, read_data: bool) -> Result<CheckReport, ServerError> {
-    let data = &config.storage.data;
-    if !data.join(METADATA_DIR).join("CURRENT").is_file() {
-        return Err(ServerError::NoSite { path: data.clone() });
-    }
+    require_site(config)?;
     let runtime = Runtime::system();
     let pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
     let metadata = open_metadata(config, &runtime, &pool).await?;
@@ -39,9 +36,36 @@ async fn check(
     pool: &BlockingPool,
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
+    let store = store(config, &runtime).await?;
+    Ok(maintenance::check(metadata, &store, pool, read_data).await?)
+}
+
+/// Tells of everything that lies in the backend of the site of these settings, or should. Otherwise as [`check_offline`].
+///
+/// # Errors
+/// As [`check_offline`]; [`ServerError::Inventory`] where a row or a part of the listing cannot be read, or nobody takes the lines.
+pub async fn inventory_offline(config: &Config, read_data: bool, tell: maintenance::Tell<'_>) -> Result<InventorySummary, ServerError> {
+    require_site(config)?;
+    let runtime = Runtime::system();
+    let pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
+    let metadata = open_metadata(config, &runtime, &pool).await?;
+    let listed = match store(config, &runtime).await {
+        Ok(store) => maintenance::inventory(&metadata, &store, &pool, read_data, tell).await.map_err(ServerError::from),
+        Err(error) => Err(error),
+    };
+    metadata.close();
+    listed
+}
+
+fn require_site(config: &Config) -> Result<(), ServerError> {
+    let data = &config.storage.data;
+    if data.join(METADATA_DIR).join("CURRENT").is_file() { Ok(()) } else { Err(ServerError::NoSite { path: data.clone() }) }
+}
+
+/// The backend, with recompressed copies read as their originals.
+async fn store(config: &Config, runtime: &Runtime) -> Result<ColdStore, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let whereabouts = Whereabouts::find(config)?;
-    let store = Backend::open_to_look(&whereabouts.config, &runtime, blobs_pool).await?.store();
-    let cold = ColdStore::new(store, BlockingPool::new("decoding", cores()), config.cold.decode_memory_bytes.as_u64());
-    Ok(maintenance::check(metadata, &cold, pool, read_data).await?)
+    let store = Backend::open_to_look(&whereabouts.config, runtime, blobs_pool).await?.store();
+    Ok(ColdStore::new(store, BlockingPool::new("decoding", cores()), config.cold.decode_memory_bytes.as_u64()))
 }

@@ -42,6 +42,7 @@ pub const CONTRACTS: [Contract; 2] = [
             ("MemoryStore", "blobs::memory::derived::tests"),
             ("MovableStore", "blobs::movable::tests"),
             ("ObjectStore", "blobs::object::tests"),
+            ("SpooledStore", "blobs::spooled::tests"),
         ],
         apart: &[("AbsentStore", "it is away for every call"), ("Edge", "it reads a site's, and keeps nothing")],
     },
