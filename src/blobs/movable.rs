@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
-use super::{Backlog, BlobError, BlobSource, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken};
+use super::{
+    Backlog, BlobError, BlobSource, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken,
+};
 use crate::model::{BlobHash, BlobKey};
 
 /// A store, and what is derived from its blobs beside it. Cheap to clone.
