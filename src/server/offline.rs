@@ -1,11 +1,13 @@
 //! Looking at a site that no server runs.
 
+use std::sync::Arc;
+
 use super::ServerError;
 use super::backend::Backend;
 use super::moving::Whereabouts;
 use super::site::{METADATA_DIR, open_metadata};
 use crate::api::{CheckReport, InventorySummary};
-use crate::blobs::ColdStore;
+use crate::blobs::{BlobStore, ColdStore};
 use crate::config::Config;
 use crate::maintenance;
 use crate::metadata::Metadata;
@@ -63,7 +65,7 @@ fn require_site(config: &Config) -> Result<(), ServerError> {
 }
 
 /// The backend, with recompressed copies read as their originals.
-async fn store(config: &Config, runtime: &Runtime) -> Result<ColdStore, ServerError> {
+async fn store(config: &Config, runtime: &Runtime) -> Result<ColdStore<Arc<dyn BlobStore>>, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let whereabouts = Whereabouts::find(config)?;
     let store = Backend::open_to_look(&whereabouts.config, runtime, blobs_pool).await?.store();

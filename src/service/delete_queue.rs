@@ -149,13 +149,11 @@ impl Services {
     }
 }
 
+/// Doomed keys, as they were queued, and where to go on.
+type Due = (Vec<(BlobKey, Doom)>, Option<BlobKey>);
+
 /// Doomed keys behind `after` that are due, and where to go on: `None` where the end was reached, so at the beginning.
-fn due_keys(
-    at: &impl Read,
-    mut after: Option<BlobKey>,
-    is_due: impl Fn(Doom) -> bool,
-    limit: usize,
-) -> Result<(Vec<(BlobKey, Doom)>, Option<BlobKey>), MetadataError> {
+fn due_keys(at: &impl Read, mut after: Option<BlobKey>, is_due: impl Fn(Doom) -> bool, limit: usize) -> Result<Due, MetadataError> {
     let mut keys = vec![];
     for _ in 0..SCAN_LIMIT / SCAN_PIECE {
         let page = at.doomed(after, SCAN_PIECE)?;

@@ -205,7 +205,7 @@ impl World {
         };
         let directories = self.place.path().display().to_string().parse().expect("an absolute path");
         let import = ImportConfig { directories, concurrency: 1 };
-        let parts = ImportsParts { services: services.clone(), config: import, data: self.place.path().join("data"), runtime };
+        let parts = ImportsParts { services: services.clone(), config: import, data: self.place.path().join("data"), own: vec![], runtime };
         let imports = Arc::new(Imports::open(parts).expect("what was written down can be read"));
         Site { life, metadata, movable, cold, services, job, imports, claim, homes }
     }

@@ -2,7 +2,6 @@ use futures_util::{FutureExt as _, poll};
 
 use super::*;
 use crate::blobs::contract::{self, Subject, bytes, contract_suite, get, inventory, put};
-use crate::blobs::derived_contract::keeps_what_is_derived;
 use crate::blobs::object::tests::fake::{Fault, Service};
 use crate::blobs::{DiskSettings, ObjectSettings};
 use crate::model::SiteId;
@@ -91,11 +90,6 @@ mod refused {
     }
 
     contract_suite!(on_the_local_disk);
-}
-
-#[tokio::test]
-async fn it_keeps_what_is_derived() {
-    keeps_what_is_derived(&Place::new().open(ALL).await).await;
 }
 
 #[tokio::test]
