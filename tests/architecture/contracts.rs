@@ -104,7 +104,7 @@ mod tests {
         name: "BlobStore",
         suite: &[&["contract_suite", "!", "("]],
         kept: &[("DiskStore", "blobs::disk::tests")],
-        apart: &[("AbsentStore", "it is away for every call"), ("Arc", "it hands on")],
+        apart: &[("Arc", "it hands on")],
     };
 
     fn broken(disk: &str) -> usize {

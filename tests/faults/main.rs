@@ -2,7 +2,8 @@
 //! hang, tear copies, read too little or another bit, run out of space, and the process dies in their middle; and the metadata's disk fails, too. Beside it
 //! stands a model: what was acknowledged. Once nothing fails any more, all of it reads back byte for byte, and nothing else is left.
 //!
-//! A schedule follows from its seed, which is printed where it fails: `HALIDOM_FAULTS_SEED` runs one again. 10,000 faults fire with
+//! A schedule follows from its seed, which is printed where it fails: `HALIDOM_FAULTS_SEED` runs one again (a few times
+//! where it has moves, which copy four at a time). 10,000 faults fire with
 //! `HALIDOM_TEST_LONG=1` (`make test-long`), some hundreds without.
 
 // A test may stop at what it did not expect.
@@ -27,7 +28,7 @@ const STEPS: u32 = 40;
 
 /// Faults that have to fire in a part.
 fn wanted() -> u64 {
-    let all = if std::env::var_os("HALIDOM_TEST_LONG").is_some() { 10_000 } else { 600 };
+    let all = if std::env::var_os("HALIDOM_TEST_LONG").is_some() { 10_000 } else { 400 };
     all / PARTS
 }
 
@@ -118,9 +119,14 @@ fn what_is_lost_or_changed_or_left_is_caught() {
     }
 }
 
+/// But for moves: there a seed that fails may have to be run a few times.
 #[test]
 fn a_seed_gives_the_same_faults_again() {
-    let (first, second) = (run(12_345).log(), run(12_345).log());
+    let log = || {
+        let world = World { moves: false, ..World::new(12_345, tempfile::tempdir().unwrap()) };
+        run_in(12_345, world).log()
+    };
+    let (first, second) = (log(), log());
     if let Some((at, (one, other))) = first.lines().zip(second.lines()).enumerate().find(|(_, (one, other))| one != other) {
         panic!("line {at}: {one:?}, then {other:?}\n{first}");
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use self::container::Beginning;
 pub use self::container::{Codec, HEAD_BYTES, MAGIC};
@@ -82,7 +82,13 @@ impl Decoding {
     /// # Errors
     /// [`BlobError::Busy`] where others have it for too long.
     async fn take_memory(&self, kib: u32) -> Result<OwnedSemaphorePermit, BlobError> {
-        let taken = self.memory.clone().acquire_many_owned(kib.min(self.memory_kib));
+        let kib = kib.min(self.memory_kib);
+        match self.memory.clone().try_acquire_many_owned(kib) {
+            Ok(taken) => return Ok(taken),
+            Err(TryAcquireError::Closed) => return Err(BlobError::Closed),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let taken = self.memory.clone().acquire_many_owned(kib);
         runtime::timeout(MEMORY_WAIT, taken).await.ok_or(BlobError::Busy)?.map_err(|_| BlobError::Closed)
     }
 }

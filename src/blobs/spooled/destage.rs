@@ -1,5 +1,6 @@
 //! Putting what waits to the service.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -51,16 +52,20 @@ impl SpooledStore {
             return Destaged { is_away: true, ..done };
         }
         let due = self.0.backlog.due(BATCH);
-        let mut under_way = stream::iter(due).map(|key| self.destage_one(local, &service, key)).buffer_unordered(AT_ONCE);
+        let is_away = AtomicBool::new(false);
+        let each = |key| async {
+            // What has begun goes to its end: a local deletion that nobody waits for would be done all the same.
+            if is_away.load(Ordering::Relaxed) { One::Nothing } else { self.destage_one(local, &service, key).await }
+        };
+        let mut under_way = stream::iter(due).map(each).buffer_unordered(AT_ONCE);
         while let Some(one) = under_way.next().await {
             match one {
                 One::Destaged => done.copies += 1,
                 One::Nothing => {}
                 One::Failed => done.failed += 1,
                 One::Away => {
-                    // What is under way is given up with the pass: each can be begun again.
                     done.is_away = true;
-                    break;
+                    is_away.store(true, Ordering::Relaxed);
                 }
             }
         }

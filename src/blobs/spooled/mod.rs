@@ -184,8 +184,10 @@ impl BlobStore for SpooledStore {
             Ok(read) => Ok(read),
             // Destaged just now: then the service has it.
             Err(BlobError::NotFound) if !self.0.backlog.contains(key) => self.require_service()?.open(key).await,
-            // A put whose answer got lost may be there. Where it is not, what the disk says stands.
+            // Destaged by one who ended before it could say so; or a put whose answer got lost.
+            Err(BlobError::NotFound) => self.require_service()?.open(key).await,
             Err(error) => match self.service() {
+                // Where it is not there either, what the disk says stands.
                 Some(service) => service.open(key).await.map_err(|_| error),
                 None => Err(error),
             },

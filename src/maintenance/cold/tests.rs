@@ -243,9 +243,14 @@ async fn what_does_not_read_back_never_counts() {
     let damaged = BlobError::Damaged { key: raw, damage: crate::blobs::Damage::Written };
     // The first reads are those of the original: its beginning, all of it to check it, and again to encode it.
     site.store.faults().fail(Operation::Read, 3, damaged);
-    assert!(matches!(site.job.go_through().await, Err(ColdError::Blobs(BlobError::Refused { .. }))));
+    site.round().await;
     assert_eq!(site.row(&original).key, raw);
+    assert!(site.row(&original).stays_raw.is_some(), "it is not tried again, and keeps no other from its turn");
     site.assert_sound(&[&original]).await;
+
+    let site = Site::new(6).await;
+    let raw = site.upload(me, 1, &original, "jpeg").await;
+    site.runtime.clock.advance(31 * DAY);
     let damaged_raw = site.store.corrupt(&raw);
     assert!(damaged_raw);
     site.runtime.clock.advance(DAY);
