@@ -143,7 +143,7 @@ async fn step(world: &mut World, site: Site, dice: &mut Dice) -> Site {
             world.imported |= matches!(ran, Ran::Done(true));
             rest(world, site, ran, dice).await
         }
-        18 if world.moves => {
+        18 => {
             world.plan.arm(RATE / 4, MOVE_FAULTS);
             world.plan.step("a move".to_owned());
             let number = dice.below(u64::from(PHOTOS)) as u32;

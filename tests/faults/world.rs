@@ -114,8 +114,6 @@ pub struct World {
     pub is_sequential: bool,
     /// What is done to the stores behind everybody's back before the proof.
     pub breaks: Option<fn(&Self)>,
-    /// Whether blobs are moved, too: of what a move copies four at a time the threads of the site decide which meets the next fault.
-    pub moves: bool,
     /// The bytes of every photo that was ever sent, by hash.
     pub bytes: BTreeMap<BlobHash, Bytes>,
 }
@@ -149,7 +147,6 @@ impl World {
             crashes: 0,
             is_sequential: seed.is_multiple_of(2),
             breaks: None,
-            moves: true,
             bytes: BTreeMap::new(),
         }
     }

@@ -52,10 +52,10 @@ impl SpooledStore {
             return Destaged { is_away: true, ..done };
         }
         let due = self.0.backlog.due(BATCH);
-        let is_away = AtomicBool::new(false);
-        let each = |key| async {
+        let (is_away, service) = (&AtomicBool::new(false), &service);
+        let each = |key| async move {
             // What has begun goes to its end: a local deletion that nobody waits for would be done all the same.
-            if is_away.load(Ordering::Relaxed) { One::Nothing } else { self.destage_one(local, &service, key).await }
+            if is_away.load(Ordering::Relaxed) { One::Nothing } else { self.destage_one(local, service, key).await }
         };
         let mut under_way = stream::iter(due).map(each).buffer_unordered(AT_ONCE);
         while let Some(one) = under_way.next().await {
