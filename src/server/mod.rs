@@ -13,6 +13,7 @@ mod maintenance;
 mod metrics;
 mod mirror;
 mod moving;
+mod note;
 mod observation;
 mod offline;
 mod open_files;

@@ -1,18 +1,14 @@
 //! How far a mirror has come: a small file in the data directory.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::BlobHash;
+use crate::server::note::Note;
 
-/// The file's name.
-const FILE: &str = "blobs-mirror.json";
-const VERSION: u32 = 1;
-/// More than it ever holds.
-const MAX_BYTES: u64 = 64 << 10;
+const NOTE: Note = Note { file: "blobs-mirror.json", version: 1 };
 
 /// What is known of a mirror that this site has claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,15 +26,11 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(url: String) -> Self {
-        Self { version: VERSION, url, is_filled: false, passed: None, verified_ms: 0 }
+        Self { version: NOTE.version, url, is_filled: false, passed: None, verified_ms: 0 }
     }
 
     pub(super) fn passed(&self) -> Option<BlobHash> {
         self.passed.as_ref()?.parse().ok()
-    }
-
-    fn path(data: &Path) -> PathBuf {
-        data.join(FILE)
     }
 
     /// What stands in the data directory; `None` where nothing does.
@@ -46,19 +38,7 @@ impl Record {
     /// # Errors
     /// What the system says; where it is of a later version, or no such file.
     pub(super) fn load(data: &Path) -> io::Result<Option<Self>> {
-        let path = Self::path(data);
-        let text = match fs::metadata(&path) {
-            Ok(found) if found.len() <= MAX_BYTES => fs::read(&path)?,
-            Ok(_) => return Err(io::Error::other("it is not a file of this program")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let record: Self = serde_json::from_slice(&text)?;
-        if record.version == VERSION {
-            Ok(Some(record))
-        } else {
-            Err(io::Error::other(format!("it is of version {}; this program knows {VERSION}", record.version)))
-        }
+        NOTE.load(data)
     }
 
     /// Writes it down, durably.
@@ -66,12 +46,7 @@ impl Record {
     /// # Errors
     /// What the system says: then the former one stands, or this one.
     pub(super) fn save(&self, data: &Path) -> io::Result<()> {
-        let (path, next) = (Self::path(data), data.join(format!("{FILE}.new")));
-        let mut file = File::create(&next)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&next, &path)?;
-        File::open(data)?.sync_all()
+        NOTE.save(data, self)
     }
 
     /// Takes it away, durably: there is no mirror any more, and what lies there is not kept up.
@@ -79,11 +54,7 @@ impl Record {
     /// # Errors
     /// What the system says.
     pub(super) fn remove(data: &Path) -> io::Result<()> {
-        match fs::remove_file(Self::path(data)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => File::open(data)?.sync_all(),
-        }
+        NOTE.remove(data)
     }
 }
 

@@ -1,18 +1,14 @@
 //! Where the blobs are, where that is not what the settings say, or not all: a small file in the data directory.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::BlobHash;
+use crate::server::note::Note;
 
-/// The file's name.
-const FILE: &str = "blobs-home.json";
-const VERSION: u32 = 1;
-/// More than it ever holds.
-const MAX_BYTES: u64 = 64 << 10;
+const NOTE: Note = Note { file: "blobs-home.json", version: 1 };
 
 /// Where the blobs are. URLs as of `storage.blobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +52,7 @@ impl Other {
 
 impl Record {
     pub(super) fn new(was: String, home: String) -> Self {
-        Self { version: VERSION, was, home, other: None }
-    }
-
-    fn path(data: &Path) -> PathBuf {
-        data.join(FILE)
+        Self { version: NOTE.version, was, home, other: None }
     }
 
     /// What stands in the data directory; `None` where nothing does.
@@ -68,19 +60,7 @@ impl Record {
     /// # Errors
     /// What the system says; where it is of a later version, or no such file.
     pub(super) fn load(data: &Path) -> io::Result<Option<Self>> {
-        let path = Self::path(data);
-        let text = match fs::metadata(&path) {
-            Ok(found) if found.len() <= MAX_BYTES => fs::read(&path)?,
-            Ok(_) => return Err(io::Error::other("it is not a file of this program")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let record: Self = serde_json::from_slice(&text)?;
-        if record.version == VERSION {
-            Ok(Some(record))
-        } else {
-            Err(io::Error::other(format!("it is of version {}; this program knows {VERSION}", record.version)))
-        }
+        NOTE.load(data)
     }
 
     /// Writes it down, durably.
@@ -88,12 +68,7 @@ impl Record {
     /// # Errors
     /// What the system says: then the former one stands, or this one.
     pub(super) fn save(&self, data: &Path) -> io::Result<()> {
-        let (path, next) = (Self::path(data), data.join(format!("{FILE}.new")));
-        let mut file = File::create(&next)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&next, &path)?;
-        File::open(data)?.sync_all()
+        NOTE.save(data, self)
     }
 
     /// Takes it away, durably: the settings say where the blobs are.
@@ -101,11 +76,7 @@ impl Record {
     /// # Errors
     /// What the system says.
     pub(super) fn remove(data: &Path) -> io::Result<()> {
-        match fs::remove_file(Self::path(data)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        File::open(data)?.sync_all()
+        NOTE.remove(data)
     }
 }
 
@@ -133,7 +104,7 @@ mod tests {
         Record::remove(data.path()).unwrap();
         Record::remove(data.path()).unwrap();
         assert_eq!(Record::load(data.path()).unwrap(), None);
-        fs::write(data.path().join(FILE), "{}").unwrap();
+        std::fs::write(data.path().join(NOTE.file), "{}").unwrap();
         assert!(Record::load(data.path()).is_err());
     }
 }
