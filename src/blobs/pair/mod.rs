@@ -4,8 +4,6 @@
 //! could not take, where that is allowed, is remembered as missed. A copy that the first leg has lost, or that is bad there, may be had from the second:
 //! [`BlobStore::elsewhere`].
 
-pub(super) mod inventory;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -12,7 +12,7 @@ use crate::model::BlobKey;
 const BATCH: usize = 1024;
 
 /// A walk over both. An error of either ends it.
-pub(in crate::blobs) struct PairInventory {
+pub(super) struct BothInventory {
     legs: [Leg; 2],
     failed: bool,
 }
@@ -24,8 +24,8 @@ struct Leg {
     ended: bool,
 }
 
-impl PairInventory {
-    pub(in crate::blobs) fn new(first: Box<dyn Inventory>, second: Box<dyn Inventory>) -> Self {
+impl BothInventory {
+    pub(super) fn new(first: Box<dyn Inventory>, second: Box<dyn Inventory>) -> Self {
         let leg = |inventory| Leg { inventory, copies: VecDeque::new(), ended: false };
         Self { legs: [leg(first), leg(second)], failed: false }
     }
@@ -55,7 +55,7 @@ impl Leg {
 }
 
 #[async_trait]
-impl Inventory for PairInventory {
+impl Inventory for BothInventory {
     async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
         if std::mem::replace(&mut self.failed, true) {
             return Err(INVENTORY_ENDED);

@@ -29,13 +29,3 @@ impl Inventory for BacklogInventory {
         Ok((!batch.is_empty()).then_some(batch))
     }
 }
-
-/// A service that has not answered yet lists nothing, and says so.
-pub(super) struct Away;
-
-#[async_trait]
-impl Inventory for Away {
-    async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
-        Err(BlobError::Away)
-    }
-}

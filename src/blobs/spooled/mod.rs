@@ -9,6 +9,7 @@
 //! - Deleted: locally first, then at the service. One at a time has a key in hand, so that nothing puts a copy back after its deletion.
 
 mod backlog;
+mod both;
 mod destage;
 mod inventory;
 mod stage;
@@ -21,10 +22,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::backlog::{Backlog, BacklogFigures};
+use self::both::BothInventory;
 pub use self::destage::Destaged;
-use super::pair::inventory::PairInventory;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, DerivedStore, DiskStore, ObjectStore};
+use super::{AbsentStore, BlobError, DerivedStore, DiskStore, ObjectStore};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -242,9 +243,9 @@ impl BlobStore for SpooledStore {
     fn inventory(&self) -> Box<dyn Inventory> {
         let there: Box<dyn Inventory> = match self.service() {
             Some(service) => service.inventory(),
-            None => Box::new(inventory::Away),
+            None => AbsentStore.inventory(),
         };
-        Box::new(PairInventory::new(Box::new(inventory::BacklogInventory::new(self.0.backlog.clone())), there))
+        Box::new(BothInventory::new(Box::new(inventory::BacklogInventory::new(self.0.backlog.clone())), there))
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {
