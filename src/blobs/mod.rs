@@ -55,5 +55,5 @@ pub use pair::{Missed, Needs, PairStore};
 pub use source_file::{SourceFile, TakeError, TakeFile, Taken};
 pub use spooled::{Backlog, BacklogFigures, Destaged, SpooledSettings, SpooledStore, WeakSpooledStore};
 pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};
-pub use transfer::{Transfer, transfer};
+pub use transfer::{Found, Transfer, copy_bytes, look, transfer};
 pub use verify::{VerifySettings, VerifyStore};

@@ -1,6 +1,6 @@
 //! Copying a copy from one store to another, under the same key.
 
-use super::store::BlobStore;
+use super::store::{BlobRead, BlobStore, Staged};
 use super::{BlobError, Content, Damage};
 use crate::model::BlobKey;
 
@@ -22,20 +22,15 @@ pub enum Transfer {
 /// # Errors
 /// [`BlobError::Damaged`] where the copy in `from` is not what `content` says, and [`BlobError::NotFound`] where there is none; those of either store.
 pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Transfer, BlobError> {
-    let is_bad = match find(to, key, content).await? {
+    let is_bad = match look_durably(to, key, content).await? {
         Found::Good(size_bytes) => return Ok(Transfer::Present(size_bytes)),
         Found::Bad => true,
-        Found::Nothing => false,
+        Found::Missing => false,
     };
     let source = from.open(key).await?;
     let size_bytes = source.size_bytes();
     let mut staged = to.stage(Some(size_bytes)).await?;
-    let mut offset = 0;
-    while offset < size_bytes {
-        let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
-        staged.write(source.read_at(offset, length).await?).await?;
-        offset += length as u64;
-    }
+    copy_bytes(&*source, &mut *staged).await?;
     let found = staged.digests().await?.hash;
     if found != content.written() {
         staged.discard().await;
@@ -48,9 +43,9 @@ pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, c
     match staged.publish_as(key, content).await {
         Ok(()) => {}
         // Another transfer of the same copy may have come first.
-        Err(error @ BlobError::Internal { .. }) => match find(to, key, content).await? {
+        Err(error @ BlobError::Internal { .. }) => match look_durably(to, key, content).await? {
             Found::Good(size_bytes) => return Ok(Transfer::Present(size_bytes)),
-            Found::Bad | Found::Nothing => return Err(error),
+            Found::Bad | Found::Missing => return Err(error),
         },
         Err(error) => return Err(error),
     }
@@ -63,26 +58,64 @@ pub async fn transfer(from: &dyn BlobStore, to: &dyn BlobStore, key: &BlobKey, c
 }
 
 /// What stands under a key.
-enum Found {
-    /// What should; so many bytes, which outlive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// What should, whole: so many bytes.
     Good(u64),
+    /// Something else.
     Bad,
-    Nothing,
+    /// Nothing.
+    Missing,
 }
 
-async fn find(store: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Found, BlobError> {
-    let look = async {
+impl Found {
+    /// Whether it is what it should be.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Good(_))
+    }
+}
+
+/// Reads the whole copy, whose bytes should be `content`.
+///
+/// # Errors
+/// Where the store does not say.
+pub async fn look(store: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Found, BlobError> {
+    look_at(store, key, content, false).await
+}
+
+/// The same, of a copy that whoever wrote it may not have synced: that is made up for before it is read, else it may lie in memory alone.
+async fn look_durably(store: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Found, BlobError> {
+    look_at(store, key, content, true).await
+}
+
+async fn look_at(store: &dyn BlobStore, key: &BlobKey, content: &Content, durably: bool) -> Result<Found, BlobError> {
+    let read = async {
         let there = store.open(key).await?;
-        // Before it is read: whoever wrote it may have ended before it had synced it, and then it lies in memory alone.
-        there.make_durable().await?;
+        if durably {
+            there.make_durable().await?;
+        }
         Ok((there.content_hash().await?, there.size_bytes()))
     };
-    match look.await {
+    match read.await {
         Ok((hash, size_bytes)) if hash == content.written() => Ok(Found::Good(size_bytes)),
         Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Bad),
-        Err(BlobError::NotFound) => Ok(Found::Nothing),
+        Err(BlobError::NotFound) => Ok(Found::Missing),
         Err(error) => Err(error),
     }
+}
+
+/// Writes all of a copy to what is being received elsewhere. Nothing is checked: the digests of that say what came.
+///
+/// # Errors
+/// Those of either.
+pub async fn copy_bytes(from: &dyn BlobRead, to: &mut dyn Staged) -> Result<(), BlobError> {
+    let (mut offset, size_bytes) = (0, from.size_bytes());
+    while offset < size_bytes {
+        let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
+        to.write(from.read_at(offset, length).await?).await?;
+        offset += length as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

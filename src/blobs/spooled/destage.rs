@@ -6,15 +6,13 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{SpooledStore, is_away};
-use crate::blobs::{BlobError, BlobStore as _, Content, Damage, DiskStore, ObjectStore, Staged as _};
+use crate::blobs::{BlobError, BlobStore as _, Content, Damage, DiskStore, ObjectStore, Staged as _, copy_bytes, look};
 use crate::model::BlobKey;
 
 /// Copies that are on their way at once: uploads go first.
 const AT_ONCE: usize = 8;
 /// Copies that one pass takes on.
 const BATCH: usize = 1024;
-/// Read and handed on at once.
-const PIECE_BYTES: usize = 1 << 20;
 /// Pause before a copy is tried again that could not be put though the service answered.
 const AGAIN: Duration = Duration::from_secs(60);
 /// The same where the service did not answer.
@@ -77,9 +75,10 @@ impl SpooledStore {
         // Held to the end, so that nothing deletes it in between and finds it put back.
         let Some(_in_hand) = backlog.take(&key).filter(|_| backlog.contains(&key)) else { return One::Nothing };
         let moved = async {
-            if !is_there(service, &key).await? {
+            let content = Content::raw(key.hash);
+            if !look(service, &key, &content).await?.is_good() {
                 put(local, service, &key).await?;
-                if !is_there(service, &key).await? {
+                if !look(service, &key, &content).await?.is_good() {
                     return Err(BlobError::Damaged { key, damage: Damage::Written });
                 }
             }
@@ -109,30 +108,11 @@ impl SpooledStore {
     }
 }
 
-/// Whether the service has the copy, whole: it is read and hashed.
-async fn is_there(service: &ObjectStore, key: &BlobKey) -> Result<bool, BlobError> {
-    match service.open(key).await {
-        Ok(read) => match read.content_hash().await {
-            Ok(hash) => Ok(hash == key.hash),
-            Err(BlobError::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error),
-        },
-        Err(BlobError::NotFound) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Puts it over whatever is there: the key has no other bytes than its own.
 async fn put(local: &DiskStore, service: &ObjectStore, key: &BlobKey) -> Result<(), BlobError> {
     let source = local.open(key).await?;
-    let size_bytes = source.size_bytes();
-    let mut staged = Box::new(local.stage_here(Some(size_bytes))?);
-    let mut offset = 0;
-    while offset < size_bytes {
-        let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
-        staged.write(source.read_at(offset, length).await?).await?;
-        offset += length as u64;
-    }
+    let mut staged = Box::new(local.stage_here(Some(source.size_bytes()))?);
+    copy_bytes(&*source, &mut *staged).await?;
     let found = staged.digests().await?.hash;
     let put = if found == key.hash {
         service.put_staged(&mut staged, key, &Content::raw(key.hash)).await

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::pick::CODEC;
 use super::{ColdError, ColdJob, ColdOutcome};
-use crate::blobs::{BlobError, BlobRead, BlobStore, Content, StaysRaw, encode_cold};
+use crate::blobs::{BlobError, BlobRead, BlobStore, Content, StaysRaw, copy_bytes, encode_cold};
 use crate::metadata::{self, BlobRow, Encoding, NewBlob, StaysRawWhy, Swapped};
 use crate::runtime;
 
@@ -55,14 +55,7 @@ impl ColdJob {
         let mut staged = self.blobs.stage(Some(new.stored_bytes)).await?;
         match pieces {
             Pieces::Whole(bytes) => staged.write(bytes).await?,
-            Pieces::Of(reader) => {
-                let mut offset = 0;
-                while offset < reader.size_bytes() {
-                    let piece = next_piece(reader, offset).await?;
-                    offset += piece.len() as u64;
-                    staged.write(piece).await?;
-                }
-            }
+            Pieces::Of(reader) => copy_bytes(reader, &mut *staged).await?,
         }
         staged.publish_as(&key, &content).await?;
         match self.blobs.verify(&key).await {

@@ -7,7 +7,7 @@
 mod brake;
 mod figures;
 mod queue;
-pub(super) mod repair;
+mod repair;
 #[cfg(test)]
 mod tests;
 mod touched;
@@ -20,8 +20,7 @@ use tokio::sync::Semaphore;
 use self::brake::Brake;
 pub use self::figures::HealFigures;
 pub use self::queue::HealQueue;
-use self::repair::Found;
-use crate::blobs::{BlobError, BlobStore, Content, MovableStore, Transfer, transfer};
+use crate::blobs::{BlobError, BlobStore, Content, Found, MovableStore, Transfer, look, transfer};
 use crate::metadata::check::list_readable_blobs;
 use crate::metadata::{BlobRow, Metadata, MetadataError, Read as _, WriteError};
 use crate::model::BlobKey;
@@ -242,26 +241,26 @@ impl Healer {
     async fn heal_row(&self, row: &BlobRow, despite_brake: bool) -> Result<HealOutcome, HealError> {
         let (key, content) = (row.key, Content::named(row.key.hash, row.stored_hash));
         let (first, second) = self.store.legs();
-        let here = repair::look(&*first.blobs, &key, &content).await?;
-        if here != Found::Good {
+        let here = look(&*first.blobs, &key, &content).await?;
+        if !here.is_good() {
             // Durably known, whatever becomes of it.
             self.mark(row, true).await?;
         }
         let there = match &second {
-            Some(second) => Some(repair::look(&*second.blobs, &key, &content).await?),
+            Some(second) => Some(look(&*second.blobs, &key, &content).await?),
             None => None,
         };
         let (from, content) = match (here, there) {
-            (Found::Good, None | Some(Found::Good)) => {
+            (Found::Good(_), None | Some(Found::Good(_))) => {
                 self.mark(row, false).await?;
                 return Ok(HealOutcome::Sound);
             }
-            (Found::Good, Some(Found::Missing)) => {
+            (Found::Good(_), Some(Found::Missing)) => {
                 let Some(second) = second else { return Ok(HealOutcome::Sound) };
                 return self.copy(row, &*first.blobs, &*second.blobs).await;
             }
-            (Found::Good, Some(Found::Bad)) => (repair::Good { store: first.blobs.clone(), key }, content),
-            (Found::Bad | Found::Missing, Some(Found::Good)) => {
+            (Found::Good(_), Some(Found::Bad)) => (repair::Good { store: first.blobs.clone(), key }, content),
+            (Found::Bad | Found::Missing, Some(Found::Good(_))) => {
                 let Some(second) = second else { return Ok(HealOutcome::Sound) };
                 (repair::Good { store: second.blobs.clone(), key }, content)
             }
@@ -279,7 +278,7 @@ impl Healer {
         }
         let outcome = self.repair(row, from, content).await?;
         if outcome == HealOutcome::Repaired {
-            self.say(row, if here == Found::Good { "second" } else { "first" }).await?;
+            self.say(row, if here.is_good() { "second" } else { "first" }).await?;
         }
         Ok(outcome)
     }

@@ -3,23 +3,9 @@
 use std::sync::Arc;
 
 use super::{HealError, HealOutcome, Healer};
-use crate::blobs::{BlobError, BlobStore, Content, Home};
+use crate::blobs::{BlobError, BlobStore, Content, Home, copy_bytes, look};
 use crate::metadata::{BlobRow, Encoding, NewBlob, Swapped};
 use crate::model::BlobKey;
-
-/// What is read and written at once.
-const PIECE_BYTES: usize = 1 << 20;
-
-/// How a copy lies in a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::maintenance) enum Found {
-    /// Whole, and what it should be.
-    Good,
-    /// There, and something else.
-    Bad,
-    /// Not there.
-    Missing,
-}
 
 /// A copy that is good.
 #[derive(Debug)]
@@ -28,27 +14,13 @@ pub(super) struct Good {
     pub(super) key: BlobKey,
 }
 
-/// Reads the whole copy.
-///
-/// # Errors
-/// Where the store does not say.
-pub(in crate::maintenance) async fn look(store: &dyn BlobStore, key: &BlobKey, content: &Content) -> Result<Found, BlobError> {
-    let read = async { store.open(key).await?.content_hash().await };
-    match read.await {
-        Ok(hash) if hash == content.written() => Ok(Found::Good),
-        Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Bad),
-        Err(BlobError::NotFound) => Ok(Found::Missing),
-        Err(error) => Err(error),
-    }
-}
-
 impl Healer {
     /// Any other copy of the blob that lies there as it came: one that was replaced, and is not deleted yet.
     pub(super) async fn find_another(&self, row: &BlobRow, first: &Home, second: Option<&Home>) -> Result<Option<Good>, HealError> {
         let content = Content::raw(row.key.hash);
         for home in [Some(first), second].into_iter().flatten() {
             for key in home.blobs.copies(&row.key.hash).await?.into_iter().filter(|key| *key != row.key) {
-                if look(&*home.blobs, &key, &content).await? == Found::Good {
+                if look(&*home.blobs, &key, &content).await?.is_good() {
                     return Ok(Some(Good { store: home.blobs.clone(), key }));
                 }
             }
@@ -64,19 +36,14 @@ impl Healer {
         let in_flight = self.metadata.begin_copy(row.key.hash);
         let key = in_flight.key();
         let mut staged = self.store.stage(Some(size_bytes)).await?;
-        let mut offset = 0;
-        while offset < size_bytes {
-            let length = PIECE_BYTES.min(usize::try_from(size_bytes - offset).unwrap_or(usize::MAX));
-            staged.write(source.read_at(offset, length).await?).await?;
-            offset += length as u64;
-        }
+        copy_bytes(&*source, &mut *staged).await?;
         if staged.digests().await?.hash != content.written() {
             staged.discard().await;
             // It was good a moment ago: looked at once more.
             return Err(changed().into());
         }
         staged.publish_as(&key, &content).await?;
-        if look(&self.store, &key, &content).await? != Found::Good {
+        if !look(&self.store, &key, &content).await?.is_good() {
             return Err(BlobError::Refused { reason: "a copy that was just written does not read back".to_owned() }.into());
         }
         let is_raw = content == Content::raw(row.key.hash);

@@ -9,17 +9,15 @@ mod compare;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 
-use super::heal::{HealOutcome, Healer, repair};
+use super::heal::{HealOutcome, Healer};
 use super::moving::{MoveError, Moving, copy};
-use crate::blobs::{Content, Transfer, transfer};
+use crate::blobs::{Content, Found, Transfer, look, transfer};
 use crate::metadata::{BlobRow, Read as _};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime;
 
 /// Copies under way at once.
 const AT_ONCE: usize = 4;
@@ -58,7 +56,7 @@ impl Mirroring {
                 .await?;
             journal.passed(last).await?;
             after = Some(last);
-            self.keep_to_rate(begun, moved.load(Ordering::Relaxed)).await;
+            copy::keep_to_rate(&self.moving, begun, moved.load(Ordering::Relaxed)).await;
         }
         Ok(())
     }
@@ -87,18 +85,18 @@ impl Mirroring {
         let (first, second) = (&*self.moving.from.blobs, &*self.moving.to.blobs);
         let mut copied = 0;
         let mut is_bad = row.damaged;
-        match repair::look(second, &key, &content).await? {
-            repair::Found::Missing => match transfer(first, second, &key, &content).await {
+        match look(second, &key, &content).await? {
+            Found::Missing => match transfer(first, second, &key, &content).await {
                 Ok(Transfer::Copied(bytes)) => copied = bytes,
                 Ok(Transfer::Present(_)) => {}
                 Err(error) if error.is_damage() => is_bad = true,
                 Err(error) => return Err(error.into()),
             },
-            repair::Found::Bad => is_bad = true,
-            repair::Found::Good => {}
+            Found::Bad => is_bad = true,
+            Found::Good(_) => {}
         }
         self.healer.settle(key).await?;
-        if is_bad || reads_both && repair::look(first, &key, &content).await? != repair::Found::Good {
+        if is_bad || reads_both && !look(first, &key, &content).await?.is_good() {
             self.heal(key).await?;
         }
         self.moving.progress.passed(row.stored_bytes, copied);
@@ -110,18 +108,5 @@ impl Mirroring {
             self.healer.queue().add(key);
         }
         Ok(())
-    }
-
-    /// Waits until no more was read or copied than the rate allows.
-    async fn keep_to_rate(&self, begun: Duration, bytes: u64) {
-        let elapsed = self.moving.clock.monotonic().saturating_sub(begun);
-        self.moving.progress.took(elapsed);
-        if self.moving.max_bytes_per_second > 0 {
-            let due = bytes as f64 / self.moving.max_bytes_per_second as f64;
-            let pause = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).saturating_sub(elapsed);
-            if !pause.is_zero() {
-                runtime::sleep(pause).await;
-            }
-        }
     }
 }

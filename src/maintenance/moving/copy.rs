@@ -46,7 +46,7 @@ pub(super) async fn walk(moving: &Moving, walk: &Walk, journal: &dyn MoveJournal
         stream::iter(copies).try_for_each_concurrent(AT_ONCE, |(moving, row)| copy(moving, row).boxed()).await?;
         journal.copied(last).await?;
         *walk.after() = Some(last);
-        keep_to_rate(moving, walk.begun).await;
+        keep_to_rate(moving, walk.begun, moving.progress.told().copied_bytes).await;
     }
 }
 
@@ -154,12 +154,12 @@ pub(in crate::maintenance) async fn page(moving: &Moving, after: Option<BlobHash
     Ok(page.items.last().map(|row| row.key.hash).map(|last| (page.items, last)))
 }
 
-/// Waits until no more was copied than the rate allows.
-async fn keep_to_rate(moving: &Moving, begun: Duration) {
+/// Waits until no more than so many bytes, read or copied since it was `begun`, are what the rate allows.
+pub(in crate::maintenance) async fn keep_to_rate(moving: &Moving, begun: Duration, bytes: u64) {
     let elapsed = moving.clock.monotonic().saturating_sub(begun);
     moving.progress.took(elapsed);
     if moving.max_bytes_per_second > 0 {
-        let due = moving.progress.told().copied_bytes as f64 / moving.max_bytes_per_second as f64;
+        let due = bytes as f64 / moving.max_bytes_per_second as f64;
         let pause = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).saturating_sub(elapsed);
         if !pause.is_zero() {
             runtime::sleep(pause).await;
