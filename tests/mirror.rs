@@ -115,10 +115,12 @@ fn upload(server: &Server, token: &str, album: &str, number: u64) -> Acknowledge
     Acknowledged { id: text("id"), hash: text("hash") }
 }
 
+/// At once, or once the other store, which a start does not wait for, is there.
 #[track_caller]
 fn reads_right(url: &str, token: &str, photo: &Acknowledged) {
     let path = format!("/v1/photos/{}/original", photo.id);
-    let answer = wire::get(url, &path, &[("authorization", &format!("Bearer {token}"))]);
+    let read = || wire::get(url, &path, &[("authorization", &format!("Bearer {token}"))]);
+    let answer = until("no store is away", read, |answer| answer.status != 503);
     assert_eq!((answer.status, BlobHash::of(&answer.body).to_string()), (200, photo.hash.clone()), "{photo:?}");
 }
 

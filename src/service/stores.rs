@@ -51,36 +51,38 @@ impl Stores {
     /// `Damaged` where no copy at this site is good: wrong bytes are never given out; what hinders, such as `Unavailable`, where one may be.
     /// `NotFound` where neither a row nor a photo names it.
     pub(super) async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
-        let mut failed: Option<BlobRow> = None;
+        let mut tried: Option<BlobRow> = None;
+        // A copy that cannot be had now may be good: that is no damage.
+        let mut withheld: Option<BlobError> = None;
         // The row may move on between the look and the read: once more then.
         for _ in 0..2 {
-            let Some(row) = self.blob_row(hash).await?.filter(|row| failed.is_none_or(|failed| failed.key != row.key)) else { break };
+            let Some(row) = self.blob_row(hash).await?.filter(|row| tried.is_none_or(|tried| tried.key != row.key)) else { break };
             match self.open_named(&row).await {
                 Ok(reader) => return Ok(BlobReader::new(reader).of(self.clone(), row.key)),
-                Err(error @ (BlobError::NotFound | BlobError::Damaged { .. })) => {
-                    tracing::error!(key = %row.key, %error, "a stored copy is damaged or gone");
-                    failed = Some(row);
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) if error.is_damage() => tracing::error!(key = %row.key, %error, "a stored copy is damaged or gone"),
+                Err(error) => withheld = Some(error),
+            }
+            tried = Some(row);
+            if withheld.is_some() {
+                break;
             }
         }
-        match failed {
-            Some(row) => {
+        match tried {
+            Some(row) if withheld.is_none() => {
                 if let Err(error) = self.set_damaged(row.key, true).await {
                     // Another copy may be good all the same; the next read tries again.
                     tracing::warn!(key = %row.key, %error, "a copy that is damaged could not be marked");
                 }
             }
+            Some(_) => {}
             // Its row is still to come, as it may be for a photo of another site's; what no photo refers to is not given out.
             None if self.look_up(move |at| Ok(at.is_referenced(&hash)?)).await? => {}
             None => return Err(ServiceError::NotFound("blob")),
         }
-        // A copy that cannot be had now may be good: that is no damage.
-        let mut withheld = None;
-        for copy in self.blobs.copies(&hash).await?.into_iter().filter(|copy| failed.is_none_or(|row| *copy != row.key)) {
+        for copy in self.blobs.copies(&hash).await?.into_iter().filter(|copy| tried.is_none_or(|row| *copy != row.key)) {
             match self.open_verified(&copy).await {
                 Ok(reader) => return Ok(BlobReader::new(reader)),
-                Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
+                Err(error) if error.is_damage() => {}
                 Err(error) => withheld = withheld.or(Some(error)),
             }
         }

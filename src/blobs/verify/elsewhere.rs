@@ -28,7 +28,7 @@ impl<S: BlobStore> VerifyStore<S> {
     /// Opens the blob of this copy from elsewhere, checked, where the copy itself could not be had for `why`.
     ///
     /// # Errors
-    /// `why` where no other place has it, or waiting is all that helps.
+    /// `why` where no other place has it, or waiting is all that helps; what hinders where `why` is damage and another place may have it.
     pub async fn open_elsewhere(&self, key: &BlobKey, why: BlobError) -> Result<Arc<dyn BlobRead>, BlobError> {
         self.others().open(key, why).await
     }
@@ -67,16 +67,23 @@ impl Others {
         if !why.may_be_had_elsewhere() {
             return Err(why);
         }
+        let mut withheld = None;
         for source in &self.sources {
             match fetch(&**source, key).await {
                 Ok(read) => {
                     tracing::debug!(%key, %why, from = source.name(), "a blob is read from elsewhere");
                     return Ok(read);
                 }
-                Err(error) => tracing::debug!(%key, %error, from = source.name(), "a blob cannot be read from elsewhere either"),
+                Err(error) => {
+                    tracing::debug!(%key, %error, from = source.name(), "a blob cannot be read from elsewhere either");
+                    if !error.is_damage() {
+                        withheld = withheld.or(Some(error));
+                    }
+                }
             }
         }
-        Err(why)
+        // A place that cannot say may have it: nobody is told that it is lost.
+        Err(withheld.filter(|_| why.is_damage()).unwrap_or(why))
     }
 }
 
@@ -222,6 +229,17 @@ mod tests {
         second.corrupt(&key);
         assert!(matches!(get(&store, &key).await, Err(BlobError::Away)), "the first one may have it");
         assert!(told.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_bad_here_may_be_good_in_a_place_that_is_away() {
+        let content = bytes(1, 100_000);
+        let (first, second, store, told) = mirrored();
+        let key = put(&store, &content, 1).await.unwrap();
+        first.corrupt(&key);
+        second.faults().fail_always(Operation::Open, BlobError::Away);
+        assert!(matches!(get(&store, &key).await, Err(BlobError::Away)));
+        assert_eq!(*told.0.lock().unwrap(), [key], "it has to be repaired all the same");
     }
 
     #[tokio::test]
