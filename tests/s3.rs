@@ -150,6 +150,19 @@ fn uploads_go_on_while_the_service_is_away() {
     assert!(server.metrics().contains("halidom_spooled_copies 3"), "{}", server.metrics());
     server.kill();
 
+    // A spool that is not there, as a disk that is not mounted, is not set up anew.
+    let (spool, elsewhere) = (data.join("spool"), directory.path().join("elsewhere"));
+    std::fs::rename(&spool, &elsewhere).unwrap();
+    let blobs = format!("s3://{BUCKET}/site/one?endpoint={}", weed.endpoint());
+    let mut command = harness::command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--blobs", &blobs, "--data"]).arg(&data);
+    command.env("HALIDOM_S3__CREDENTIALS_FILE", weed.credentials()).envs(spooling);
+    let refused = output(&mut command);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is its disk mounted?"), "{refused:?}");
+    assert!(!spool.exists());
+    std::fs::rename(&elsewhere, &spool).unwrap();
+
     // Another process begins without the service: what waits is read, more is taken, and the rest is asked for later.
     let server = serve_with(&weed, &data, &spooling);
     for (id, photo) in &waiting {

@@ -20,6 +20,7 @@ mod open_files;
 mod serve;
 mod site;
 mod spooling;
+mod spools;
 mod streams;
 
 use std::fmt;

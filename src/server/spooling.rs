@@ -1,10 +1,12 @@
 //! The object store of a site and the local disk before it: opening them, also while the service is away, and putting there what waits.
 
+use std::path::{Path, absolute};
 use std::time::Duration;
 
 use super::ServerError;
 use super::backend::{Opener, s3_settings, spool_directory};
 use super::claim::Claim;
+use super::spools::Spools;
 use crate::blobs::{
     BlobError, BlobStore as _, Connection, Destaged, DiskPools, DiskSettings, DiskStore, Marker, ObjectSettings, ObjectStore,
     SpooledSettings, SpooledStore, WeakSpooledStore, path as blob_path,
@@ -52,14 +54,20 @@ pub(super) async fn open(
 ) -> Result<SpooledStore, ServerError> {
     let directory = spool_directory(config);
     let create = settings.create;
-    let format = directory.join(blob_path::FORMAT);
-    let local = if purpose != Purpose::Look || pools.io.run(move || format.is_file()).await.map_err(BlobError::from)? {
+    let takes = config.s3.spooled && matches!(purpose, Purpose::Home(_));
+    let (data, spool) = (config.storage.data.clone(), directory.clone());
+    let found = pools.io.run(move || find(&data, &spool, purpose)).await.map_err(BlobError::from)?;
+    let local = if found? || purpose != Purpose::Look {
         let settings = DiskSettings { create: purpose != Purpose::Look, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
         Some(DiskStore::open(&directory, runtime.clone(), pools.clone(), settings).await?)
     } else {
         None
     };
-    let takes = config.s3.spooled && matches!(purpose, Purpose::Home(_));
+    if takes {
+        let (data, spool) = (config.storage.data.clone(), directory.clone());
+        let noted = pools.io.run(move || Spools::load(&data)?.add(&data, &absolute(&spool)?)).await.map_err(BlobError::from)?;
+        noted.map_err(ServerError::io(format!("that photos may wait in {}", directory.display())))?;
+    }
     let spooled = SpooledSettings { takes, max_bytes: config.s3.spooled_bytes.as_u64() };
     let store = SpooledStore::open(local.clone(), runtime.clock.clone(), spooled).await?;
     let noted = store.local_marker().await?;
@@ -77,6 +85,20 @@ pub(super) async fn open(
         Err(error) => return Err(error),
     }
     Ok(store)
+}
+
+/// Whether a spool is there. One that photos may wait in, and that is not there, is never set up anew: what waits would pass for lost.
+fn find(data: &Path, directory: &Path, purpose: Purpose) -> Result<bool, ServerError> {
+    let noted = Spools::load(data).and_then(|spools| Ok(spools.has(&absolute(directory)?)));
+    let may_have_photos = noted.map_err(ServerError::io("which spools there are"))?;
+    let is_there = directory.join(blob_path::FORMAT).is_file();
+    if may_have_photos && !is_there && purpose != Purpose::Beside {
+        return Err(ServerError::NotOurs(format!(
+            "{} is not there, and photos may wait in it: is its disk mounted? Where it is lost for good, so are they: take it out of blobs-spools.json in the data directory",
+            directory.display()
+        )));
+    }
+    Ok(is_there)
 }
 
 async fn connect(
