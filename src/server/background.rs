@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claim::Claim;
+use super::said::Said;
 use crate::maintenance::ColdJob;
 use crate::runtime::{self, Shutdown};
 use crate::service::{Graces, Services};
@@ -32,17 +33,24 @@ pub(super) fn start(
 ) -> impl Future<Output = ()> {
     let graces = Graces { named: named_grace, unnamed: UNNAMED_GRACE };
     let deleting = every(DELETE_EVERY, shutdown.clone(), {
-        let services = services.clone();
+        let (services, said) = (services.clone(), Arc::<Said>::default());
         move || {
-            let (services, claim) = (services.clone(), claim.clone());
+            let (services, claim, said) = (services.clone(), claim.clone(), said.clone());
             async move {
                 let claim = claim.look(&**services.blobs()).await;
                 match services.delete_doomed(claim, graces, DELETE_BATCH).await {
-                    Ok(deleted) if deleted.keys + deleted.failed > 0 => {
-                        tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");
+                    Ok(deleted) => {
+                        if said.is_over() {
+                            tracing::info!("the delete queue is worked on again");
+                        }
+                        if deleted.keys + deleted.failed > 0 {
+                            tracing::info!(keys = deleted.keys, failed = deleted.failed, "deleted doomed copies");
+                        }
                     }
-                    Ok(_) => {}
-                    Err(error) => tracing::error!(%error, "the delete queue could not be worked on"),
+                    Err(error) if said.is_news(&error) => {
+                        tracing::error!(%error, "the delete queue cannot be worked on: tried again, and said once");
+                    }
+                    Err(_) => {}
                 }
             }
         }

@@ -17,6 +17,7 @@ mod note;
 mod observation;
 mod offline;
 mod open_files;
+mod said;
 mod serve;
 mod site;
 mod spooling;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ServerError;
 use super::backend::{Opener, s3_settings, spool_directory};
 use super::claim::Claim;
+use super::said::Said;
 use super::spools::Spools;
 use crate::blobs::{
     BlobError, BlobStore as _, Connection, Destaged, DiskPools, DiskSettings, DiskStore, Marker, ObjectSettings, ObjectStore,
@@ -142,16 +143,14 @@ pub(super) fn run(store: &SpooledStore, joining: Option<Joining>) {
 impl Joining {
     /// Until it has, or nobody has the store open any more.
     async fn run(self, store: &WeakSpooledStore) {
-        let mut said = String::new();
+        let said = Said::default();
         loop {
             runtime::sleep(JOIN_AGAIN).await;
             let Some(store) = store.upgrade() else { return };
             match self.join(&store).await {
                 Ok(()) => return tracing::info!("the object store answers: what waits is put there"),
-                // Once, not every second.
-                Err(error) if error.to_string() != said => {
-                    tracing::warn!(%error, "the object store cannot be opened: tried again");
-                    said = error.to_string();
+                Err(error) if said.is_news(&error) => {
+                    tracing::warn!(%error, "the object store cannot be opened: tried again, and said once")
                 }
                 Err(_) => {}
             }

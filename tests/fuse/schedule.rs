@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use halidom::blobs::{
@@ -18,6 +19,8 @@ use super::mount::Mount;
 const LIVES: u32 = 3;
 /// Steps between two.
 const STEPS: u32 = 14;
+/// How long a thread may hold on to a store that was let go of.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was acknowledged.
 #[derive(Default)]
@@ -51,6 +54,18 @@ async fn open(root: &Path) -> Result<DiskStore, BlobError> {
     Ok(store)
 }
 
+/// Opens it once more in the same process, as soon as the last thread of the one before has let go of it.
+async fn reopen(root: &Path) -> DiskStore {
+    let clock = Clock::system();
+    let latest = clock.monotonic() + PATIENCE;
+    loop {
+        match open(root).await {
+            Err(BlobError::InUse { .. }) if clock.monotonic() < latest => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 /// Runs a schedule. Answers what has failed.
 pub async fn run(seed: u64, lie: Option<Lie>, log: &Log) -> Vec<Fault> {
     let (mut dice, mut known) = (Dice(mix(seed)), Known::default());
@@ -70,7 +85,7 @@ pub async fn run(seed: u64, lie: Option<Lie>, log: &Log) -> Vec<Fault> {
                 if store.sync_failures() > 0 {
                     // It takes nothing more: it is opened anew, on the same disk.
                     drop(store);
-                    store = open(&root).await.unwrap();
+                    store = reopen(&root).await;
                 }
             }
         }
