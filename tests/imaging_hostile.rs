@@ -128,6 +128,28 @@ fn no_prefix_passes_for_the_whole() {
     }
 }
 
+/// A decoder gives floats and whole numbers of 32 bits out as the same: so neither is taken.
+#[test]
+fn tiffs_of_32_bits_a_sample_are_refused() {
+    let mut tiff = std::io::Cursor::new(vec![]);
+    let samples: Vec<u8> = [0.5_f32; 12].iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+    image::codecs::tiff::TiffEncoder::new(&mut tiff).encode(&samples, 2, 2, image::ExtendedColorType::Rgb32F).unwrap();
+    let refused = inspect(tiff.get_ref(), &Limits::default());
+    assert!(matches!(refused, Err(ImagingError::Unsupported { .. })), "{refused:?}");
+}
+
+/// Its encoder takes many times what the others take: so the limit is of another size, and is told before the encoder runs out of memory.
+#[test]
+fn a_large_avif_is_told_by_the_memory_that_it_takes() {
+    let photo = jpeg_of(&corners(800, 600), Subsamp::Sub2x2, false);
+    let limits = |bytes| Limits { max_decoded_bytes: bytes, ..Limits::default() };
+    let made = |format, bytes| render(&photo, &Recipe::fit(800, 600, format), &limits(bytes)).map(drop);
+    assert_eq!(made(OutputFormat::WebP, 800 * 600 * 99), Ok(()));
+    let refused = made(OutputFormat::Avif, 800 * 600 * 99);
+    assert!(matches!(refused, Err(ImagingError::TooLarge { extent: Extent::DecodedBytes, .. })), "{refused:?}");
+    assert_eq!(made(OutputFormat::Avif, 800 * 600 * 100), Ok(()));
+}
+
 #[test]
 fn an_avif_that_is_cut_off_shows_without_its_pixels() {
     let whole =

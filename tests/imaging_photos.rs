@@ -41,6 +41,36 @@ fn near(found: [u8; 3], expected: [u8; 3]) -> bool {
     found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) < 40)
 }
 
+/// Decibels.
+fn psnr(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: f64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    10.0 * (255.0_f64.powi(2) * a.as_raw().len() as f64 / sum.max(1.0)).log10()
+}
+
+/// What is scaled while it is decoded reaches to the middle of a pixel where its sides are no multiples of eight.
+#[test]
+fn a_photo_of_odd_sides_is_not_stretched_by_what_decodes_it_small() {
+    let photo = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/photos/raccoon.jpg")).unwrap();
+    let photo = turbojpeg::decompress(&photo, turbojpeg::PixelFormat::RGB).unwrap();
+    let photo = RgbImage::from_raw(photo.width as u32, photo.height as u32, photo.pixels).unwrap();
+    for (width, height) in [(713, 505), (505, 713), (641, 481)] {
+        let cut = image::imageops::crop_imm(&photo, 100, 10, width, height).to_image();
+        let jpeg = jpeg_of(&cut, Subsamp::Sub2x2, false);
+        let decoded = turbojpeg::decompress(&jpeg, turbojpeg::PixelFormat::RGB).unwrap();
+        let png = encoded(&RgbImage::from_raw(width, height, decoded.pixels).unwrap(), Format::Png);
+        for orientation in 1..=8 {
+            let block = exif_block(orientation);
+            let (jpeg, png) = (jpeg_with_exif(&jpeg, &block), png_with_chunk(&png, b"eXIf", &block));
+            for side in [40, 70, 80, 110, 150] {
+                let recipe = Recipe::fit(side, side, OutputFormat::Png);
+                let found = psnr(&shown(&jpeg, &recipe), &shown(&png, &recipe));
+                assert!(found > 36.0, "{width} x {height}, orientation {orientation}, to {side}: {found:.1} dB");
+            }
+        }
+    }
+}
+
 /// The colours a quarter in from each corner: top left, top right, bottom left, bottom right.
 fn quarters(picture: &RgbImage) -> [[u8; 3]; 4] {
     let (w, h) = picture.dimensions();

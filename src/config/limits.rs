@@ -41,8 +41,8 @@ pub struct LimitsConfig {
     pub max_frames: u32,
     /// Size of a photo's embedded metadata (EXIF, ICC, XMP).
     pub max_embedded_bytes: ByteSize,
-    /// Memory that decoding one photo may take; drawing it at full size takes up to as much again. As many are decoded at once as
-    /// `renditions.concurrency` says, and for uploads one a core.
+    /// Memory that decoding one photo may take; drawing a picture of it takes up to as much again (of AVIF 100 bytes a pixel). Each kind of decoders
+    /// (uploads, renditions, AVIF and animations, previews) shares out so much for every four of its processes.
     pub max_decoded_bytes: ByteSize,
     /// Whether photos are decoded by processes of their own, which have neither files nor network, so that a photo that breaks into its decoder gets
     /// nowhere. Without them decoders run in the server.

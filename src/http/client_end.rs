@@ -32,8 +32,24 @@ impl ClientEnd {
 
     /// Waits for it.
     pub async fn awaited(&self) {
-        self.0.is_awaited.store(true, Ordering::Relaxed);
+        let _awaited = Awaited::begin(&self.0.is_awaited);
         self.0.came.notified().await;
+    }
+}
+
+/// For as long as somebody waits: looking costs a call of the system each time that the connection is woken.
+struct Awaited<'a>(&'a AtomicBool);
+
+impl<'a> Awaited<'a> {
+    fn begin(is_awaited: &'a AtomicBool) -> Self {
+        is_awaited.store(true, Ordering::Relaxed);
+        Self(is_awaited)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

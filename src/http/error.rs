@@ -23,6 +23,8 @@ pub enum ApiError {
         /// For people.
         detail: String,
     },
+    /// The client has closed the connection, or its side of it, before there was an answer.
+    ClientGone,
     /// The JSON body is over the limit.
     BodyTooLarge,
     /// The request's head is over the limit.
@@ -63,6 +65,10 @@ impl ApiError {
         match self {
             Self::Service(error) => service_parts(error),
             Self::Malformed { detail } => (StatusCode::BAD_REQUEST, "malformed", Some(detail.clone())),
+            Self::ClientGone => {
+                let detail = "this ends once its client closes the connection, also by half";
+                (StatusCode::BAD_REQUEST, "client_gone", Some(detail.into()))
+            }
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", Some("the JSON body is over the limit".into())),
             Self::HeadTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", Some("the request's head is over the limit".into()))

@@ -8,7 +8,7 @@ use super::accept::{self, Offer};
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::rendered::{self, refused};
-use super::{Front, base_url, caching};
+use super::{ClientEnd, Front, base_url, caching};
 use crate::api::{IiifImageInfo, IiifSize, IiifTiles, Problem};
 use crate::config::percent;
 use crate::service::{Freshness, IIIF_PREFIX, IiifImage, ImageRequest, RenditionFormat, ServiceError};
@@ -29,10 +29,15 @@ const INFO_SECONDS: u32 = 3_600;
         (status = 503, body = Problem, content_type = "application/problem+json"), (status = 504, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
     State(front): State<Front>,
+    client: ClientEnd,
     OriginalUri(uri): OriginalUri,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    // With one there would be any number of URLs of each image, each of them an entry in every cache on the way.
+    if uri.query().is_some() {
+        return Err(refused(&front, ApiError::Malformed { detail: "the URL of an image has no query".into() }));
+    }
     // Parted before it is decoded: a slash in an identifier is written %2F (section 9). One part more than any request has tells it from others.
     let path = uri.path().strip_prefix(IIIF_PREFIX).unwrap_or_default();
     let parts: Option<Vec<String>> = path.split('/').take(6).map(percent::decoded).collect();
@@ -57,7 +62,7 @@ pub(super) async fn get(
             let settled = request.and_then(|request| front.renditions.iiif_rendition(&image, &request));
             let (request, canonical) = settled.map_err(|error| refused(&front, error))?;
             let canonical = format!("<{}/{canonical}>;rel=\"canonical\"", base_uri(&front, &image, &uri, &headers)?);
-            let (mut response, _) = rendered::answer(&front, &request, &method, &headers).await?;
+            let (mut response, _) = rendered::answer(&front, &client, &request, &method, &headers).await?;
             response.headers_mut().insert(header::LINK, field(format!("{canonical}, {PROFILE_LINK}"))?);
             Ok(response)
         }

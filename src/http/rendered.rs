@@ -11,7 +11,7 @@ use futures_util::stream;
 use super::conditional::{self, EntityTag, Verdict};
 use super::error::ApiError;
 use super::range::{self, Selection};
-use super::{Front, RenditionOutcome, caching, server_timing};
+use super::{ClientEnd, Front, RenditionOutcome, caching, server_timing};
 use crate::service::{Freshness, Ready, Rendition, RenditionFormat, RenditionRequest, ServedFrom, ServiceError};
 
 /// For how many seconds what stands in for a better one may be shown.
@@ -24,9 +24,11 @@ pub(super) fn refused(front: &Front, error: impl Into<ApiError>) -> ApiError {
     error
 }
 
-/// Answers GET and HEAD; with the whole answer's bytes where they came from the cache and others may be answered alike.
+/// Answers GET and HEAD; with the whole answer's bytes where they came from the cache and others may be answered alike. What has to be made is
+/// given up where the client closes the connection, also by half: nobody asks for an image in that way.
 pub(super) async fn answer(
     front: &Front,
+    client: &ClientEnd,
     request: &RenditionRequest,
     method: &Method,
     headers: &HeaderMap,
@@ -69,7 +71,11 @@ pub(super) async fn answer(
     }
     let served = match found {
         Some(served) => served,
-        None => front.renditions.rendition(&request).await.map_err(|error| refused(front, error))?,
+        None => tokio::select! {
+            biased;
+            served = front.renditions.rendition(&request) => served.map_err(|error| refused(front, error))?,
+            () = client.awaited() => return Err(refused(front, ApiError::ClientGone)),
+        },
     };
     front.observer.rendition(match served.from {
         ServedFrom::Cache => RenditionOutcome::Cached,

@@ -3,16 +3,15 @@
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 
-use super::Front;
 use super::accept::{self, Offer};
 use super::cors;
 use super::error::ApiError;
 use super::hot::{Good, Head};
 use super::rendered::{self, refused};
+use super::{ClientEnd, Front};
 use crate::api::Problem;
-use crate::service::{Accepted, RenditionFormat};
+use crate::service::{Accepted, RenditionFormat, RenditionRequest};
 
 /// Fetches a rendition.
 #[utoipa::path(get, path = "/i/{rendition}", operation_id = "get_rendition", tag = "renditions",
@@ -20,13 +19,26 @@ use crate::service::{Accepted, RenditionFormat};
     responses((status = 200, body = Vec<u8>, content_type = "image/*"), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json"),
         (status = 504, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn get(State(front): State<Front>, OriginalUri(uri): OriginalUri, method: Method, headers: HeaderMap) -> Response {
+pub(super) async fn get(
+    State(front): State<Front>,
+    client: ClientEnd,
+    OriginalUri(uri): OriginalUri,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     let good = Good::from_now(&front);
-    let answered = answer(&front, &uri, &method, &headers).await;
+    let resolved = resolve(&front, &uri, &headers).await;
+    // A cache must not keep one and the same under every `Accept` where the URL names the format.
+    let varies = resolved.as_ref().map_or(true, RenditionRequest::is_negotiated);
+    let answered = match resolved {
+        Ok(request) => rendered::answer(&front, &client, &request, &method, &headers).await,
+        Err(error) => Err(error),
+    };
     let (mut response, cached) = answered.unwrap_or_else(|error| (error.into_response(), None));
     let sent = response.headers_mut();
-    // Whatever it is: another `Accept` may get something else.
-    sent.insert(header::VARY, HeaderValue::from_static("accept"));
+    if varies {
+        sent.insert(header::VARY, HeaderValue::from_static("accept"));
+    }
     if let Some(bytes) = cached {
         // What the layers put on every answer, but for the request's own id.
         let mut fields = sent.clone();
@@ -38,15 +50,14 @@ pub(super) async fn get(State(front): State<Front>, OriginalUri(uri): OriginalUr
     response
 }
 
-async fn answer(front: &Front, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(Response, Option<Bytes>), ApiError> {
+async fn resolve(front: &Front, uri: &Uri, headers: &HeaderMap) -> Result<RenditionRequest, ApiError> {
     // The signature covers the path as it was sent, so it is read from the URI, not from what the router decoded.
     // A query is not signed: with it one rendition would have any number of URLs, each of them an entry in every cache on the way.
     if uri.query().is_some() {
         return Err(refused(front, ApiError::Malformed { detail: "the URL of a rendition has no query".into() }));
     }
     let resolved = front.renditions.resolve(uri.path(), accepted(headers)).await;
-    let request = resolved.map_err(|error| refused(front, error))?;
-    rendered::answer(front, &request, method, headers).await
+    resolved.map_err(|error| refused(front, error))
 }
 
 /// The formats for a URL that names none, by `Accept`: AVIF, then WebP for those who name them, else JPEG.

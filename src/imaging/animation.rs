@@ -58,7 +58,8 @@ pub(super) fn animated(
     let (mut animation, mut middle) = (None, None);
     while let Some(frame) = film.next() {
         let frame = frame?;
-        let picture = Picture { source: Source::Pixels(Cow::Owned(frame.pixels)), icc: film.icc.clone(), orientation, shown };
+        let extent = (frame.pixels.width.into(), frame.pixels.height.into());
+        let picture = Picture { source: Source::Pixels(Cow::Owned(frame.pixels)), icc: film.icc.clone(), orientation, shown, extent };
         let middle = match middle {
             Some(middle) => middle,
             None => *middle.insert(picture.middle(recipe, framing)?),

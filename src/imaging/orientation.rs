@@ -33,13 +33,12 @@ impl Orientation {
     }
 
     /// Width and height as shown, from those as stored. Its own inverse.
-    pub(super) fn shown(self, (width, height): (u32, u32)) -> (u32, u32) {
+    pub(super) fn shown<T>(self, (width, height): (T, T)) -> (T, T) {
         if self.0 >= 5 { (height, width) } else { (width, height) }
     }
 
-    /// Where a window of the picture as shown lies in the picture as stored, which has this size.
-    pub(super) fn stored_window(self, shown: Window, stored: (u32, u32)) -> Window {
-        let (w, h) = (f64::from(stored.0), f64::from(stored.1));
+    /// Where a window of the picture as shown lies in the picture as stored, which reaches so far.
+    pub(super) fn stored_window(self, shown: Window, (w, h): (f64, f64)) -> Window {
         let Window { left, top, width, height } = shown;
         let (right, bottom) = (left + width, top + height);
         let upright = |left, top| Window { left, top, width, height };
@@ -200,7 +199,7 @@ mod tests {
             let orientation = Orientation::from_tag(tag);
             let shown = orientation.apply(stored.clone());
             let window = Window { left: 1.0, top: 2.0, width: 3.0, height: 2.0 };
-            let of_stored = part(&stored, orientation.stored_window(window, (7, 5)));
+            let of_stored = part(&stored, orientation.stored_window(window, (7.0, 5.0)));
             assert_eq!(orientation.apply(of_stored).data, part(&shown, window).data, "{tag}");
         }
     }

@@ -59,16 +59,16 @@ impl Planar<'_> {
         }
     }
 
-    /// Resizes a window (of the picture as it is shown, in its pixels) to this size as shown, the right way up. The lightness of a coloured
+    /// Resizes a window (of the picture as it is shown, in its pixels) to this size as shown, the right way up. What is shown reaches as far as
+    /// `stored`, in pixels as stored: the last ones may lie beyond it in part. The lightness of a coloured
     /// picture is padded to whole samples of colour by its last samples, which is how encoders want it.
     pub(super) fn resized(
         &self,
         window: Window,
         target: (u32, u32),
-        orientation: Orientation,
+        (orientation, stored): (Orientation, (f64, f64)),
         sharing: Sharing,
     ) -> Result<Planar<'static>, ImagingError> {
-        let stored = (self.width, self.height);
         let lightness = shown(&self.lightness, orientation.stored_window(window, stored), target, orientation)?;
         let ((width, height), side) = (target, sharing.side());
         let colour = match &self.colour {
@@ -209,7 +209,7 @@ mod tests {
                 let shown = orientation.shown((160, 120));
                 // Odd sides, so that the last sample of colour stands for half a block.
                 let target = orientation.shown((41, 31));
-                let small = picture.resized(Window::whole(shown), target, orientation, Sharing::Fours).unwrap();
+                let small = picture.resized(Window::whole(shown), target, (orientation, (160.0, 120.0)), Sharing::Fours).unwrap();
                 let [blue, red] = small.colour.unwrap();
                 assert_eq!((small.lightness.width, small.lightness.height), (target.0 + 1, target.1 + 1));
                 assert_eq!((blue.width, blue.height), (target.0.div_ceil(2), target.1.div_ceil(2)));

@@ -145,8 +145,7 @@ impl<'a> Opened<'a> {
         let framing = Framing::of(self.shown, recipe, recipe.format.max_side());
         let target_pixels = u64::from(framing.target.0) * u64::from(framing.target.1);
         self.limits.check(Extent::Pixels, target_pixels)?;
-        // The picture, and a copy of it while it is turned or converted.
-        self.limits.check(Extent::DecodedBytes, target_pixels * 8)?;
+        self.limits.check(Extent::DecodedBytes, target_pixels.saturating_mul(recipe.format.drawn_bytes_per_pixel()))?;
         if recipe.format == OutputFormat::Avif && target_pixels > MAX_AVIF_PIXELS {
             return Err(ImagingError::TooLarge { extent: Extent::Pixels, found: target_pixels, limit: MAX_AVIF_PIXELS });
         }
@@ -199,7 +198,18 @@ impl Plan<'_> {
                 (Source::Pixels(Cow::Owned(pixels)), icc)
             }
         };
-        Ok(Picture { source, icc, orientation: *orientation, shown: *shown })
+        let extent = match &source {
+            Source::Planes(planes) => (planes.width, planes.height),
+            Source::Pixels(pixels) => (pixels.width, pixels.height),
+        };
+        let extent = match self.scale() {
+            (1, 1) => (extent.0.into(), extent.1.into()),
+            (part, whole) => {
+                let scale = part as f64 / whole as f64;
+                (f64::from(outline.width) * scale, f64::from(outline.height) * scale)
+            }
+        };
+        Ok(Picture { source, icc, orientation: *orientation, shown: *shown, extent })
     }
 
     /// The picture, from a decoding of this plan or of another of the same scale.
@@ -239,11 +249,11 @@ impl Resized {
         planes: &Planar<'_>,
         window: Window,
         target: (u32, u32),
-        orientation: Orientation,
+        stored: (Orientation, (f64, f64)),
     ) -> Result<Planar<'static>, ImagingError> {
         let small = match self.last.take() {
             Some((of, size, small)) if (of, size) == (window, target) => small,
-            _ => planes.resized(window, target, orientation, Sharing::Fours)?,
+            _ => planes.resized(window, target, stored, Sharing::Fours)?,
         };
         if self.is_kept {
             self.last = Some((window, target, small.clone()));
@@ -259,6 +269,9 @@ pub(super) struct Picture<'a> {
     pub(super) orientation: Orientation,
     /// The photo's own size, as shown.
     pub(super) shown: (u32, u32),
+    /// How far the photo reaches in what was decoded, as stored, in its pixels. Where it was scaled while it was decoded that is no whole number: the last
+    /// pixels stand for what lies beyond the photo, too.
+    pub(super) extent: (f64, f64),
 }
 
 impl Picture<'_> {
@@ -283,7 +296,7 @@ impl Picture<'_> {
             && Self::is_plain(planes, recipe, self.icc.as_deref())
         {
             let window = self.scaled(framing.window(recipe.gravity, middle));
-            let mut small = resized.planes(planes, window, framing.target, self.orientation)?;
+            let mut small = resized.planes(planes, window, framing.target, (self.orientation, self.extent))?;
             if recipe.tone == Tone::Grey {
                 small = small.without_colour();
             }
@@ -303,12 +316,12 @@ impl Picture<'_> {
         let window = self.scaled(framing.window(recipe.gravity, middle));
         let small = match self.source {
             Source::Planes(planes) => {
-                let small = planes.resized(window, framing.target, self.orientation, Sharing::None)?;
+                let small = planes.resized(window, framing.target, (self.orientation, self.extent), Sharing::None)?;
                 to_srgb(small.into_pixels(), self.icc.as_deref())
             }
             Source::Pixels(pixels) => {
-                let stored_size = (pixels.width, pixels.height);
-                let small = resize(pixels, self.orientation.stored_window(window, stored_size), self.orientation.shown(framing.target))?;
+                let stored = self.orientation.stored_window(window, self.extent);
+                let small = resize(pixels, stored, self.orientation.shown(framing.target))?;
                 self.orientation.apply(to_srgb(small, self.icc.as_deref()))
             }
         };
@@ -333,9 +346,9 @@ impl Picture<'_> {
         let window = self.scaled(area);
         let size = fit((area.width.ceil() as u32, area.height.ceil() as u32), (smart::SIDE, smart::SIDE), false);
         let small = match &self.source {
-            Source::Planes(planes) => planes.resized(window, size, self.orientation, Sharing::None)?,
+            Source::Planes(planes) => planes.resized(window, size, (self.orientation, self.extent), Sharing::None)?,
             Source::Pixels(pixels) => {
-                let stored = self.orientation.stored_window(window, (pixels.width, pixels.height));
+                let stored = self.orientation.stored_window(window, self.extent);
                 let small = resized(pixels, stored, self.orientation.shown(size))?;
                 Planar::of(&self.orientation.apply(to_srgb(small, self.icc.as_deref())))
             }
@@ -345,11 +358,7 @@ impl Picture<'_> {
 
     /// A window of the photo in the pixels of what was decoded, both as shown.
     fn scaled(&self, window: Window) -> Window {
-        let stored = match &self.source {
-            Source::Planes(planes) => (planes.width, planes.height),
-            Source::Pixels(pixels) => (pixels.width, pixels.height),
-        };
-        let decoded = self.orientation.shown(stored);
-        window.scaled(f64::from(decoded.0) / f64::from(self.shown.0), f64::from(decoded.1) / f64::from(self.shown.1))
+        let (width, height) = self.orientation.shown(self.extent);
+        window.scaled(width / f64::from(self.shown.0), height / f64::from(self.shown.1))
     }
 }

@@ -120,6 +120,9 @@ async fn the_information_says_what_can_be_had() {
     failed.refused(412, "precondition_failed");
     let forged = nobody.get(&format!("{base}0/info.json")).await;
     forged.refused(403, "bad_signature");
+    for path in ["info.json", "full/max/0/default.jpg"] {
+        nobody.get(&format!("{base}/{path}?x=1")).await.refused(400, "malformed");
+    }
     let unknown = nobody.get("/iiif/3/x/info.json").await;
     unknown.refused(404, "not_found");
     for negotiated in [&unchanged, &failed, &forged, &unknown] {

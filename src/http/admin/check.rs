@@ -19,6 +19,6 @@ pub(in crate::http) async fn run(
 ) -> Result<Json<CheckReport>, ApiError> {
     tokio::select! {
         report = app.maintenance.check(request) => Ok(Json(report?)),
-        () = client.awaited() => Err(ApiError::Malformed { detail: "a check ends once its client closes the connection, also by half".into() }),
+        () = client.awaited() => Err(ApiError::ClientGone),
     }
 }

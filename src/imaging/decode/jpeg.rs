@@ -45,8 +45,12 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Sides are not scaled to fewer pixels than this: the last one stands for what lies beyond the picture, too, to the end of its block.
+const LEAST_SIDE: u32 = 16;
+
 /// The smallest scale at which the picture is still this large each way, where it is at all.
 fn scale_for((width, height): (u32, u32), at_least: (u32, u32)) -> ScalingFactor {
+    let at_least = (at_least.0.max(LEAST_SIDE.min(width)), at_least.1.max(LEAST_SIDE.min(height)));
     let large_enough =
         |scale: &ScalingFactor| scale.scale(width as usize) >= at_least.0 as usize && scale.scale(height as usize) >= at_least.1 as usize;
     SCALES.into_iter().find(large_enough).unwrap_or(ScalingFactor::ONE)

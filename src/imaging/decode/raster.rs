@@ -56,15 +56,16 @@ fn read(mut decoder: impl ImageDecoder, format: Format, limits: &Limits, pass: P
     if width == 0 || height == 0 {
         return Err(ImagingError::broken(format, "no pixels"));
     }
+    let colour = decoder.color_type();
+    let layout = layout_of(colour).ok_or_else(|| ImagingError::unsupported(format, format!("{colour:?} pixels")))?;
     if pass == Pass::Header {
         return Ok(None);
     }
     // A profile that cannot be read is no reason to refuse the picture.
     let icc = decoder.icc_profile().ok().flatten().filter(|profile| profile.len() <= limits.max_metadata_bytes);
-    let colour = decoder.color_type();
     let mut data = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
     decoder.read_image(&mut data).map_err(wrong)?;
-    let (layout, data) = narrowed(data, colour).ok_or_else(|| ImagingError::unsupported(format, format!("{colour:?} pixels")))?;
+    let data = narrowed(data, colour);
     Ok(Some(Decoded { pixels: Pixels { width, height, layout, data }, icc, warning: None }))
 }
 
@@ -84,35 +85,29 @@ pub(super) fn limits_of_png(bytes: &[u8], limits: &Limits) -> image::Limits {
     for_metadata
 }
 
-/// To eight bits a sample, in place.
-fn narrowed(mut data: Vec<u8>, colour: ColorType) -> Option<(Layout, Vec<u8>)> {
-    let layout = match colour {
+/// `None` of what is not taken. Samples of 32 bits are not: a decoder says that they are floats also where they are whole numbers.
+fn layout_of(colour: ColorType) -> Option<Layout> {
+    Some(match colour {
         ColorType::L8 | ColorType::L16 => Layout::Grey,
         ColorType::La8 | ColorType::La16 => Layout::GreyAlpha,
-        ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => Layout::Rgb,
-        ColorType::Rgba8 | ColorType::Rgba16 | ColorType::Rgba32F => Layout::Rgba,
+        ColorType::Rgb8 | ColorType::Rgb16 => Layout::Rgb,
+        ColorType::Rgba8 | ColorType::Rgba16 => Layout::Rgba,
         _ => return None,
-    };
+    })
+}
+
+/// To eight bits a sample, in place.
+fn narrowed(mut data: Vec<u8>, colour: ColorType) -> Vec<u8> {
     let samples = data.len() / usize::from(colour.bytes_per_pixel() / colour.channel_count());
-    match colour {
-        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
-            for at in 0..samples {
-                let sample = u32::from(u16::from_ne_bytes([data[2 * at], data[2 * at + 1]]));
-                data[at] = ((sample * 255 + 32_767) / 65_535) as u8;
-            }
+    if matches!(colour, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16) {
+        for at in 0..samples {
+            let sample = u32::from(u16::from_ne_bytes([data[2 * at], data[2 * at + 1]]));
+            data[at] = ((sample * 255 + 32_767) / 65_535) as u8;
         }
-        ColorType::Rgb32F | ColorType::Rgba32F => {
-            for at in 0..samples {
-                let sample = f32::from_ne_bytes([data[4 * at], data[4 * at + 1], data[4 * at + 2], data[4 * at + 3]]);
-                // A float that is no number becomes 0 in this cast.
-                data[at] = (sample.clamp(0.0, 1.0) * 255.0).round() as u8;
-            }
-        }
-        _ => {}
     }
     data.truncate(samples);
     data.shrink_to_fit();
-    Some((layout, data))
+    data
 }
 
 pub(super) fn refusal(format: Format, limits: &Limits, error: ImageError) -> ImagingError {

@@ -6,12 +6,7 @@ use crate::imaging::framing::Framing;
 use crate::imaging::preview::preview_recipe;
 use crate::imaging::render::oversize;
 use crate::imaging::structure::{Outline, jpeg_head_cost, outline, recognise};
-use crate::imaging::{Format, Limits, MadeFrom, OutputFormat, Recipe};
-
-/// A picture's pixels, with a copy of them while it is turned or converted.
-const BYTES_PER_PIXEL: u64 = 8;
-/// What an encoder of AVIF takes for each.
-const AVIF_BYTES_PER_PIXEL: u64 = 100;
+use crate::imaging::{Format, Limits, MadeFrom, Recipe};
 
 /// The most memory that this takes, in bytes; what cannot be told takes as much as any photo may.
 pub(super) fn cost(photo: &[u8], task: &Task, limits: &Limits) -> u64 {
@@ -36,6 +31,8 @@ fn told(photo: &[u8], recipes: &[&Recipe], limits: &Limits) -> Option<u64> {
         Format::Jpeg => of_jpeg(photo, recipes, limits),
         Format::Avif | Format::Heic => heif::cost(photo),
         _ => {
+            // Here, in the server, nothing is unpacked: metadata counts for nothing.
+            let limits = &Limits { max_metadata_bytes: 0, ..limits.clone() };
             let outline = outline(photo, limits).ok()?;
             match outline.preview {
                 Some(preview) => of_jpeg(preview, recipes, limits),
@@ -66,7 +63,7 @@ fn of_jpeg(photo: &[u8], recipes: &[&Recipe], limits: &Limits) -> Option<u64> {
 
 fn of_pictures((width, height): (u32, u32), recipes: &[&Recipe]) -> u64 {
     let bytes = |recipe: &&Recipe| {
-        let each = if recipe.format == OutputFormat::Avif { AVIF_BYTES_PER_PIXEL } else { BYTES_PER_PIXEL };
+        let each = recipe.format.drawn_bytes_per_pixel();
         let target = |shown| Framing::of(shown, recipe, recipe.format.max_side()).target;
         [(width, height), (height, width)].map(target).map(|(width, height)| u64::from(width) * u64::from(height) * each)
     };
@@ -76,7 +73,7 @@ fn of_pictures((width, height): (u32, u32), recipes: &[&Recipe]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imaging::{Ladder, Rung};
+    use crate::imaging::{Ladder, OutputFormat, Rung};
 
     fn seed(name: &str) -> Vec<u8> {
         std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()

@@ -52,6 +52,15 @@ impl OutputFormat {
         }
     }
 
+    /// What a picture takes while it is drawn and written, in bytes a pixel: the picture, a copy of it while it is turned or converted, and what the
+    /// encoder has beside them.
+    pub fn drawn_bytes_per_pixel(self) -> u64 {
+        match self {
+            Self::Jpeg | Self::WebP | Self::Png => 8,
+            Self::Avif => 100,
+        }
+    }
+
     /// Whether transparency can be kept.
     pub(super) fn has_alpha(self) -> bool {
         self != Self::Jpeg

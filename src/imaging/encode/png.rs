@@ -6,6 +6,9 @@ use image::{ExtendedColorType, ImageEncoder};
 use crate::imaging::error::ImagingError;
 use crate::imaging::pixels::{Layout, Pixels};
 
+/// A third of the time of zlib's own 6, for three to six per cent more bytes of a photo.
+const COMPRESSION: CompressionType = CompressionType::Level(3);
+
 pub(super) fn encode(pixels: &Pixels) -> Result<Vec<u8>, ImagingError> {
     let colour = match pixels.layout {
         Layout::Grey => ExtendedColorType::L8,
@@ -15,7 +18,7 @@ pub(super) fn encode(pixels: &Pixels) -> Result<Vec<u8>, ImagingError> {
         Layout::InvertedCmyk => return Err(ImagingError::Encoding("PNG: no ink".into())),
     };
     let mut out = vec![];
-    PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut out, COMPRESSION, FilterType::Adaptive)
         .write_image(&pixels.data, pixels.width, pixels.height, colour)
         .map_err(|error| ImagingError::Encoding(format!("PNG: {error}")))?;
     Ok(out)

@@ -12,6 +12,8 @@ use crate::model::format::Format;
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
+/// Parts that a colour profile may have (ICC.1:2022, annex B.4).
+const MAX_ICC_PARTS: usize = 255;
 
 fn broken(detail: &str) -> ImagingError {
     ImagingError::broken(Format::Jpeg, detail)
@@ -97,7 +99,10 @@ impl<'a> Walk<'a> {
             0xE1 if self.exif.is_none() && segment.starts_with(EXIF) => self.exif = segment.get(EXIF.len()..),
             0xE1 if self.xmp.is_none() && segment.starts_with(XMP) => self.xmp = segment.get(XMP.len()..),
             0xE2 if segment.starts_with(ICC) => {
-                if let [number, count, data @ ..] = &segment[ICC.len()..] {
+                // They are numbered in a byte: of more than there are numbers no profile is made, and none of them need be remembered.
+                if let [number, count, data @ ..] = &segment[ICC.len()..]
+                    && self.icc.len() <= MAX_ICC_PARTS
+                {
                     self.icc.push((*number, *count, data));
                 }
             }
@@ -353,4 +358,19 @@ pub(in crate::imaging) fn bare(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Where the text of a decoder's warning says that data ran out before the picture was done.
 pub(in crate::imaging) fn says_cut_off(warning: &str) -> bool {
     memmem::find(warning.as_bytes(), b"Premature end of JPEG file").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_profile_in_very_many_parts_few_are_remembered() {
+        let (mut walk, part, limits) = (Walk::default(), [ICC, &[1, 1, 7]].concat(), Limits::default());
+        for _ in 0..1_000 {
+            walk.segment(0xE2, &part, &limits).unwrap();
+        }
+        assert_eq!(walk.icc.len(), MAX_ICC_PARTS + 1);
+        assert_eq!(joined_profile(walk.icc, limits.max_metadata_bytes), None);
+    }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::imaging::preview_serves;
+use crate::imaging::{preview_serves, processor};
 use crate::model::{BlobHash, HashPrefix};
 use crate::runtime;
 use crate::service::Forgotten;
@@ -27,7 +27,7 @@ const FOR_SMALL_ONES: u64 = 4;
 
 /// Counts the versions of the pipeline: a rendition of another version has another tag. Where previews come out otherwise, their own version
 /// ([`MAGIC`]) is raised as well, so that none of before is used.
-pub(super) const ENCODER_VERSION: u32 = 6;
+pub(super) const ENCODER_VERSION: u32 = 7;
 
 /// What a rendition is a function of, beside the encoder's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +66,8 @@ impl CacheKey {
         }
         hasher.update(&self.max_embedded_bytes.to_be_bytes());
         hasher.update(self.recipe.to_string().as_bytes());
+        // A range of one must not go on in what another kind of processor has made.
+        hasher.update(processor().as_bytes());
         hasher.finalize()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Freshness, PhotoUrlSigner, RenditionRequest, RenditionService, keys};
+use crate::imaging::OutputFormat;
 use crate::metadata::Read;
 use crate::model::{BlobHash, WallMs};
 use crate::service::iiif::{Bounds, Identifier, ImageRequest};
@@ -11,8 +12,6 @@ use crate::service::{Caller, Scope, ServiceError, Services};
 
 /// What the longest side of WebP can be: an image has the same sizes in every format.
 const MAX_SIDE: u32 = 16_383;
-/// What a pixel of a picture takes while it is made, a copy of it included, in bytes.
-const BYTES_A_PIXEL: u64 = 8;
 /// A tile's side in pixels. Each tile has the photo decoded, so there are few of them.
 const TILE: u32 = 1_024;
 
@@ -103,12 +102,12 @@ impl RenditionService {
         let recipe = self.settle(&settled.recipe, RenditionFormat::Jpeg)?;
         let key = self.renditions.key(image.hash, recipe);
         let IiifImage { freshness, expires, .. } = *image;
-        Ok((RenditionRequest { key, meanwhile: None, freshness, expires }, settled.canonical))
+        Ok((RenditionRequest { key, meanwhile: None, freshness, expires, is_negotiated: false }, settled.canonical))
     }
 
     fn iiif_bounds(&self) -> Bounds {
         let limits = &self.limits.config;
-        let max_pixels = limits.max_pixels.min(limits.max_decoded_bytes.as_u64() / BYTES_A_PIXEL).max(1);
+        let max_pixels = limits.max_pixels.min(limits.max_decoded_bytes.as_u64() / OutputFormat::Jpeg.drawn_bytes_per_pixel()).max(1);
         Bounds { max_side: self.renditions.max_side.min(MAX_SIDE), max_pixels }
     }
 }

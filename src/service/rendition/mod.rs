@@ -187,6 +187,8 @@ pub struct RenditionRequest {
     freshness: Freshness,
     /// When its URL ceases to hold; `None`: never.
     expires: Option<WallMs>,
+    /// Its URL names no format.
+    is_negotiated: bool,
 }
 
 impl Renditions {
@@ -251,6 +253,11 @@ impl RenditionRequest {
     /// When its URL ceases to hold; `None`: never.
     pub fn expires(&self) -> Option<WallMs> {
         self.expires
+    }
+
+    /// Whether another client may get another format under the same URL.
+    pub fn is_negotiated(&self) -> bool {
+        self.is_negotiated
     }
 }
 

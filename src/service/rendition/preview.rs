@@ -27,7 +27,7 @@ const QUEUE: usize = 4_096;
 const REMEMBERED_BYTES: u64 = 32 << 20;
 const REMEMBER: Duration = Duration::from_secs(60);
 /// What a stored preview begins with: this version's bytes. Another version's is as good as none.
-pub(super) const MAGIC: &[u8; 16] = b"halidom preview4";
+pub(super) const MAGIC: &[u8; 16] = b"halidom preview5";
 
 /// Who makes previews, and what is remembered of them.
 #[derive(Debug)]

@@ -38,7 +38,8 @@ impl RenditionService {
         }
         let key = |recipe| self.renditions.key(hash, recipe);
         let expires = url.expires.map(|seconds| WallMs(seconds.saturating_mul(1_000)));
-        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), freshness, expires })
+        let is_negotiated = url.recipe.format.is_none();
+        Ok(RenditionRequest { key: key(recipe), meanwhile: meanwhile.map(key), freshness, expires, is_negotiated })
     }
 
     /// All signing keys, as they were at most a second ago; one that this site made is among them at once.

@@ -13,8 +13,8 @@ use crate::service::{ServiceError, Services};
 
 /// How long an upload may take to be inspected, its turn included: many times what the largest takes, and what a full house has to wait.
 pub(in crate::service) const INSPECTION_WAIT: Duration = Duration::from_secs(60);
-/// How long an upload waits for its placeholder, for a thread included: past it the photo goes without.
-const PLACEHOLDER_WAIT: Duration = Duration::from_secs(2);
+/// How long an upload waits for its placeholder, for a thread included: past it the photo goes without, and is never found as like another.
+const PLACEHOLDER_WAIT: Duration = Duration::from_secs(15);
 
 impl Services {
     /// Receives the body, into memory or staging, checks it against what was promised, and looks what it is.
