@@ -8,8 +8,12 @@ mod corpus;
 mod imaging_samples;
 #[path = "harness/needs.rs"]
 mod needs;
+#[path = "harness/wait.rs"]
+#[expect(dead_code, reason = "shared with tests that wait for more")]
+mod wait;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +28,7 @@ use halidom::runtime::BlockingPool;
 use imaging_samples::raw::Raw;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
 use turbojpeg::Subsamp;
+use wait::until;
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -271,6 +276,53 @@ async fn none_outlives_its_work() {
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     drop(decoders);
     assert_eq!(status(id, "Pid"), None);
+}
+
+/// Set for the process that [`nor_does_one_outlive_a_server_that_is_killed`] kills.
+const KILLED: &str = "HALIDOM_TEST_KILLED";
+
+#[tokio::test]
+async fn nor_does_one_outlive_a_server_that_is_killed() {
+    if std::env::var_os(KILLED).is_some() {
+        let decoders = decoders(1, LONG);
+        writeln!(std::io::stdout(), "decoder {}", decoders.idle_processes()[0]).unwrap();
+        // Takes seconds.
+        let slow = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+        loop {
+            decoders.render(photo(600), slow.clone()).await.unwrap().unwrap();
+        }
+    }
+    // So that it can be told what ended the decoder.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "nor_does_one_outlive_a_server_that_is_killed", "--test-threads", "1", "--nocapture"])
+        .env(KILLED, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
+    let id = lines.map_while(Result::ok).find_map(|line| line.split_once("decoder ")?.1.parse().ok()).expect("it has a decoder");
+    let idle = cpu_ticks(id);
+    until("it works", || cpu_ticks(id), |ticks| *ticks > idle + 10);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let pid = rustix::process::Pid::from_raw(id.try_into().unwrap()).unwrap();
+    let (_, ended) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(ended.terminating_signal(), Some(9), "killed, and not when it had done its work: {ended:?}");
+}
+
+/// What a process has used of the processors, without the system's part.
+fn cpu_ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(11).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_outlives_the_thread_that_asked_for_it() {
+    let decoders = std::thread::spawn(|| decoders(1, LONG)).join().unwrap();
+    let idle = decoders.idle_processes();
+    decoders.render(photo(60), Recipe::fit(9, 9, OutputFormat::Jpeg)).await.unwrap().unwrap();
+    assert_eq!((decoders.processes(), decoders.idle_processes()), (Some((1, 0)), idle));
 }
 
 type Pictures = BTreeMap<Option<u32>, Result<Option<Rendered>, ImagingError>>;
