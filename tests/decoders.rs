@@ -6,6 +6,8 @@
 #[path = "harness/corpus.rs"]
 mod corpus;
 mod imaging_samples;
+#[path = "decoders/lives.rs"]
+mod lives;
 #[path = "harness/needs.rs"]
 mod needs;
 #[path = "harness/wait.rs"]
@@ -13,7 +15,6 @@ mod needs;
 mod wait;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,18 +25,23 @@ use halidom::imaging::{
     Decoders, Extent, Format, ImagingError, Ladder, Limits, Made, MadeFrom, Order, OutputFormat, Priority, Recipe, Rendered, Renderer,
     Rung, inspect, placeholder, render,
 };
+use halidom::model::TenantId;
 use halidom::runtime::BlockingPool;
 use imaging_samples::raw::Raw;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
 use turbojpeg::Subsamp;
-use wait::until;
 
 const LONG: Duration = Duration::from_secs(120);
 
 fn decoders(threads: usize, time: Duration) -> Decoders {
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let pool = BlockingPool::new("decoders", threads);
-    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Awaited).unwrap().0
+    ours(Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Awaited))
+}
+
+/// For photos of one tenant.
+fn ours(started: std::io::Result<(Decoders, bool)>) -> Decoders {
+    started.unwrap().0.of_tenant(Some(TenantId::DEFAULT))
 }
 
 fn photo(side: u32) -> Bytes {
@@ -77,7 +83,7 @@ fn they_let_the_process_that_they_work_for_go_first() {
     let own = nice(std::process::id());
     for (priority, nicer) in [(Priority::Awaited, 10), (Priority::Slow, 12), (Priority::Background, 19)] {
         let (program, pool) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1));
-        let decoders = Decoders::in_processes(program, pool, Limits::default(), 64 << 20, LONG, priority).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, Limits::default(), 64 << 20, LONG, priority));
         let [id] = decoders.idle_processes()[..] else { panic!("no process") };
         assert_eq!(nice(id), (own + nicer).min(19), "{priority:?}");
     }
@@ -88,7 +94,7 @@ async fn previews_are_those_of_this_process() {
     let pool = BlockingPool::new("decoders", 1);
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let limits = Limits::default();
-    let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background).unwrap().0;
+    let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background));
     let photo = Bytes::from(jpeg_of(&corners(2_600, 1_000), Subsamp::Sub2x2, false));
     let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
     assert_eq!(decoders.preview(photo).await.unwrap(), Ok(Some(preview.clone())));
@@ -111,7 +117,7 @@ async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_noth
     for (limits, side) in [(Limits::default(), 160), (Limits { inspect_decodes_pixels: 0, ..Limits::default() }, 640)] {
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited));
         let bare = jpeg_of(&corners(side, side / 2), Subsamp::Sub2x2, false);
         let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
         let with_profile = jpeg_with_segment(&bare, 0xE2, &[b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat());
@@ -139,7 +145,7 @@ async fn of_a_raw_file_they_get_the_preview_and_say_the_same() {
         let limits = Limits { inspect_decodes_pixels, ..Limits::default() };
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited));
         let jpeg = |width, height| encoded(&corners(width, height), Format::Jpeg);
         let mut damaged = jpeg(96, 64);
         let end = damaged.len() - 2;
@@ -215,7 +221,7 @@ async fn one_that_dies_is_replaced() {
 async fn a_photo_is_not_to_blame_for_what_others_kill() {
     // By what it may have it is told from the processes of other tests.
     let (program, pool, max_photo_bytes) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1), (63 << 20) + 7);
-    let decoders = Decoders::in_processes(program, pool, Limits::default(), max_photo_bytes, LONG, Priority::Awaited).unwrap().0;
+    let decoders = ours(Decoders::in_processes(program, pool, Limits::default(), max_photo_bytes, LONG, Priority::Awaited));
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     let arguments = move |id: u32| std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let (own, is_done) = (arguments(id), Arc::new(AtomicBool::new(false)));
@@ -276,53 +282,6 @@ async fn none_outlives_its_work() {
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     drop(decoders);
     assert_eq!(status(id, "Pid"), None);
-}
-
-/// Set for the process that [`nor_does_one_outlive_a_server_that_is_killed`] kills.
-const KILLED: &str = "HALIDOM_TEST_KILLED";
-
-#[tokio::test]
-async fn nor_does_one_outlive_a_server_that_is_killed() {
-    if std::env::var_os(KILLED).is_some() {
-        let decoders = decoders(1, LONG);
-        writeln!(std::io::stdout(), "decoder {}", decoders.idle_processes()[0]).unwrap();
-        // Takes seconds.
-        let slow = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
-        loop {
-            decoders.render(photo(600), slow.clone()).await.unwrap().unwrap();
-        }
-    }
-    // So that it can be told what ended the decoder.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
-    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "nor_does_one_outlive_a_server_that_is_killed", "--test-threads", "1", "--nocapture"])
-        .env(KILLED, "1")
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
-    let id = lines.map_while(Result::ok).find_map(|line| line.split_once("decoder ")?.1.parse().ok()).expect("it has a decoder");
-    let idle = cpu_ticks(id);
-    until("it works", || cpu_ticks(id), |ticks| *ticks > idle + 10);
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let pid = rustix::process::Pid::from_raw(id.try_into().unwrap()).unwrap();
-    let (_, ended) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
-    assert_eq!(ended.terminating_signal(), Some(9), "killed, and not when it had done its work: {ended:?}");
-}
-
-/// What a process has used of the processors, without the system's part.
-fn cpu_ticks(id: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(11).unwrap().parse().unwrap()
-}
-
-#[tokio::test]
-async fn one_outlives_the_thread_that_asked_for_it() {
-    let decoders = std::thread::spawn(|| decoders(1, LONG)).join().unwrap();
-    let idle = decoders.idle_processes();
-    decoders.render(photo(60), Recipe::fit(9, 9, OutputFormat::Jpeg)).await.unwrap().unwrap();
-    assert_eq!((decoders.processes(), decoders.idle_processes()), (Some((1, 0)), idle));
 }
 
 type Pictures = BTreeMap<Option<u32>, Result<Option<Rendered>, ImagingError>>;

@@ -23,8 +23,8 @@ pub(super) struct Knowledge {
     state: RwLock<State>,
     /// Which tenant has which blob.
     owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
-    /// What follows from a blob's bytes, and that somebody has it.
-    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer)>,
+    /// What follows from a blob's bytes, and that somebody has it; of whom it is known, one tenant.
+    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer, Option<TenantId>)>,
 }
 
 #[derive(Debug, Default)]
@@ -137,8 +137,13 @@ impl Knowledge {
     /// What is known of a blob that somebody has; also where no site was heard of lately, for what was begun goes on.
     pub(super) fn blob(&self, hash: BlobHash) -> Option<EdgeBlob> {
         let session = self.session();
-        let (blob, answer) = self.blobs.get(&hash)?;
+        let (blob, answer, _) = self.blobs.get(&hash)?;
         self.is_good(&answer, session).then_some(blob)
+    }
+
+    /// A tenant that had a blob when the site was asked of it last, where it was asked with one.
+    pub(super) fn tenant_of(&self, hash: BlobHash) -> Option<TenantId> {
+        self.blobs.get(&hash)?.2
     }
 
     /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
@@ -149,7 +154,8 @@ impl Knowledge {
         let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, tenant, hash);
         if holds {
             let answer = Answer { session: asked.session, asked: asked.at };
-            self.blobs.insert(hash, (blob, answer));
+            let known = tenant.or_else(|| self.tenant_of(hash));
+            self.blobs.insert(hash, (blob, answer, known));
             if let Some(tenant) = tenant {
                 self.owned.insert((tenant, hash), answer);
             }

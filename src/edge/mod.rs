@@ -230,6 +230,10 @@ impl Catalogue for Edge {
         Ok(self.blob(hash).await?.map(|blob| (blob.width, blob.height)))
     }
 
+    async fn tenant_of(&self, hash: BlobHash) -> Result<Option<TenantId>, ServiceError> {
+        Ok(self.0.knowledge.tenant_of(hash))
+    }
+
     async fn is_present(&self, _: BlobHash) -> Result<bool, ServiceError> {
         // Whoever asks has made something to be kept beside the blob, and an edge keeps nothing there.
         Ok(true)
