@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::api::EdgeBlob;
-use crate::blobs::DiskReader;
+use crate::blobs::StoreReader;
 use crate::client::{Client, ClientError};
 use crate::model::{BlobHash, TenantId};
 use crate::runtime::{self, BlockingPool, Runtime};
@@ -64,7 +64,7 @@ struct Inner {
     clearing: Clearing,
     max_photo_bytes: u64,
     /// Where the blobs lie, where this machine can read them itself.
-    backend: Option<DiskReader>,
+    backend: Option<StoreReader>,
     /// Where what a site sent is hashed.
     hashing: BlockingPool,
     basis: RenditionBasis,
@@ -95,7 +95,7 @@ pub struct EdgeFigures {
 
 impl Edge {
     /// An edge of these sites, the first of which it likes best. It knows nothing until it [follows](Edge::follow) one.
-    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, hashing: BlockingPool, runtime: Runtime) -> Self {
+    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<StoreReader>, hashing: BlockingPool, runtime: Runtime) -> Self {
         let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
         let sites = Sites::new(sites);
         let (asking, clearing, figures) = (Asking::default(), Clearing::default(), Figures::default());

@@ -9,7 +9,7 @@ use super::backend::filer_settings;
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
 use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
-use crate::blobs::{DiskPools, DiskReader};
+use crate::blobs::{DiskPools, DiskReader, ReaderPools, StoreReader};
 use crate::client::{Client, ClientSettings, RetrySettings};
 use crate::config::{BlobsUrl, Config};
 use crate::edge::{Edge, EdgeSettings};
@@ -73,10 +73,14 @@ impl EdgeParts {
         let hashing_pool = BlockingPool::new("hashing", cores());
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: blobs_pool.clone(), hashing: hashing_pool.clone() };
 
+        let decoding_pool = BlockingPool::new("decoding", cores());
+        let decoding_bytes = config.cold.decode_memory_bytes.as_u64();
+        let reading = ReaderPools { decoding: decoding_pool.clone(), decoding_bytes, hashing: hashing_pool.clone() };
         let backend = match &config.storage.blobs {
             BlobsUrl::UnderData => None,
             BlobsUrl::File(root) | BlobsUrl::Nfs(root) => {
-                Some(DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?)
+                let disk = DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?;
+                Some(StoreReader::of_disk(disk, reading))
             }
             other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
         };
@@ -103,6 +107,7 @@ impl EdgeParts {
         );
         let pools = vec![
             ("pool_blobs", blobs_pool),
+            ("pool_decoding", decoding_pool),
             ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
             ("pool_slow_imaging", slow_pool),
