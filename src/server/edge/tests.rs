@@ -317,6 +317,27 @@ async fn a_key_that_is_taken_away_is_good_at_no_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_goes_though_changed_keys_cannot_be_had() {
+    let rig = Rig::new().await;
+    let (gone, kept) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
+    let line = Line::to(rig.running.http).await;
+    let edge = rig.edge(&[line.url()], |config| config.renditions.disk_bytes = crate::config::ByteSize::mib(64)).await;
+    for photo in [&gone, &kept] {
+        assert_eq!(edge.status(&url(photo, "thumbnail"), &rig).await, 200);
+    }
+    rig.until("renditions are kept on disk", async || edge.on_disk() == 2).await;
+    line.refuse(Some("GET /v1/edge/tenants"));
+    // The next part of the feed says both, whenever it is taken in.
+    rig.call(Method::POST, &format!("/v1/admin/tenants/{}/keys", Owner::DEFAULT.tenant), Some(json!({}))).await;
+    rig.purge(&gone).await;
+    rig.until("it is not kept", async || edge.on_disk() == 1).await;
+    edge.clock.advance(Duration::from_secs(1));
+    assert_eq!(edge.status(&url(&gone, "thumbnail"), &rig).await, 404);
+    line.refuse(None);
+    rig.end(edge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn away_from_every_site_it_serves_what_it_knows_and_then_nothing() {
     let rig = Rig::new().await;
     let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
