@@ -45,6 +45,7 @@ impl Edge {
                 match self.take_news(renditions).await {
                     Ok(()) => {
                         is_broken = false;
+                        self.go_back().await;
                         continue;
                     }
                     Err(error) if !is_broken => {

@@ -3,7 +3,7 @@
 //! nothing.
 //!
 //! One site at a time is asked and followed: an answer is only good together with the feed of the site that gave it. Where that site does
-//! not answer, the next one is joined, and everything is asked anew.
+//! not answer, the next one is joined, and everything is asked anew; so it is once one that is liked better answers again.
 
 mod asking;
 mod bytes;

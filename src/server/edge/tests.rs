@@ -363,7 +363,7 @@ async fn where_one_site_goes_the_next_is_asked() {
     let rig = Rig::new().await;
     let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
     let (first, second) = (Line::to(rig.running.http).await, Line::to(rig.running.http).await);
-    let edge = rig.edge(&[first.url(), second.url()], |_| {}).await;
+    let edge = rig.edge(&[first.url(), second.url()], |config| config.edge.remember = Duration::from_secs(86_400)).await;
     assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 200);
     assert_eq!(second.carried(), 0, "the first is liked best");
     first.cut().await;
@@ -375,6 +375,19 @@ async fn where_one_site_goes_the_next_is_asked() {
     rig.purge(&known).await;
     edge.clock.advance(Duration::from_secs(1));
     rig.until("the second's feed is followed", async || edge.status(&url(&known, "thumbnail"), &rig).await == 404).await;
+    // Once the first is there again, and some time has passed, it is asked again, and followed.
+    let _first = first.mended(rig.running.http).await;
+    let third = rig.upload("clock.jpg").await;
+    rig.until("the first is gone back to", async || {
+        edge.clock.advance(Duration::from_secs(301));
+        // News, so that nobody waits for some.
+        rig.purge(&rig.upload("hubble.jpg").await).await;
+        edge.parts().edge.figures().joined == 3
+    })
+    .await;
+    second.cut().await;
+    assert_eq!(edge.status(&url(&third, "thumbnail"), &rig).await, 200);
+    assert_eq!(edge.parts().edge.figures().joined, 3);
     rig.end(edge).await;
 }
 
