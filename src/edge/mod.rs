@@ -162,8 +162,11 @@ impl Edge {
         runtime::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ServiceError::Unavailable("site")))
     }
 
-    /// Asks of a blob, and remembers the answer; with others who ask the same.
+    /// Asks of a blob, and remembers the answer, a no for a moment; with others who ask the same.
     async fn ask_of(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
+        if self.0.knowledge.is_missing(tenant, hash) {
+            return Ok(None);
+        }
         let edge = self.clone();
         let asked = self.0.asking.join((tenant, hash), || Box::pin(async move { edge.ask_alone(tenant, hash).await }));
         asked.await
@@ -172,6 +175,8 @@ impl Edge {
     async fn ask_alone(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
         self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
         for _ in 0..ASK_AGAIN {
+            // Before: what comes while it is asked may be missing no more.
+            let before = self.0.knowledge.asking();
             let answered = self.ask(|site, asked| async move { Ok((asked, site.edge_blob(hash, tenant).await?)) });
             match answered.await {
                 Ok((_, blob)) if blob.size_bytes > self.0.max_photo_bytes => {
@@ -181,7 +186,10 @@ impl Edge {
                 Ok((asked, blob)) if self.0.knowledge.learn(asked, tenant, hash, blob) => return Ok(Some(blob)),
                 // It was revoked while it was under way: the site knows better now.
                 Ok(_) => {}
-                Err(ServiceError::NotFound(_)) => return Ok(None),
+                Err(ServiceError::NotFound(_)) => {
+                    self.0.knowledge.learn_missing(before, tenant, hash);
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }

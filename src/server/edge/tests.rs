@@ -338,6 +338,27 @@ async fn what_is_deleted_goes_though_changed_keys_cannot_be_had() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_links_ask_the_site_once_in_a_while_and_a_new_photo_is_seen_soon() {
+    let rig = Rig::new().await;
+    let photo = rig.upload("camera.jpg").await;
+    let edge = rig.edge(&[site_url(&rig)], |_| {}).await;
+    rig.purge(&photo).await;
+    let path = url(&photo, "thumbnail");
+    assert_eq!(edge.status(&path, &rig).await, 404);
+    // An answer of a moment ago is given again for a moment: these are others.
+    for width in 0..9 {
+        assert_eq!(edge.status(&format!("{}/full/{},/0/default.jpg", url(&photo, "iiif"), 20 + width), &rig).await, 404);
+    }
+    assert_eq!(edge.parts().edge.figures().asked, 1);
+    let again = rig.upload("camera.jpg").await;
+    assert_eq!(again["hash"], photo["hash"]);
+    edge.clock.advance(Duration::from_secs(3));
+    assert_eq!(edge.status(&url(&again, "thumbnail"), &rig).await, 200);
+    assert_eq!(edge.parts().edge.figures().asked, 2);
+    rig.end(edge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn away_from_every_site_it_serves_what_it_knows_and_then_nothing() {
     let rig = Rig::new().await;
     let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
