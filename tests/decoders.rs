@@ -6,8 +6,13 @@
 #[path = "harness/corpus.rs"]
 mod corpus;
 mod imaging_samples;
+#[path = "decoders/lives.rs"]
+mod lives;
 #[path = "harness/needs.rs"]
 mod needs;
+#[path = "harness/wait.rs"]
+#[expect(dead_code, reason = "shared with tests that wait for more")]
+mod wait;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +25,7 @@ use halidom::imaging::{
     Decoders, Extent, Format, ImagingError, Ladder, Limits, Made, MadeFrom, Order, OutputFormat, Priority, Recipe, Rendered, Renderer,
     Rung, inspect, placeholder, render,
 };
+use halidom::model::TenantId;
 use halidom::runtime::BlockingPool;
 use imaging_samples::raw::Raw;
 use imaging_samples::{corners, encoded, exif_block, jpeg_of, jpeg_with_exif, jpeg_with_segment};
@@ -30,7 +36,12 @@ const LONG: Duration = Duration::from_secs(120);
 fn decoders(threads: usize, time: Duration) -> Decoders {
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let pool = BlockingPool::new("decoders", threads);
-    Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Awaited).unwrap().0
+    ours(Decoders::in_processes(program, pool, Limits::default(), 64 << 20, time, Priority::Awaited))
+}
+
+/// For photos of one tenant.
+fn ours(started: std::io::Result<(Decoders, bool)>) -> Decoders {
+    started.unwrap().0.of_tenant(Some(TenantId::DEFAULT))
 }
 
 fn photo(side: u32) -> Bytes {
@@ -72,7 +83,7 @@ fn they_let_the_process_that_they_work_for_go_first() {
     let own = nice(std::process::id());
     for (priority, nicer) in [(Priority::Awaited, 10), (Priority::Slow, 12), (Priority::Background, 19)] {
         let (program, pool) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1));
-        let decoders = Decoders::in_processes(program, pool, Limits::default(), 64 << 20, LONG, priority).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, Limits::default(), 64 << 20, LONG, priority));
         let [id] = decoders.idle_processes()[..] else { panic!("no process") };
         assert_eq!(nice(id), (own + nicer).min(19), "{priority:?}");
     }
@@ -83,7 +94,7 @@ async fn previews_are_those_of_this_process() {
     let pool = BlockingPool::new("decoders", 1);
     let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
     let limits = Limits::default();
-    let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background).unwrap().0;
+    let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Background));
     let photo = Bytes::from(jpeg_of(&corners(2_600, 1_000), Subsamp::Sub2x2, false));
     let preview = Renderer::default().preview(&photo, &limits).unwrap().unwrap();
     assert_eq!(decoders.preview(photo).await.unwrap(), Ok(Some(preview.clone())));
@@ -106,7 +117,7 @@ async fn what_a_jpeg_says_of_itself_is_not_brought_to_a_decoder_and_changes_noth
     for (limits, side) in [(Limits::default(), 160), (Limits { inspect_decodes_pixels: 0, ..Limits::default() }, 640)] {
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited));
         let bare = jpeg_of(&corners(side, side / 2), Subsamp::Sub2x2, false);
         let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
         let with_profile = jpeg_with_segment(&bare, 0xE2, &[b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat());
@@ -134,7 +145,7 @@ async fn of_a_raw_file_they_get_the_preview_and_say_the_same() {
         let limits = Limits { inspect_decodes_pixels, ..Limits::default() };
         let pool = BlockingPool::new("decoders", 1);
         let program = Path::new(env!("CARGO_BIN_EXE_halidom"));
-        let decoders = Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited).unwrap().0;
+        let decoders = ours(Decoders::in_processes(program, pool, limits.clone(), 64 << 20, LONG, Priority::Awaited));
         let jpeg = |width, height| encoded(&corners(width, height), Format::Jpeg);
         let mut damaged = jpeg(96, 64);
         let end = damaged.len() - 2;
@@ -210,7 +221,7 @@ async fn one_that_dies_is_replaced() {
 async fn a_photo_is_not_to_blame_for_what_others_kill() {
     // By what it may have it is told from the processes of other tests.
     let (program, pool, max_photo_bytes) = (Path::new(env!("CARGO_BIN_EXE_halidom")), BlockingPool::new("decoders", 1), (63 << 20) + 7);
-    let decoders = Decoders::in_processes(program, pool, Limits::default(), max_photo_bytes, LONG, Priority::Awaited).unwrap().0;
+    let decoders = ours(Decoders::in_processes(program, pool, Limits::default(), max_photo_bytes, LONG, Priority::Awaited));
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     let arguments = move |id: u32| std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let (own, is_done) = (arguments(id), Arc::new(AtomicBool::new(false)));

@@ -250,6 +250,33 @@ fn every_documented_family_is_there_and_moves() {
     }
 }
 
+#[test]
+fn photos_of_two_tenants_are_decoded_by_different_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let admin = server.admin();
+    let started = |pool: &str| Page::of(&server).sum("halidom_decoder_processes_started_total", &[&format!("pool=\"{pool}\"")]);
+    for (tenant, name, more) in [("one", "brick.jpg", 0.0), ("two", "clock.jpg", 1.0), ("two", "camera.jpg", 0.0)] {
+        if name != "camera.jpg" {
+            admin.json(["tenant", "create", tenant]);
+            admin.json(["user", "create", "web", "--tenant", tenant]);
+        }
+        let token = admin.json(["token", "create", "--tenant", tenant, "--user", "web"])["token"].as_str().unwrap().to_owned();
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let (inspecting, imaging) = (started("inspecting"), started("imaging"));
+        let album = wire::call(&server.url, "POST", "/v1/albums", &headers, json!({ "name": name }).to_string().as_bytes()).json();
+        let photos = format!("/v1/albums/{}/photos?name={name}", album["id"].as_str().unwrap());
+        let headers = [("authorization", authorization.as_str()), ("content-type", "image/jpeg")];
+        let photo = wire::call(&server.url, "POST", &photos, &headers, &fixture(name));
+        assert_eq!(photo.status, 201, "{photo:?}");
+        let url = photo.json()["urls"]["thumbnail"].as_str().unwrap().to_owned();
+        let thumbnail = wire::get(&server.url, &format!("/i/{}", url.split_once("/i/").unwrap().1), &[]);
+        assert_eq!(thumbnail.status, 200, "{thumbnail:?}");
+        assert_eq!((started("inspecting") - inspecting, started("imaging") - imaging), (more, more), "{name}");
+    }
+}
+
 /// The page of an edge of the site that was asked for a rendition.
 fn edge(site: &Site, data: &Path, path: &str) -> Page {
     let token = site.json("POST", "/v1/admin/tokens", &json!({ "scopes": ["edge"] })).json()["token"].as_str().unwrap().to_owned();

@@ -187,3 +187,85 @@ fn uploads_go_on_while_the_service_is_away() {
     let check = server.admin().json(["check", "--read-data"]);
     assert_eq!(check["problems"].as_u64(), Some(0), "{check}");
 }
+
+/// How often a site was asked for a blob's bytes by its edges.
+fn bytes_given(site: &Server) -> f64 {
+    let text = site.metrics();
+    let of_route = |line: &&str| line.starts_with("halidom_http_requests_total{") && line.contains("route=\"/v1/edge/blobs/{hash}/bytes\"");
+    text.lines().filter(of_route).map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
+#[test]
+fn an_edge_reads_straight_from_the_service() {
+    let Some(mut weed) = Weed::start("an edge over SeaweedFS's S3") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let site = serve(&weed, &directory.path().join("data"));
+    let user = site.user("ann");
+    let (photos, token) = (photos(), directory.path().join("token"));
+    let sent = user.json(["upload", "--album", "holiday", photos[0].to_str().unwrap(), photos[1].to_str().unwrap()]);
+    let list = format!("/v1/albums/{}/photos", sent["album"].as_str().unwrap());
+    let list = wire::get(&site.url, &list, &[("Authorization", &format!("Bearer {}", user.token()))]).json();
+    let hashes: Vec<_> = list["items"].as_array().unwrap().iter().map(|photo| photo["hash"].as_str().unwrap().to_owned()).collect();
+    let url = |hash: &str, width: u32| {
+        let url = user.run(["url", hash, "--width", &width.to_string()]).stdout.trim().to_owned();
+        format!("/i/{}", url.split_once("/i/").expect("a rendition's URL").1)
+    };
+    let edge_token = site.admin().json(["token", "create", "--scope", "edge"]);
+    std::fs::write(&token, edge_token["token"].as_str().unwrap()).unwrap();
+    // Who may write nothing.
+    let (endpoint, credentials) = (weed.endpoint(), weed.reading_credentials());
+    let blobs = |prefix: &str| format!("s3://{BUCKET}/{prefix}?endpoint={endpoint}");
+    let settings = |blobs: &str| {
+        [
+            ("HALIDOM_SERVER__ROLE", "edge".to_owned()),
+            ("HALIDOM_EDGE__SITES", site.url.clone()),
+            ("HALIDOM_EDGE__TOKEN_FILE", token.to_str().unwrap().to_owned()),
+            ("HALIDOM_STORAGE__BLOBS", blobs.to_owned()),
+            ("HALIDOM_S3__CREDENTIALS_FILE", credentials.to_str().unwrap().to_owned()),
+            ("HALIDOM_RENDITIONS__DISK_BYTES", "0B".to_owned()),
+        ]
+    };
+    let edge = |name: &str, prefix: &str| {
+        let settings = settings(&blobs(prefix));
+        let settings = settings.each_ref().map(|(key, value)| (*key, value.as_str()));
+        let edge = Server::start_with(&directory.path().join(name), &settings);
+        until("the edge follows its site", || wire::get(&edge.url, "/readyz", &[]).status, |status| *status == 200);
+        edge
+    };
+    let near = edge("near", "site/one");
+    for hash in &hashes {
+        let path = url(hash, 320);
+        let (ours, theirs) = (wire::get(&near.url, &path, &[]), wire::get(&site.url, &path, &[]));
+        assert_eq!((ours.status, ours.body), (200, theirs.body));
+    }
+    assert_eq!(bytes_given(&site), 0.0);
+
+    // What is not there, the site has.
+    let other = blobs("site/two");
+    let credentials = weed.credentials();
+    let settings_of_other = [("HALIDOM_STORAGE__BLOBS", other.as_str()), ("HALIDOM_S3__CREDENTIALS_FILE", credentials.to_str().unwrap())];
+    drop(Server::start_with(&directory.path().join("other"), &settings_of_other));
+    let far = edge("far", "site/two");
+    assert_eq!(wire::get(&far.url, &url(&hashes[0], 321), &[]).status, 200);
+    assert_eq!(bytes_given(&site), 1.0);
+
+    // Where there is no store at all, that is said at once.
+    let mut command = harness::command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data"]).arg(directory.path().join("none"));
+    let refused = output(command.envs(settings(&blobs("nowhere"))));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no blob store"), "{refused:?}");
+
+    // Away, what is made already is served, and an edge starts.
+    weed.kill();
+    let late = edge("late", "site/one");
+    for edge in [&near, &late] {
+        assert_eq!(wire::get(&edge.url, &url(&hashes[1], 322), &[]).status, 503);
+    }
+    assert_eq!(wire::get(&near.url, &url(&hashes[1], 320), &[]).status, 200);
+    weed.run();
+    for edge in [&near, &late] {
+        let path = url(&hashes[1], 323);
+        until("the edge reads again", || wire::get(&edge.url, &path, &[]).status, |status| *status == 200);
+    }
+}

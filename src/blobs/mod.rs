@@ -4,6 +4,7 @@
 //! [`VerifyStore`] decorates any store so that wrong bytes are never served, [`ObservedStore`] so that its calls are measured, [`ColdStore`] so that
 //! recompressed copies read as their originals. `contract` is the one suite that every store passes.
 //! [`SpooledStore`] is an object store before which a local disk takes what the service cannot take now.
+//! [`StoreReader`] reads a store that another process has open.
 //! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
@@ -24,6 +25,7 @@ mod object;
 mod observe;
 mod pair;
 pub mod path;
+mod reader;
 mod sha256;
 mod source_file;
 mod spooled;
@@ -52,6 +54,7 @@ pub use movable::{Home, MovableStore};
 pub use object::{Connection, ObjectSettings, ObjectStore, S3Settings, UploadChecksum};
 pub use observe::{ObservedCall, ObservedStore, Operation, StoreObserver};
 pub use pair::{Missed, Needs, PairStore};
+pub use reader::{ReadBlob, ReaderPools, StoreReader};
 pub use source_file::{SourceFile, TakeError, TakeFile, Taken};
 pub use spooled::{Backlog, BacklogFigures, Destaged, SpooledSettings, SpooledStore, WeakSpooledStore};
 pub use store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, InventoryItem, Marker, Staged, Usage};

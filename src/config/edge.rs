@@ -17,7 +17,8 @@ const MAX_SITES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeConfig {
-    /// The sites, with commas between them. The first is asked as long as it answers; all must hold the same photos.
+    /// The sites, with commas between them, the one that is liked best first. One is asked until it does not answer, then the next that does; those before it are
+    /// looked at again every five minutes. All must hold the same photos.
     pub sites: SiteUrls,
     /// The file with the token that the sites gave this edge: one line, of the scope `edge`. It must be good at each of them.
     pub token_file: PathBuf,

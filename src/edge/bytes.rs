@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Edge, refused};
-use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES};
+use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES, ReadBlob};
 use crate::model::BlobHash;
+use crate::runtime;
 use crate::service::ServiceError;
 
 /// Until the first byte of a photo, at most.
@@ -50,13 +51,8 @@ impl BlobRead for EdgeRead {
 
 impl Edge {
     async fn fetch(&self, hash: BlobHash, size_bytes: u64) -> Result<Bytes, BlobError> {
-        if let Some(backend) = &self.0.backend {
-            match backend.read(hash, size_bytes).await {
-                Ok(Some(bytes)) => return Ok(bytes),
-                // The site may have another copy, or know better what is wrong.
-                Ok(None) => tracing::warn!(%hash, "the backend has no good copy of a blob: the site is asked"),
-                Err(error) => tracing::warn!(%hash, %error, "the backend cannot be read: the site is asked"),
-            }
+        if let Some(bytes) = self.from_backend(hash, size_bytes).await {
+            return Ok(bytes);
         }
         let mut failed = ServiceError::Unavailable("site");
         // Bytes say themselves whether they are the right ones: any site may give them.
@@ -79,6 +75,34 @@ impl Edge {
         self.0.knowledge.forget(hash);
         Err(away("fetch a blob", failed))
     }
+
+    /// From the backend, where it gives a good copy in time.
+    async fn from_backend(&self, hash: BlobHash, size_bytes: u64) -> Option<Bytes> {
+        let read = self.0.backend.as_ref()?.read(hash, size_bytes);
+        match runtime::timeout(transfer_time(size_bytes), read).await {
+            Some(Ok(ReadBlob::Good(bytes))) => return Some(bytes),
+            // The photos may be on their way there, or from there.
+            Some(Ok(ReadBlob::Absent)) => tracing::debug!(%hash, "the backend has no copy of a blob: the site is asked"),
+            // The site may have another copy, or know better what is wrong.
+            Some(Ok(ReadBlob::Damaged)) => tracing::warn!(%hash, "the backend has no good copy of a blob: the site is asked"),
+            // Said when it went.
+            Some(Err(BlobError::Away)) => {}
+            Some(Err(error)) => tracing::warn!(%hash, %error, "the backend cannot be read: the site is asked"),
+            None => tracing::warn!(%hash, "the backend takes too long to give a blob: the site is asked"),
+        }
+        None
+    }
+
+    async fn derived_from_backend(&self, of: BlobHash) -> Option<Bytes> {
+        let read = self.0.backend.as_ref()?.derived(of);
+        match runtime::timeout(transfer_time(0), read).await {
+            Some(Ok(preview)) => return preview,
+            Some(Err(BlobError::Away)) => {}
+            Some(Err(error)) => tracing::warn!(hash = %of, %error, "the backend cannot be read: the site is asked"),
+            None => tracing::warn!(hash = %of, "the backend takes too long to give a preview: the site is asked"),
+        }
+        None
+    }
 }
 
 /// How long a photo may take to come: whoever waits for its rendition has gone then.
@@ -94,12 +118,8 @@ fn away(doing: &'static str, error: ServiceError) -> BlobError {
 #[async_trait]
 impl DerivedStore for Edge {
     async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        if let Some(backend) = &self.0.backend {
-            match backend.derived(*of).await {
-                Ok(Some(preview)) => return Ok(Some(preview)),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(hash = %of, %error, "the backend cannot be read: the site is asked"),
-            }
+        if let Some(preview) = self.derived_from_backend(*of).await {
+            return Ok(Some(preview));
         }
         let site = self.0.sites.current();
         site.edge_preview(*of, MAX_DERIVED_BYTES, transfer_time(0)).await.map_err(|error| away("fetch a preview", refused(&error)))

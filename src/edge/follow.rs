@@ -45,6 +45,7 @@ impl Edge {
                 match self.take_news(renditions).await {
                     Ok(()) => {
                         is_broken = false;
+                        self.go_back().await;
                         continue;
                     }
                     Err(error) if !is_broken => {
@@ -88,6 +89,12 @@ impl Edge {
                 EdgeEvent::Other => unknown = true,
             }
         }
+        // First: what comes now may fail, and then all of it is told again.
+        if !lost.is_empty() {
+            renditions.epoch_passed();
+            self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
+            self.0.clearing.some(lost.iter().map(BlobHash::prefix));
+        }
         if unknown {
             // The same site, in another life; or with news that only a later version understands.
             if let Some((number, site)) = self.0.sites.current_first().next() {
@@ -104,12 +111,6 @@ impl Edge {
         drop(joining);
         if tenants {
             renditions.keys_changed().await;
-        } else if !lost.is_empty() {
-            renditions.epoch_passed();
-        }
-        if !lost.is_empty() {
-            self.0.figures.revoked.fetch_add(lost.len() as u64, Ordering::Relaxed);
-            self.0.clearing.some(lost.iter().map(BlobHash::prefix));
         }
         if is_hasty || unknown {
             // A site that is started anew has one new life; one whose life changes all the time is several behind one address, or none of ours.

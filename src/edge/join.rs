@@ -9,13 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use crate::api::{EdgeBasis, EdgeSigningKey, EdgeTenant};
 use crate::client::{Client, ClientError};
 use crate::model::tenant::SigningKey;
+use crate::runtime;
 use crate::service::{RenditionBasis, TenantUrls};
 
-use super::Edge;
 use super::sites::Joining;
+use super::{ASK_WITHIN, Edge};
 
 /// How long nobody is asked where nobody has answered.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// How long a site is followed before those that stand before it in the settings are looked at: going back costs that everything is asked anew.
+const LOOK_BACK: Duration = Duration::from_secs(5 * 60);
 
 /// Why a site was not joined.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +83,30 @@ impl Edge {
         }
         self.0.sites.note_failure(self.0.runtime.clock.monotonic());
         false
+    }
+
+    /// Goes back to a site that is liked better, where the present one was followed for a while and that one answers again.
+    pub(super) async fn go_back(&self) {
+        let mut joining = self.0.sites.joining.lock().await;
+        let now = self.0.runtime.clock.monotonic();
+        if self.0.sites.better().next().is_none() {
+            joining.look_back_at = None;
+            return;
+        }
+        if now < *joining.look_back_at.get_or_insert(now + LOOK_BACK) {
+            return;
+        }
+        joining.look_back_at = Some(now + LOOK_BACK);
+        // In little time: whoever has to join another waits for this.
+        let _ = runtime::timeout(ASK_WITHIN, async {
+            for (number, site) in self.0.sites.better() {
+                match self.join(number, site).await {
+                    Ok(()) => return,
+                    Err(error) => joining.say(site, &error),
+                }
+            }
+        })
+        .await;
     }
 
     /// Whether no site could be joined a moment ago: asking now would take as long, and be as futile.

@@ -13,6 +13,10 @@ use crate::service::{Forgotten, ServiceError, TenantUrls};
 
 /// How long an answer is taken for true though the site is heard of all the time: what ends it earlier is the feed.
 const ASK_AGAIN: Duration = Duration::from_secs(3_600);
+/// How long a no is: nothing tells when it ends, so an upload may be overlooked for so long.
+const NO_HOLDS: Duration = Duration::from_secs(3);
+/// Noes that are remembered at most.
+const NOES: u64 = 10_000;
 
 /// What is known. All times are monotonic.
 #[derive(Debug)]
@@ -23,8 +27,10 @@ pub(super) struct Knowledge {
     state: RwLock<State>,
     /// Which tenant has which blob.
     owned: moka::sync::Cache<(TenantId, BlobHash), Answer>,
-    /// What follows from a blob's bytes, and that somebody has it.
-    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer)>,
+    /// What follows from a blob's bytes, and that somebody has it; of whom it is known, one tenant.
+    blobs: moka::sync::Cache<BlobHash, (EdgeBlob, Answer, Option<TenantId>)>,
+    /// What a tenant, or nobody at all, has not: a page with dead links asks again and again.
+    missing: moka::sync::Cache<(Option<TenantId>, BlobHash), Answer>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +76,8 @@ impl Knowledge {
     pub(super) fn new(clock: Clock, remember: Duration, answers: u64) -> Self {
         let owned = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
         let blobs = moka::sync::Cache::builder().max_capacity(answers).time_to_live(ASK_AGAIN).build();
-        Self { clock, remember, state: RwLock::default(), owned, blobs }
+        let missing = moka::sync::Cache::builder().max_capacity(NOES.min(answers)).time_to_live(NO_HOLDS).build();
+        Self { clock, remember, state: RwLock::default(), owned, blobs, missing }
     }
 
     /// To be taken before anything is asked of the site.
@@ -137,8 +144,13 @@ impl Knowledge {
     /// What is known of a blob that somebody has; also where no site was heard of lately, for what was begun goes on.
     pub(super) fn blob(&self, hash: BlobHash) -> Option<EdgeBlob> {
         let session = self.session();
-        let (blob, answer) = self.blobs.get(&hash)?;
+        let (blob, answer, _) = self.blobs.get(&hash)?;
         self.is_good(&answer, session).then_some(blob)
+    }
+
+    /// A tenant that had a blob when the site was asked of it last, where it was asked with one.
+    pub(super) fn tenant_of(&self, hash: BlobHash) -> Option<TenantId> {
+        self.blobs.get(&hash)?.2
     }
 
     /// Remembers what the site answered to something asked. Not where it was revoked meanwhile, or may have been: then it answers `false`, and
@@ -149,12 +161,25 @@ impl Knowledge {
         let holds = state.session == asked.session && !state.was_revoked_since(asked.revocations, tenant, hash);
         if holds {
             let answer = Answer { session: asked.session, asked: asked.at };
-            self.blobs.insert(hash, (blob, answer));
+            let known = tenant.or_else(|| self.tenant_of(hash));
+            self.blobs.insert(hash, (blob, answer, known));
             if let Some(tenant) = tenant {
                 self.owned.insert((tenant, hash), answer);
             }
         }
         holds
+    }
+
+    /// Remembers that the site said of something asked that a tenant, or anybody, has it not.
+    pub(super) fn learn_missing(&self, asked: Asked, tenant: Option<TenantId>, hash: BlobHash) {
+        self.missing.insert((tenant, hash), Answer { session: asked.session, asked: asked.at });
+    }
+
+    /// Whether the site said a moment ago that a tenant, or anybody, has a blob not.
+    pub(super) fn is_missing(&self, tenant: Option<TenantId>, hash: BlobHash) -> bool {
+        let session = self.session();
+        let said = self.missing.get(&(tenant, hash));
+        said.is_some_and(|said| said.session == session && self.clock.monotonic().saturating_sub(said.asked) < NO_HOLDS)
     }
 
     /// Forgets that a tenant has a blob. What is made of it from here on has the site asked whether anybody has it.
@@ -293,6 +318,28 @@ mod tests {
         assert_eq!(owns(&knowledge, hash), Some(false));
         knowledge.learn(late, Some(TenantId::DEFAULT), hash, BLOB);
         assert_eq!(owns(&knowledge, hash), Some(false));
+    }
+
+    #[test]
+    fn a_no_holds_for_a_moment_and_in_its_session() {
+        let (clock, knowledge, hash) = known();
+        let (tenant, other) = (Some(TenantId::DEFAULT), Some(TenantId::from_bytes([9; 16])));
+        knowledge.learn_missing(knowledge.asking(), tenant, hash);
+        assert_eq!([tenant, other, None].map(|whose| knowledge.is_missing(whose, hash)), [true, false, false]);
+        clock.advance(NO_HOLDS - Duration::from_millis(1));
+        assert!(knowledge.is_missing(tenant, hash));
+        clock.advance(Duration::from_millis(1));
+        assert!(!knowledge.is_missing(tenant, hash));
+        knowledge.learn_missing(knowledge.asking(), tenant, hash);
+        knowledge.begin(vec![], clock.monotonic());
+        assert!(!knowledge.is_missing(tenant, hash), "another site may have it");
+        for number in 0..2_u32 {
+            (0..NOES as u32).for_each(|n| {
+                knowledge.learn_missing(knowledge.asking(), tenant, BlobHash::of(&[number, n].map(u32::to_be_bytes).concat()))
+            });
+        }
+        knowledge.missing.run_pending_tasks();
+        assert!(knowledge.missing.entry_count() <= NOES);
     }
 
     #[test]

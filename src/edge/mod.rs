@@ -3,7 +3,7 @@
 //! nothing.
 //!
 //! One site at a time is asked and followed: an answer is only good together with the feed of the site that gave it. Where that site does
-//! not answer, the next one is joined, and everything is asked anew.
+//! not answer, the next one is joined, and everything is asked anew; so it is once one that is liked better answers again.
 
 mod asking;
 mod bytes;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::api::EdgeBlob;
-use crate::blobs::DiskReader;
+use crate::blobs::StoreReader;
 use crate::client::{Client, ClientError};
 use crate::model::{BlobHash, TenantId};
 use crate::runtime::{self, BlockingPool, Runtime};
@@ -64,7 +64,7 @@ struct Inner {
     clearing: Clearing,
     max_photo_bytes: u64,
     /// Where the blobs lie, where this machine can read them itself.
-    backend: Option<DiskReader>,
+    backend: Option<StoreReader>,
     /// Where what a site sent is hashed.
     hashing: BlockingPool,
     basis: RenditionBasis,
@@ -95,7 +95,7 @@ pub struct EdgeFigures {
 
 impl Edge {
     /// An edge of these sites, the first of which it likes best. It knows nothing until it [follows](Edge::follow) one.
-    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<DiskReader>, hashing: BlockingPool, runtime: Runtime) -> Self {
+    pub fn new(settings: EdgeSettings, sites: Vec<Client>, backend: Option<StoreReader>, hashing: BlockingPool, runtime: Runtime) -> Self {
         let knowledge = Knowledge::new(runtime.clock.clone(), settings.remember, settings.answers);
         let sites = Sites::new(sites);
         let (asking, clearing, figures) = (Asking::default(), Clearing::default(), Figures::default());
@@ -162,8 +162,11 @@ impl Edge {
         runtime::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ServiceError::Unavailable("site")))
     }
 
-    /// Asks of a blob, and remembers the answer; with others who ask the same.
+    /// Asks of a blob, and remembers the answer, a no for a moment; with others who ask the same.
     async fn ask_of(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
+        if self.0.knowledge.is_missing(tenant, hash) {
+            return Ok(None);
+        }
         let edge = self.clone();
         let asked = self.0.asking.join((tenant, hash), || Box::pin(async move { edge.ask_alone(tenant, hash).await }));
         asked.await
@@ -172,6 +175,8 @@ impl Edge {
     async fn ask_alone(&self, tenant: Option<TenantId>, hash: BlobHash) -> Result<Option<EdgeBlob>, ServiceError> {
         self.0.figures.asked.fetch_add(1, Ordering::Relaxed);
         for _ in 0..ASK_AGAIN {
+            // Before: what comes while it is asked may be missing no more.
+            let before = self.0.knowledge.asking();
             let answered = self.ask(|site, asked| async move { Ok((asked, site.edge_blob(hash, tenant).await?)) });
             match answered.await {
                 Ok((_, blob)) if blob.size_bytes > self.0.max_photo_bytes => {
@@ -181,7 +186,10 @@ impl Edge {
                 Ok((asked, blob)) if self.0.knowledge.learn(asked, tenant, hash, blob) => return Ok(Some(blob)),
                 // It was revoked while it was under way: the site knows better now.
                 Ok(_) => {}
-                Err(ServiceError::NotFound(_)) => return Ok(None),
+                Err(ServiceError::NotFound(_)) => {
+                    self.0.knowledge.learn_missing(before, tenant, hash);
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -228,6 +236,10 @@ impl Catalogue for Edge {
 
     async fn shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError> {
         Ok(self.blob(hash).await?.map(|blob| (blob.width, blob.height)))
+    }
+
+    async fn tenant_of(&self, hash: BlobHash) -> Result<Option<TenantId>, ServiceError> {
+        Ok(self.0.knowledge.tenant_of(hash))
     }
 
     async fn is_present(&self, _: BlobHash) -> Result<bool, ServiceError> {

@@ -29,6 +29,9 @@ pub(super) struct Sites {
 #[derive(Debug, Default)]
 pub(super) struct Joining {
     pub(super) said: HashMap<String, String>,
+    /// When, by the monotonic clock, those that are liked better than the present one are looked at; `None`: the present one is liked best, or was not
+    /// followed when that was looked at.
+    pub(super) look_back_at: Option<Duration>,
 }
 
 impl Sites {
@@ -56,6 +59,11 @@ impl Sites {
         let number = before.len();
         let from = from.iter().enumerate().map(move |(step, site)| (number + step, site));
         from.chain(before.iter().enumerate())
+    }
+
+    /// Those that are liked better than the one that is asked, the best first.
+    pub(super) fn better(&self) -> impl Iterator<Item = (usize, &Client)> {
+        self.all.iter().enumerate().take(self.current.load(Ordering::Acquire) % self.all.len())
     }
 
     /// From here on this one is asked, and followed from there.
@@ -103,5 +111,6 @@ mod tests {
         sites.choose(2, String::new());
         assert_eq!(order(), [&all[2..], &all[..2]].concat());
         assert_eq!(sites.current().server(), all[2].1);
+        assert_eq!(sites.better().map(|(number, _)| number).collect::<Vec<_>>(), [0, 1]);
     }
 }

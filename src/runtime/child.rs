@@ -5,6 +5,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use super::spawn::spawn_thread;
 
 /// See signal(7).
 const SIGKILL: i32 = 9;
@@ -44,6 +50,15 @@ impl Drop for ChildProcess {
 /// This program, also where its file has been replaced since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// Has the system kill (SIGKILL) this process when the one that started it ends, however it ends. For what [`spawn_process`] has started: to be called
+/// as its first thing. Where the other had ended before, nothing comes of it: look whether anybody is there still.
+///
+/// # Errors
+/// Where the system refuses it.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
 /// Starts a program with nothing but these arguments, variables and descriptors; there is no standard error.
 ///
 /// # Errors
@@ -65,5 +80,35 @@ pub fn spawn_process(
         .stdin(Stdio::from(stdin))
         .stdout(Stdio::from(stdout))
         .stderr(Stdio::null());
-    command.spawn().map(ChildProcess)
+    let (to, born) = sync_channel(1);
+    parent()?.send(Birth { command, to }).map_err(|_| no_parent())?;
+    born.recv().map_err(|_| no_parent())?
+}
+
+/// A process to be started, and who waits for it.
+struct Birth {
+    command: Command,
+    to: SyncSender<io::Result<ChildProcess>>,
+}
+
+/// The thread that starts all processes, and ends with this one. Whoever is to [end with its parent](end_with_parent) ends with the thread that started it
+/// (PR_SET_PDEATHSIG(2const)), and a pool's threads end when they are idle.
+fn parent() -> io::Result<SyncSender<Birth>> {
+    static PARENT: Mutex<Option<SyncSender<Birth>>> = Mutex::new(None);
+    let mut parent = PARENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(births) = &*parent {
+        return Ok(births.clone());
+    }
+    let (births, coming) = sync_channel::<Birth>(0);
+    spawn_thread("parent", move || {
+        for Birth { mut command, to } in coming {
+            // Where nobody takes it, it is dropped, and so killed.
+            let _ = to.send(command.spawn().map(ChildProcess));
+        }
+    })?;
+    Ok(parent.insert(births).clone())
+}
+
+fn no_parent() -> io::Error {
+    io::Error::other("the thread that starts processes has gone")
 }

@@ -13,7 +13,7 @@ mod spawn;
 mod tasks;
 mod timer;
 
-pub use child::{ChildProcess, THIS_PROGRAM, spawn_process};
+pub use child::{ChildProcess, THIS_PROGRAM, end_with_parent, spawn_process};
 pub use clock::Clock;
 pub use pool::{BlockingPool, Gone, PoolLoad};
 pub use process::{cpu_time, give_way, raise_open_files, use_small_pages};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServerError;
-use super::backend::filer_settings;
+use super::backend::{filer_settings, s3_settings};
 use super::metrics::Metrics;
 use super::observation::{EdgeStanding, Observation};
 use super::site::{decoders, make_private_dir, open_rendition_disk, renders_at_once, rendition_threads};
-use crate::blobs::{DiskPools, DiskReader};
+use crate::blobs::{BlobError, Connection, DiskPools, DiskReader, ObjectSettings, ObjectStore, ReaderPools, S3Settings, StoreReader};
 use crate::client::{Client, ClientSettings, RetrySettings};
-use crate::config::{BlobsUrl, Config};
+use crate::config::{BlobsUrl, Config, S3Location};
 use crate::edge::{Edge, EdgeSettings};
 use crate::http::Health;
 use crate::imaging::{Decoders, Priority};
@@ -73,12 +73,16 @@ impl EdgeParts {
         let hashing_pool = BlockingPool::new("hashing", cores());
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: blobs_pool.clone(), hashing: hashing_pool.clone() };
 
+        let decoding_pool = BlockingPool::new("decoding", cores());
+        let decoding_bytes = config.cold.decode_memory_bytes.as_u64();
+        let reading = ReaderPools { decoding: decoding_pool.clone(), decoding_bytes, hashing: hashing_pool.clone() };
         let backend = match &config.storage.blobs {
             BlobsUrl::UnderData => None,
             BlobsUrl::File(root) | BlobsUrl::Nfs(root) => {
-                Some(DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?)
+                let disk = DiskReader::open(root, runtime.clone(), disk_pools, filer_settings(config)).await?;
+                Some(StoreReader::of_disk(disk, reading))
             }
-            other => return Err(ServerError::Unsupported(format!("{other}: not in this release; use file:///DIR"))),
+            BlobsUrl::S3(location) => Some(StoreReader::of_store(open_service(config, location, runtime, &blobs_pool).await?, reading)),
         };
         let basis = RenditionBasis {
             quality: config.renditions.default_quality,
@@ -103,6 +107,7 @@ impl EdgeParts {
         );
         let pools = vec![
             ("pool_blobs", blobs_pool),
+            ("pool_decoding", decoding_pool),
             ("pool_hashing", hashing_pool),
             ("pool_imaging", imaging_pool),
             ("pool_slow_imaging", slow_pool),
@@ -138,6 +143,24 @@ impl EdgeParts {
             tracing::warn!("work on a disk or a picture does not end; it is left behind");
         }
     }
+}
+
+/// The object store of a site, to be read. One that does not answer now is asked again by who needs it.
+async fn open_service(config: &Config, location: &S3Location, runtime: &Runtime, pool: &BlockingPool) -> Result<ObjectStore, ServerError> {
+    // Somebody waits, and the site may answer.
+    let deadline = config.s3.deadline.min(PATIENCE.answer_timeout);
+    let s3 = S3Settings { deadline, ..s3_settings(config, location) };
+    let connection = pool.run(move || Connection::s3(&s3)).await.map_err(BlobError::from)??;
+    let settings = ObjectSettings { prefix: location.prefix.clone(), create: false, deadline };
+    let service = ObjectStore::to_read(connection, runtime.clone(), &settings);
+    match service.require_layout().await {
+        Ok(()) => {}
+        Err(error @ (BlobError::Away | BlobError::Unavailable { .. })) => {
+            tracing::warn!(%error, "the object store does not answer: photos are fetched from the site until it does");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(service)
 }
 
 /// The token in a file: nothing else stands there.

@@ -137,7 +137,7 @@ impl Services {
             PhotoName::Key(key) => (PhotoId::from_idempotency_key(owner.tenant, owner.user, &key), true),
         };
         let mut staged = self.blobs.stage(size_bytes).await?;
-        match self.receive(&mut *staged, body, expected).await {
+        match self.receive(&mut *staged, body, expected, owner.tenant).await {
             Ok((digests, inspection)) => {
                 let arrival = Arrival { owner, album, name, id, own_id, digests, inspection, caption: None, by_admin: false };
                 // There are as many as uploads at once: so it is there unless the site stops.

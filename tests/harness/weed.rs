@@ -36,11 +36,14 @@ impl Weed {
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let identity = serde_json::json!({"identities": [{"name": "test",
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]});
-        std::fs::write(directory.path().join("s3.json"), identity.to_string()).unwrap();
-        let credentials = format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
-        std::fs::write(directory.path().join("credentials"), credentials).unwrap();
+        let identity = |name: &str, key: &str, actions: &[&str]| {
+            let credentials = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = {SECRET_KEY}\n");
+            std::fs::write(directory.path().join(name), credentials).unwrap();
+            serde_json::json!({"name": name, "credentials": [{"accessKey": key, "secretKey": SECRET_KEY}], "actions": actions})
+        };
+        let all = identity("credentials", ACCESS_KEY, &["Admin", "Read", "Write", "List", "Tagging"]);
+        let reading = identity("reading", "halidom-test-reader", &["Read", "List"]);
+        std::fs::write(directory.path().join("s3.json"), serde_json::json!({"identities": [all, reading]}).to_string()).unwrap();
         std::fs::create_dir(directory.path().join("data")).unwrap();
         let mut weed = Self { program, directory, ports: free_ports(), child: None };
         weed.run();
@@ -107,6 +110,11 @@ impl Weed {
     /// The file with what it takes to be let in.
     pub fn credentials(&self) -> PathBuf {
         self.directory.path().join("credentials")
+    }
+
+    /// The same for who may only read.
+    pub fn reading_credentials(&self) -> PathBuf {
+        self.directory.path().join("reading")
     }
 
     /// Ends it as a power cut of its machine would.

@@ -43,7 +43,7 @@ pub struct ColdStore<S> {
 
 /// Has copies read as the originals. Cheap to clone.
 #[derive(Debug, Clone)]
-struct Reader {
+pub(super) struct Reader {
     decoding: Decoding,
     /// As they were when their first bytes were read.
     raw: Cache<BlobKey, FileVersion>,
@@ -97,15 +97,20 @@ impl<S: BlobStore> ColdStore<S> {
     /// Decorates `inner`. Copies are decoded on `pool`, as many at once as it has threads and without waiting for their readers, and with what waits for
     /// those they take no more than `memory_bytes`, unless a single one does.
     pub fn new(inner: S, pool: BlockingPool, memory_bytes: u64) -> Self {
-        let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).max(1);
-        let decoding = Decoding { pool, memory: Arc::new(Semaphore::new(memory_kib as usize)), memory_kib };
-        Self { inner, reader: Reader { decoding, raw: Cache::new(REMEMBERED) } }
+        Self { inner, reader: Reader::new(pool, memory_bytes) }
     }
 }
 
 impl Reader {
+    /// See [`ColdStore::new`].
+    pub(super) fn new(pool: BlockingPool, memory_bytes: u64) -> Self {
+        let memory_kib = u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX).max(1);
+        let decoding = Decoding { pool, memory: Arc::new(Semaphore::new(memory_kib as usize)), memory_kib };
+        Self { decoding, raw: Cache::new(REMEMBERED) }
+    }
+
     /// This copy as its original.
-    async fn read(&self, key: &BlobKey, stored: Arc<dyn BlobRead>) -> Result<Arc<dyn BlobRead>, BlobError> {
+    pub(super) async fn read(&self, key: &BlobKey, stored: Arc<dyn BlobRead>) -> Result<Arc<dyn BlobRead>, BlobError> {
         let version = stored.version();
         if version.is_some() && self.raw.get(key) == version {
             return Ok(stored);

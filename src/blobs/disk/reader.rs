@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::lanes::Lanes;
 use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
-use crate::blobs::{BlobError, BlobRead as _};
+use crate::blobs::{BlobError, BlobRead};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
-/// Reads what a site keeps in a directory. Cheap to clone.
+/// What a site keeps in a directory, for a [`crate::blobs::StoreReader`] to read. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DiskReader {
     shared: Arc<Shared>,
@@ -30,48 +30,25 @@ impl DiskReader {
         Ok(Self { shared: Arc::new(shared), lanes })
     }
 
-    /// The bytes of a blob, whole: of any copy of this length whose bytes are those that the hash names. `None` where there is no good one.
-    ///
-    /// # Errors
-    /// What the backend meets.
-    pub async fn read(&self, hash: BlobHash, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
-        for key in self.copies(hash).await? {
-            match self.read_copy(key, size_bytes).await {
-                Ok(Some(bytes)) => return Ok(Some(bytes)),
-                // It went since it was listed, or is damaged: another may be good.
-                Ok(None) | Err(BlobError::NotFound | BlobError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
-
     /// What is kept for a blob, see [`crate::blobs::DerivedStore::get_derived`].
     ///
     /// # Errors
     /// What the backend meets.
-    pub async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
+    pub(in crate::blobs) async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let shared = self.shared.clone();
         self.lanes.io.run(0, move || shared.get_derived(&of)).await
     }
 
-    async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+    /// The keys of a blob's copies, see [`crate::blobs::BlobStore::copies`].
+    pub(in crate::blobs) async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
         let shared = self.shared.clone();
         self.lanes.io.run(0, move || shared.copies(&hash)).await
     }
 
-    async fn read_copy(&self, key: BlobKey, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
-        let shared = self.shared.clone();
-        let lane = self.lanes.io.clone();
+    /// A copy as it is stored.
+    pub(in crate::blobs) async fn open_copy(&self, key: BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let (shared, lane) = (self.shared.clone(), self.lanes.io.clone());
         let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
-        let copy = read::DiskRead::new(opened, self.lanes.clone());
-        let Some(length) = usize::try_from(size_bytes).ok().filter(|_| copy.size_bytes() == size_bytes) else { return Ok(None) };
-        let bytes = copy.read_at(0, length).await?;
-        let hashing = self.lanes.hashing.run(move || (BlobHash::of(&bytes) == key.hash).then_some(bytes));
-        let good = hashing.await?;
-        if good.is_none() {
-            tracing::error!(%key, "a stored copy is damaged");
-        }
-        Ok(good)
+        Ok(Arc::new(read::DiskRead::new(opened, self.lanes.clone())))
     }
 }

@@ -27,24 +27,40 @@ impl ObjectStore {
         runtime: Runtime,
         settings: &ObjectSettings,
     ) -> Result<Self, BlobError> {
-        let calls = Calls::new(connection, &settings.prefix, settings.deadline.max(Duration::from_millis(100)));
-        let format = calls.at(path::FORMAT.as_ref());
-        match calls.get_format().await? {
-            Some(text) if text == path::FORMAT_TEXT => {}
-            Some(text) => {
-                let found = String::from_utf8_lossy(&text).trim().to_owned();
-                return Err(BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") });
-            }
-            None if !settings.create => {
-                return Err(BlobError::Refused { reason: format!("there is no blob store at {format} of {:?}", calls.connection()) });
-            }
-            None if inventory::has_any(&calls).await? => {
+        let store = Self { spool, ..Self::to_read(connection, runtime, settings) };
+        let format = store.calls.at(path::FORMAT.as_ref());
+        if settings.create && store.calls.get_format().await?.is_none() {
+            if inventory::has_any(&store.calls).await? {
                 return Err(BlobError::Refused { reason: format!("there are blobs, but no {format}: part of a store") });
             }
             // The same bytes, whoever puts them: it may be put twice.
-            None => calls.put_any(&format, PutPayload::from_static(path::FORMAT_TEXT)).await?,
+            store.calls.put_any(&format, PutPayload::from_static(path::FORMAT_TEXT)).await?;
+            return Ok(store);
         }
-        Ok(Self { calls, spool, runtime })
+        store.require_layout().await?;
+        Ok(store)
+    }
+
+    /// The store behind `connection`, to be read while another process has it open: nothing can be received, and nothing is asked of the service yet.
+    pub fn to_read(connection: Connection, runtime: Runtime, settings: &ObjectSettings) -> Self {
+        let calls = Calls::new(connection, &settings.prefix, settings.deadline.max(Duration::from_millis(100)));
+        Self { calls, spool: None, runtime }
+    }
+
+    /// Looks whether there is a store.
+    ///
+    /// # Errors
+    /// [`BlobError::Refused`] where there is none, or one of a newer layout; [`BlobError::Unavailable`] as [`ObjectStore::open`].
+    pub async fn require_layout(&self) -> Result<(), BlobError> {
+        let format = self.calls.at(path::FORMAT.as_ref());
+        match self.calls.get_format().await? {
+            Some(text) if text == path::FORMAT_TEXT => Ok(()),
+            Some(text) => {
+                let found = String::from_utf8_lossy(&text).trim().to_owned();
+                Err(BlobError::Refused { reason: format!("its layout is {found:?}; this version knows \"halidom blobs 1\"") })
+            }
+            None => Err(BlobError::Refused { reason: format!("there is no blob store at {format} of {:?}", self.calls.connection()) }),
+        }
     }
 
     /// Removes what an earlier process left in the spool.

@@ -6,6 +6,7 @@ use super::job::Task;
 use super::{Decoders, Processes, checked, picture_alone};
 use crate::imaging::preview::preview_recipe;
 use crate::imaging::{Format, ImagingError, Ladder, Limits, Made, MadeFrom, Rendered, Renderer, Rung};
+use crate::model::TenantId;
 use crate::runtime::Gone;
 
 /// Pictures to be made of one photo.
@@ -72,7 +73,7 @@ impl Decoders {
         if count > 1 {
             let climbed = picture_alone(photo, &self.limits, |format, parts, blamed| {
                 let taken = &mut |number, made: Result<_, _>| left.take(number, made.map_err(blamed)).map(&mut *each).is_some();
-                processes.climb((format, parts), &self.limits, (&task, count), taken);
+                processes.climb(self.whose, (format, parts), &self.limits, (&task, count), taken);
             });
             if let Err(error) = climbed {
                 return left.tell_all(&error, each);
@@ -164,11 +165,19 @@ type Taken<'a> = &'a mut dyn FnMut(Option<u32>, Result<Option<Rendered>, Imaging
 
 impl Processes {
     /// Has a process make several pictures, as far as it comes.
-    fn climb(&self, (format, parts): (Format, &[&[u8]]), limits: &Limits, (task, count): (&Task, usize), taken: Taken<'_>) {
+    fn climb(
+        &self,
+        whose: Option<TenantId>,
+        (format, parts): (Format, &[&[u8]]),
+        limits: &Limits,
+        (task, count): (&Task, usize),
+        taken: Taken<'_>,
+    ) {
+        let at_work = self.idle.begin(whose);
         // Where there is none to be had, each picture finds out for itself.
-        let Some(mut worker) = self.waiting().or_else(|| self.start().ok()) else { return };
+        let Ok(mut worker) = self.worker(&at_work) else { return };
         match worker.work_on_several(parts, limits, (task, count), self.time, taken) {
-            Ok(()) => self.rest(worker),
+            Ok(()) => self.rest(at_work, worker),
             Err(error) => self.lost(&error, format, parts, task),
         }
     }

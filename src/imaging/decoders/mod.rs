@@ -7,6 +7,7 @@ mod confine;
 mod cost;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
+mod idle;
 mod job;
 mod ladder;
 mod priority;
@@ -16,8 +17,8 @@ mod worker;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub(super) use self::checked::{is_error, is_inspection};
 pub use self::confine::confine;
 #[cfg(any(test, fuzzing))]
 pub use self::fuzzing::{decoder_answer, decoder_job};
+use self::idle::{AtWork, Found, Idle};
 use self::job::{Done, Task};
 pub use self::ladder::Order;
 pub use self::priority::Priority;
@@ -38,10 +40,13 @@ use super::inspect::Examined;
 use super::preview::preview_recipe;
 use super::structure::{outline, recognise};
 use super::{Format, Impression, Inspection, Limits, Recipe, Rendered, Renderer, inspect, placeholder, render};
+use crate::model::TenantId;
 use crate::runtime::{BlockingPool, Gone, PoolLoad};
 
-/// Jobs after which a process is replaced, so that whatever one photo has done to it does not last.
-const JOBS_OF_ONE: u32 = 1_000;
+/// Jobs after which a process is replaced, so that whatever one photo has done to it does not last. Starting one takes some 10 ms.
+const JOBS_OF_ONE: u32 = 100;
+/// Processes for each thread: where several tenants are busy at once, more wait than work. Of one tenant there are never more than threads.
+const PROCESSES_A_THREAD: usize = 2;
 /// How often a job is begun where the process dies at it: it may have been killed for what another did.
 const TRIES: u32 = 2;
 /// How many times as long a process for which nobody waits may take: what others leave it may be little.
@@ -52,9 +57,13 @@ const LOOK_BYTES: usize = 512 << 10;
 const OWN_BYTES: u64 = 256 << 20;
 
 /// Decodes, a bounded number of photos at once. Cheap to clone.
+///
+/// Whose a photo is says [`Decoders::of_tenant`]: a process that has seen a photo of one tenant's sees none of another's. Where nobody says it, a process does
+/// one job and ends.
 #[derive(Clone, Debug)]
 pub struct Decoders {
     pool: BlockingPool,
+    whose: Option<TenantId>,
     limits: Limits,
     room: Room,
     processes: Option<Arc<Processes>>,
@@ -63,7 +72,7 @@ pub struct Decoders {
 #[derive(Debug)]
 struct Processes {
     program: PathBuf,
-    idle: Mutex<Vec<Worker>>,
+    idle: Idle<Worker>,
     allowed: DecoderLimits,
     /// How long one job may take.
     time: Duration,
@@ -75,10 +84,10 @@ impl Decoders {
     /// Decoders in this process, on this pool's threads.
     pub fn in_threads(pool: BlockingPool, limits: Limits) -> Self {
         let room = Room::of(pool.load().limit, limits.max_decoded_bytes);
-        Self { pool, limits, room, processes: None }
+        Self { pool, whose: None, limits, room, processes: None }
     }
 
-    /// Decoders in processes of their own, one for each thread of the pool, started when they are needed; a photo that takes one longer than
+    /// Decoders in processes of their own, one for each thread of the pool, two where they have photos of several tenants, started when they are needed; a photo that takes one longer than
     /// `time` is too large. One is started now, to see that it can be confined; answers also whether Landlock holds it.
     ///
     /// `program` is halidom's own ([`crate::runtime::THIS_PROGRAM`]), `max_photo_bytes` the largest file that will come.
@@ -99,9 +108,14 @@ impl Decoders {
         let allowed = DecoderLimits { memory_bytes, output_bytes: limits.max_decoded_bytes.max(max_photo_bytes), nice: priority.nice() };
         let (first, by_landlock) = Worker::start(program, allowed)?;
         let time = if priority == Priority::Background { time.saturating_mul(BACKGROUND_TIMES) } else { time };
-        let (idle, started, died) = (Mutex::new(vec![first]), AtomicU64::new(1), AtomicU64::new(0));
+        let (idle, started, died) = (Idle::new(pool.load().limit * PROCESSES_A_THREAD, first), AtomicU64::new(1), AtomicU64::new(0));
         let processes = Arc::new(Processes { program: program.to_owned(), idle, allowed, time, started, died });
         Ok((Self { processes: Some(processes), ..Self::in_threads(pool, limits) }, by_landlock))
+    }
+
+    /// The same decoders, for photos of this tenant's; `None`: it is not known whose they are.
+    pub fn of_tenant(&self, whose: Option<TenantId>) -> Self {
+        Self { whose, ..self.clone() }
     }
 
     /// Photos that are decoded or wait.
@@ -117,7 +131,7 @@ impl Decoders {
 
     /// Ids of the processes that wait for a photo now.
     pub fn idle_processes(&self) -> Vec<u32> {
-        let idle = |all: &Arc<Processes>| all.idle().iter().map(Worker::id).collect();
+        let idle = |all: &Arc<Processes>| all.idle.map(Worker::id);
         self.processes.as_ref().map(idle).unwrap_or_default()
     }
 
@@ -185,7 +199,7 @@ impl Decoders {
         let task = Task::Render(recipe.clone());
         let _held = self.room_for(photo, &task);
         let Some(processes) = &self.processes else { return render(photo, &recipe, &self.limits) };
-        match processes.of_picture(photo, &self.limits, &task)? {
+        match processes.of_picture(self.whose, photo, &self.limits, &task)? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
@@ -194,7 +208,7 @@ impl Decoders {
     fn preview_now(&self, photo: &[u8]) -> Result<Option<Rendered>, ImagingError> {
         let _held = self.room_for(photo, &Task::Preview);
         let Some(processes) = &self.processes else { return Renderer::default().preview(photo, &self.limits) };
-        match processes.of_picture(photo, &self.limits, &Task::Preview)? {
+        match processes.of_picture(self.whose, photo, &self.limits, &Task::Preview)? {
             Answer::Rendered(rendered) => Ok(Some(rendered)),
             Answer::Other(Done::NoPreview) => Ok(None),
             Answer::Other(other) => Err(unexpected(other)),
@@ -205,7 +219,7 @@ impl Decoders {
         let Some(processes) = &self.processes else {
             return Renderer::default().render_preview(preview, shown, &recipe, &self.limits);
         };
-        match processes.answer(format_of(preview)?, &[preview], &self.limits, &Task::RenderPreview { shown, recipe })? {
+        match processes.answer(self.whose, (format_of(preview)?, &[preview]), &self.limits, &Task::RenderPreview { shown, recipe })? {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Other(other) => Err(unexpected(other)),
         }
@@ -220,7 +234,7 @@ impl Decoders {
             // What needs no decoder is found out here, in safe code, so that no more of the photo is brought to one than it has to see.
             let examined = Examined::read(photo, &self.limits)?;
             if let Some((parts, look)) = examined.look(photo, &self.limits).filter(|(_, look)| look.byte_len() <= LOOK_BYTES) {
-                let answer = processes.answer(Format::Jpeg, &parts, &self.limits, &Task::Look(look));
+                let answer = processes.answer(self.whose, (Format::Jpeg, &parts), &self.limits, &Task::Look(look));
                 return match answer.map_err(|error| examined.blamed(error))? {
                     Answer::Other(Done::Seen(seen)) => Ok(examined.inspection(seen)),
                     Answer::Other(other) => Err(examined.blamed(unexpected(other))),
@@ -231,7 +245,7 @@ impl Decoders {
         // First: what is no image waits for no room.
         let format = format_of(photo)?;
         let _held = self.room_for(photo, &Task::Inspect);
-        match processes.answer(format, &[photo], &self.limits, &Task::Inspect)? {
+        match processes.answer(self.whose, (format, &[photo]), &self.limits, &Task::Inspect)? {
             Answer::Other(Done::Inspected(inspection)) => Ok(*inspection),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
@@ -241,7 +255,7 @@ impl Decoders {
     fn placeholder_now(&self, photo: &[u8]) -> Result<Impression, ImagingError> {
         let _held = self.room_for(photo, &Task::Placeholder);
         let Some(processes) = &self.processes else { return placeholder(photo, &self.limits) };
-        match processes.of_picture(photo, &self.limits, &Task::Placeholder)? {
+        match processes.of_picture(self.whose, photo, &self.limits, &Task::Placeholder)? {
             Answer::Other(Done::Placeholder(placeholder)) => Ok(placeholder),
             Answer::Other(other) => Err(unexpected(other)),
             Answer::Rendered(_) => Err(nonsense()),
@@ -284,8 +298,8 @@ fn unexpected(done: Done) -> ImagingError {
 
 impl Processes {
     /// Has a process do what takes a photo's picture alone.
-    fn of_picture(&self, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
-        picture_alone(photo, limits, |format, parts, blamed| match self.answer(format, parts, limits, task).map_err(blamed)? {
+    fn of_picture(&self, whose: Option<TenantId>, photo: &[u8], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
+        picture_alone(photo, limits, |format, parts, blamed| match self.answer(whose, (format, parts), limits, task).map_err(blamed)? {
             Answer::Other(Done::Failed(error)) => Err(blamed(error)),
             answer => Ok(answer),
         })?
@@ -294,16 +308,21 @@ impl Processes {
     /// Has a process do it: an idle one, or a new one. One that dies is replaced, and the job begun again in a new one.
     ///
     /// The photo is the parts, put together, and of this format.
-    fn answer(&self, format: Format, parts: &[&[u8]], limits: &Limits, task: &Task) -> Result<Answer, ImagingError> {
-        let (mut waiting, mut was_killed) = (self.waiting(), false);
-        for _ in 0..TRIES {
-            let mut worker = match waiting.take() {
-                Some(worker) => worker,
-                None => self.start()?,
-            };
+    fn answer(
+        &self,
+        whose: Option<TenantId>,
+        (format, parts): (Format, &[&[u8]]),
+        limits: &Limits,
+        task: &Task,
+    ) -> Result<Answer, ImagingError> {
+        let at_work = self.idle.begin(whose);
+        let mut was_killed = false;
+        for attempt in 0..TRIES {
+            // What killed one may have killed others that wait.
+            let mut worker = if attempt == 0 { self.worker(&at_work)? } else { self.start()? };
             let error = match worker.work(parts, limits, task, self.time) {
                 Ok(answer) if is_believable(&answer, format, limits, task) => {
-                    self.rest(worker);
+                    self.rest(at_work, worker);
                     return Ok(answer);
                 }
                 Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "an answer that cannot be"),
@@ -327,9 +346,9 @@ impl Processes {
     }
 
     /// Lets one wait for the next photo.
-    fn rest(&self, worker: Worker) {
+    fn rest(&self, at_work: AtWork<'_, Worker>, worker: Worker) {
         if worker.jobs() < JOBS_OF_ONE {
-            self.idle().push(worker);
+            drop(at_work.rest(worker));
         }
     }
 
@@ -340,12 +359,18 @@ impl Processes {
         tracing::warn!(%error, %format, task = task.name(), bytes, "a decoder process was lost");
     }
 
-    /// One that waits and still runs: what ended others while they waited is nothing to the next photo.
-    fn waiting(&self) -> Option<Worker> {
+    /// One that waits and still runs, or a new one: what ended others while they waited is nothing to the next photo.
+    fn worker(&self, at_work: &AtWork<'_, Worker>) -> Result<Worker, ImagingError> {
         loop {
-            let mut worker = self.idle().pop()?;
+            let mut worker = match at_work.find() {
+                Found::Worker(worker) => worker,
+                Found::None { to_end } => {
+                    drop(to_end);
+                    return self.start();
+                }
+            };
             if worker.is_alive() {
-                return Some(worker);
+                return Ok(worker);
             }
             self.died.fetch_add(1, Ordering::Relaxed);
         }
@@ -359,10 +384,6 @@ impl Processes {
         })?;
         self.started.fetch_add(1, Ordering::Relaxed);
         Ok(worker)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use super::confine::confine;
 use super::job::{Done, Job, Laid, Ready, Step, Task, Told, receive, send};
 use crate::imaging::{ImagingError, Made, Rendered, Renderer, inspect, placeholder};
+use crate::runtime::end_with_parent;
 
 /// Memory of a photo that is kept for the next.
 const PHOTO_KEPT_BYTES: usize = 32 << 20;
@@ -24,12 +25,17 @@ pub struct DecoderLimits {
     pub nice: u8,
 }
 
-/// Confines itself and works until the other side has gone. To be called as the first thing of a process of its own.
+/// Confines itself and works until the other side has gone, by whose end it is killed. To be called as the first thing of a process of its own.
 ///
 /// # Errors
 /// Where the process could not be confined, or the other side does not keep to what is agreed.
 pub fn decode_for_others(limits: DecoderLimits) -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // In the middle of a job, too, which may hang. Where the other side has gone already, the socket says so.
+    if let Err(error) = end_with_parent() {
+        send(&control, &Ready::Unconfined)?;
+        return Err(error);
+    }
     let shared = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // The first picture of a process finds everything that is read from files, such as the processor's kind, read already.
     warm_up();

@@ -317,6 +317,48 @@ async fn a_key_that_is_taken_away_is_good_at_no_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_goes_though_changed_keys_cannot_be_had() {
+    let rig = Rig::new().await;
+    let (gone, kept) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
+    let line = Line::to(rig.running.http).await;
+    let edge = rig.edge(&[line.url()], |config| config.renditions.disk_bytes = crate::config::ByteSize::mib(64)).await;
+    for photo in [&gone, &kept] {
+        assert_eq!(edge.status(&url(photo, "thumbnail"), &rig).await, 200);
+    }
+    rig.until("renditions are kept on disk", async || edge.on_disk() == 2).await;
+    line.refuse(Some("GET /v1/edge/tenants"));
+    // The next part of the feed says both, whenever it is taken in.
+    rig.call(Method::POST, &format!("/v1/admin/tenants/{}/keys", Owner::DEFAULT.tenant), Some(json!({}))).await;
+    rig.purge(&gone).await;
+    rig.until("it is not kept", async || edge.on_disk() == 1).await;
+    edge.clock.advance(Duration::from_secs(1));
+    assert_eq!(edge.status(&url(&gone, "thumbnail"), &rig).await, 404);
+    line.refuse(None);
+    rig.end(edge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_links_ask_the_site_once_in_a_while_and_a_new_photo_is_seen_soon() {
+    let rig = Rig::new().await;
+    let photo = rig.upload("camera.jpg").await;
+    let edge = rig.edge(&[site_url(&rig)], |_| {}).await;
+    rig.purge(&photo).await;
+    let path = url(&photo, "thumbnail");
+    assert_eq!(edge.status(&path, &rig).await, 404);
+    // An answer of a moment ago is given again for a moment: these are others.
+    for width in 0..9 {
+        assert_eq!(edge.status(&format!("{}/full/{},/0/default.jpg", url(&photo, "iiif"), 20 + width), &rig).await, 404);
+    }
+    assert_eq!(edge.parts().edge.figures().asked, 1);
+    let again = rig.upload("camera.jpg").await;
+    assert_eq!(again["hash"], photo["hash"]);
+    edge.clock.advance(Duration::from_secs(3));
+    assert_eq!(edge.status(&url(&again, "thumbnail"), &rig).await, 200);
+    assert_eq!(edge.parts().edge.figures().asked, 2);
+    rig.end(edge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn away_from_every_site_it_serves_what_it_knows_and_then_nothing() {
     let rig = Rig::new().await;
     let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
@@ -342,7 +384,7 @@ async fn where_one_site_goes_the_next_is_asked() {
     let rig = Rig::new().await;
     let (known, other) = (rig.upload("camera.jpg").await, rig.upload("brick.jpg").await);
     let (first, second) = (Line::to(rig.running.http).await, Line::to(rig.running.http).await);
-    let edge = rig.edge(&[first.url(), second.url()], |_| {}).await;
+    let edge = rig.edge(&[first.url(), second.url()], |config| config.edge.remember = Duration::from_secs(86_400)).await;
     assert_eq!(edge.status(&url(&known, "thumbnail"), &rig).await, 200);
     assert_eq!(second.carried(), 0, "the first is liked best");
     first.cut().await;
@@ -354,6 +396,19 @@ async fn where_one_site_goes_the_next_is_asked() {
     rig.purge(&known).await;
     edge.clock.advance(Duration::from_secs(1));
     rig.until("the second's feed is followed", async || edge.status(&url(&known, "thumbnail"), &rig).await == 404).await;
+    // Once the first is there again, and some time has passed, it is asked again, and followed.
+    let _first = first.mended(rig.running.http).await;
+    let third = rig.upload("clock.jpg").await;
+    rig.until("the first is gone back to", async || {
+        edge.clock.advance(Duration::from_secs(301));
+        // News, so that nobody waits for some.
+        rig.purge(&rig.upload("hubble.jpg").await).await;
+        edge.parts().edge.figures().joined == 3
+    })
+    .await;
+    second.cut().await;
+    assert_eq!(edge.status(&url(&third, "thumbnail"), &rig).await, 200);
+    assert_eq!(edge.parts().edge.figures().joined, 3);
     rig.end(edge).await;
 }
 

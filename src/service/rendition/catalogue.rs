@@ -41,6 +41,9 @@ pub trait Catalogue: Send + Sync + Debug + 'static {
     /// The same, whosever it is: for what was asked for by somebody who may.
     async fn shown(&self, hash: BlobHash) -> Result<Option<(u32, u32)>, ServiceError>;
 
+    /// A tenant that has a blob, the same as long as it has it; `None` where none has, or none is known.
+    async fn tenant_of(&self, hash: BlobHash) -> Result<Option<TenantId>, ServiceError>;
+
     /// Whether the blob is here, damaged or not.
     async fn is_present(&self, hash: BlobHash) -> Result<bool, ServiceError>;
 
@@ -88,6 +91,10 @@ impl Catalogue for Stores {
             Ok(shown_size(at, rows, &hash)?)
         })
         .await
+    }
+
+    async fn tenant_of(&self, hash: BlobHash) -> Result<Option<TenantId>, ServiceError> {
+        self.look_up(move |at| Ok(at.list_refs(&hash, 1)?.first().map(|(owner, ..)| owner.tenant))).await
     }
 
     async fn is_present(&self, hash: BlobHash) -> Result<bool, ServiceError> {

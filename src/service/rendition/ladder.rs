@@ -122,6 +122,10 @@ impl RenditionService {
         if taking.waiting().is_empty() {
             return;
         }
+        let imaging = match self.apart(&self.pools.imaging, taking.hash()).await {
+            Ok(imaging) => imaging,
+            Err(error) => return taking.fail(&error, |_| true),
+        };
         let (seen, forgettings) = (renditions.seen(), renditions.cache.forgettings());
         let (mut sources, mut memory) = (Sources::default(), None);
         while let Some(lack) = taking.waiting().iter().filter_map(|key| sources.of(key).err()).min() {
@@ -146,7 +150,7 @@ impl RenditionService {
             let _ = tell.try_send(Told::Made(made));
         };
         let answered = self.answer_all((taking.hash(), shown), told, forgettings);
-        let (worked, left) = tokio::join!(self.pools.imaging.ladder(order, each), answered);
+        let (worked, left) = tokio::join!(imaging.ladder(order, each), answered);
         let error = match worked {
             Ok(()) => ServiceError::Internal("a picture was not made".into()),
             Err(gone) => ServiceError::from(gone),

@@ -98,6 +98,7 @@ impl RenditionService {
     }
 
     async fn render_alone(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
+        let decoders = &self.apart(decoders, key.hash).await?;
         if let Some(rendition) = self.render_from_preview(key, decoders).await? {
             return Ok(rendition);
         }

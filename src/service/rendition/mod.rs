@@ -1,6 +1,7 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
 
 mod accepted;
+mod apart;
 mod cache;
 mod catalogue;
 mod disk;

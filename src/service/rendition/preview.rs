@@ -225,7 +225,8 @@ impl RenditionService {
     /// others wait for, since it may take long on a busy machine.
     async fn prepare(&self, hash: BlobHash) -> Result<(), ServiceError> {
         let Some(shown) = self.catalogue.shown(hash).await? else { return Ok(()) };
-        let (previews, decoders, memory) = (&self.renditions.previews, &self.pools.previews, &self.limits.preview_memory);
+        let (previews, decoders) = (&self.renditions.previews, &self.apart(&self.pools.previews, hash).await?);
+        let memory = &self.limits.preview_memory;
         let preview = if has_preview(shown) { Some(self.prepared_preview(hash, shown).await?) } else { None };
         let recipe = self.settle(&thumbnail_recipe(THUMBNAIL), RenditionFormat::Jpeg)?;
         let key = self.renditions.key(hash, recipe);
@@ -318,7 +319,7 @@ impl RenditionService {
 
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
         let (original, _memory) = self.original_to_render(hash, memory).await?;
-        let made = decoders.preview(original).await??;
+        let made = self.apart(decoders, hash).await?.preview(original).await??;
         self.renditions.previews.made.fetch_add(1, Ordering::Relaxed);
         Ok(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() })
     }

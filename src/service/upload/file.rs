@@ -119,7 +119,7 @@ impl Services {
         let memory = self.limits.import_memory.take(digests.size_bytes).await?;
         let bytes = staged.contents().await?;
         // Where nobody waits: everything else is decoded first.
-        let decoders = &self.pools.previews;
+        let decoders = &self.pools.previews.of_tenant(Some(owner.tenant));
         let (inspection, memory) = decoders.inspect(bytes.clone(), memory).await?;
         let mut inspection = inspection?;
         if inspection.placeholder.is_none() {

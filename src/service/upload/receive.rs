@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::ExpectedDigests;
 use crate::blobs::{Digests, Staged};
-use crate::imaging::{self, Impression, Inspection, SNIFF_BYTES};
+use crate::imaging::{self, Decoders, Impression, Inspection, SNIFF_BYTES};
+use crate::model::TenantId;
 use crate::runtime;
 use crate::service::{ServiceError, Services};
 
@@ -23,6 +25,7 @@ impl Services {
         staged: &mut dyn Staged,
         mut body: impl Stream<Item = Result<Bytes, ServiceError>> + Send + Unpin,
         expected: ExpectedDigests,
+        whose: TenantId,
     ) -> Result<(Digests, Inspection), ServiceError> {
         let max = self.limits.config.max_upload_bytes.as_u64();
         let mut head = Vec::with_capacity(SNIFF_BYTES);
@@ -45,7 +48,7 @@ impl Services {
         if expected.sha256.is_some_and(|sha256| sha256 != digests.sha256) || expected.blake3.is_some_and(|hash| hash != digests.hash) {
             return Err(ServiceError::DigestMismatch);
         }
-        let inspection = self.inspect(staged, size).await?;
+        let inspection = self.inspect(staged, size, &self.pools.inspecting.of_tenant(Some(whose))).await?;
         if let Some(warning) = &inspection.warning {
             tracing::info!(hash = %digests.hash, warning, "a photo came damaged inside");
         }
@@ -53,13 +56,13 @@ impl Services {
     }
 
     /// Looks what the staged bytes are, holding them in memory under the budget.
-    async fn inspect(&self, staged: &mut dyn Staged, size: u64) -> Result<Inspection, ServiceError> {
+    async fn inspect(&self, staged: &mut dyn Staged, size: u64, decoders: &Decoders) -> Result<Inspection, ServiceError> {
         let inspecting = async {
             let turn = self.limits.inspecting.acquire().await.map_err(|_| ServiceError::SHUTTING_DOWN)?;
             let memory = self.limits.inspect_memory.take(size).await?;
             let bytes = staged.contents().await?;
             // Given back by the thread: the bytes lie there to the end, also where nobody waits for it any more.
-            let (inspection, memory) = self.pools.inspecting.inspect(bytes.clone(), memory).await?;
+            let (inspection, memory) = decoders.inspect(bytes.clone(), memory).await?;
             Ok::<_, ServiceError>((turn, memory, bytes, inspection?))
         };
         let Some(inspected) = runtime::timeout(self.limits.inspection_wait, inspecting).await else {
@@ -67,24 +70,24 @@ impl Services {
         };
         let (_turn, memory, bytes, mut inspection) = inspected?;
         if inspection.placeholder.is_none() {
-            let impression = self.impression(bytes, memory).await;
+            let impression = impression(bytes, memory, decoders).await;
             inspection.perceptual_hash = impression.as_ref().and_then(|impression| impression.perceptual_hash);
             inspection.placeholder = impression.map(|impression| impression.placeholder);
         }
         Ok(inspection)
     }
+}
 
-    /// Decodes a photo that brings no picture of its own for its placeholder and its perceptual hash, as small as its format lets it. Where
-    /// that fails or takes too long there are none: they are no reason to refuse a photo that was found sound.
-    async fn impression(&self, bytes: Bytes, memory: tokio::sync::OwnedSemaphorePermit) -> Option<Impression> {
-        // The memory is held to the decoder's end, also where nobody waits for it any more.
-        let making = self.pools.inspecting.placeholder(bytes, memory);
-        match runtime::timeout(PLACEHOLDER_WAIT, making).await {
-            Some(Ok(Ok(impression))) => return Some(impression),
-            Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
-            Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
-            None => tracing::debug!("no placeholder in time"),
-        }
-        None
+/// Decodes a photo that brings no picture of its own for its placeholder and its perceptual hash, as small as its format lets it. Where
+/// that fails or takes too long there are none: they are no reason to refuse a photo that was found sound.
+async fn impression(bytes: Bytes, memory: OwnedSemaphorePermit, decoders: &Decoders) -> Option<Impression> {
+    // The memory is held to the decoder's end, also where nobody waits for it any more.
+    let making = decoders.placeholder(bytes, memory);
+    match runtime::timeout(PLACEHOLDER_WAIT, making).await {
+        Some(Ok(Ok(impression))) => return Some(impression),
+        Some(Ok(Err(error))) => tracing::debug!(%error, "no placeholder"),
+        Some(Err(error)) => tracing::debug!(%error, "no placeholder"),
+        None => tracing::debug!("no placeholder in time"),
     }
+    None
 }
