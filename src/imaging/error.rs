@@ -55,7 +55,8 @@ pub enum ImagingError {
         /// How large it may be.
         limit: u64,
     },
-    /// Whoever decodes was ended from outside (by a system without memory, say), or could not be started: nothing is wrong with the file, try again.
+    /// Whoever decodes was ended or held up from outside (by a system without memory or processors), or could not be started: nothing is wrong with the
+    /// file, try again.
     #[error("the decoder was ended")]
     Interrupted,
     /// A picture could not be written: ours to look into, the file is not to blame.

@@ -7,11 +7,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::spawn::spawn_thread;
 
+/// What programs are told of time that processors worked (USER_HZ, on all that this runs on).
+const TICK_MS: u64 = 10;
 /// See signal(7).
 const SIGKILL: i32 = 9;
 
@@ -33,10 +36,22 @@ impl ChildProcess {
         self.0.wait().is_ok_and(|status| status.signal() == Some(SIGKILL))
     }
 
+    /// For how long processors have worked for it so far, in steps of a hundredth of a second. `None` where the system does not say.
+    pub fn processor_time(&self) -> Option<Duration> {
+        processor_time(&std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).ok()?)
+    }
+
     /// Its id, while it lives.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
+}
+
+/// `utime` and `stime` of proc_pid_stat(5), behind a name that may hold anything.
+fn processor_time(stat: &str) -> Option<Duration> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()?.checked_add(fields.next()?.parse().ok()?)?;
+    Some(Duration::from_millis(ticks.saturating_mul(TICK_MS)))
 }
 
 impl Drop for ChildProcess {

@@ -44,6 +44,16 @@ async fn one_is_replaced_after_a_hundred_jobs() {
     }
 }
 
+#[tokio::test]
+async fn one_that_could_not_work_says_nothing_of_the_photo() {
+    let (decoders, photo) = (decoders(1, Duration::from_secs(1)), photo(60));
+    let stopped = rustix::process::Pid::from_raw(decoders.idle_processes()[0].try_into().unwrap()).unwrap();
+    rustix::process::kill_process(stopped, rustix::process::Signal::STOP).unwrap();
+    assert_eq!(decoders.inspect(photo.clone(), ()).await.unwrap().0, Err(ImagingError::Interrupted));
+    decoders.inspect(photo, ()).await.unwrap().0.unwrap();
+    assert_eq!(decoders.processes(), Some((2, 1)));
+}
+
 /// Set for the process that [`nor_does_one_outlive_a_server_that_is_killed`] kills.
 const KILLED: &str = "HALIDOM_TEST_KILLED";
 

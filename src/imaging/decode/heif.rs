@@ -1,5 +1,5 @@
-//! HEIC and AVIF by libheif, with libde265 and dav1d. It turns and crops by itself as the file says, so that pictures come out the way
-//! they are shown (ISO/IEC 23008-12, 6.5: readers must obey, and EXIF's orientation means nothing).
+//! HEIC and AVIF by libheif, with libde265 and dav1d. Pictures come out the way they are shown, turned and cropped as the file says (ISO/IEC 23008-12,
+//! 6.5: readers must obey, and EXIF's orientation means nothing).
 
 use std::borrow::Cow;
 
@@ -10,6 +10,7 @@ use libheif_rs::{
 use memchr::memmem;
 
 use super::Decoded;
+use super::heif_transforms::Transforms;
 use crate::imaging::colour::{Primaries, profile_of};
 use crate::imaging::error::{Extent, ImagingError};
 use crate::imaging::limits::Limits;
@@ -29,9 +30,11 @@ pub(in crate::imaging) fn outline(bytes: &[u8], format: Format, limits: &Limits)
     }
     let context = open(bytes, format, limits)?;
     let handle = context.primary_image_handle().map_err(|error| refusal(format, limits, error))?;
-    let mut outline = Outline::new(format, (handle.width(), handle.height()));
+    let stored = stored_size(&handle, format, limits)?;
+    let shown = transforms(bytes, &handle, format)?.shown(stored).ok_or_else(|| nothing_shown(format))?;
+    let mut outline = Outline::new(format, shown);
     outline.is_upright = true;
-    outline.decoded_bytes = outline.pixels() * BYTES_PER_PIXEL;
+    outline.decoded_bytes = u64::from(stored.0) * u64::from(stored.1) * BYTES_PER_PIXEL;
     for item in handle.all_metadata().into_iter().filter(|item| item.raw_data.len() <= limits.max_metadata_bytes) {
         if &item.item_type.0 == b"Exif" && outline.exif.is_none() {
             outline.exif = exif_block(&item.raw_data).map(|block| Cow::Owned(block.to_vec()));
@@ -87,7 +90,7 @@ fn exif_block(item: &[u8]) -> Option<&[u8]> {
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
     let context = open(bytes, format, limits)?;
     let handle = context.primary_image_handle().map_err(|error| refusal(format, limits, error))?;
-    decode_handle(&handle, format, limits)
+    decode_handle(bytes, &handle, format, limits)
 }
 
 /// The small picture that cameras store beside the main one.
@@ -103,7 +106,7 @@ pub(in crate::imaging) fn decode_thumbnail(
     if handle.thumbnail_ids(&mut ids) == 0 {
         return None;
     }
-    let decoded = decode_handle(&handle.thumbnail(ids[0]).ok()?, format, thumbnail_limits).ok()?;
+    let decoded = decode_handle(bytes, &handle.thumbnail(ids[0]).ok()?, format, thumbnail_limits).ok()?;
     Some((decoded.pixels, decoded.icc))
 }
 
@@ -126,15 +129,38 @@ fn open<'a>(bytes: &'a [u8], format: Format, limits: &Limits) -> Result<HeifCont
     Ok(context)
 }
 
-fn decode_handle(handle: &ImageHandle, format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
-    limits.check_dimensions(handle.width(), handle.height())?;
+/// The size of a picture before it is turned and cropped.
+fn stored_size(handle: &ImageHandle, format: Format, limits: &Limits) -> Result<(u32, u32), ImagingError> {
+    let side = |side: i32| u32::try_from(side).ok().filter(|side| *side > 0).ok_or_else(|| ImagingError::broken(format, "no pixels"));
+    let size = (side(handle.ispe_width())?, side(handle.ispe_height())?);
+    limits.check_dimensions(size.0, size.1)?;
+    Ok(size)
+}
+
+fn transforms(bytes: &[u8], handle: &ImageHandle, format: Format) -> Result<Transforms, ImagingError> {
+    Transforms::of(bytes, handle.item_id()).ok_or_else(|| ImagingError::broken(format, "its properties cannot be read"))
+}
+
+fn nothing_shown(format: Format) -> ImagingError {
+    ImagingError::broken(format, "nothing of it is shown")
+}
+
+fn decode_handle(bytes: &[u8], handle: &ImageHandle, format: Format, limits: &Limits) -> Result<Decoded, ImagingError> {
+    let (width, height) = stored_size(handle, format, limits)?;
+    let transforms = transforms(bytes, handle, format)?;
     let mut options = DecodingOptions::new().ok_or_else(|| ImagingError::Encoding("no HEIF decoder".into()))?;
     options.set_convert_hdr_to_8bit(true);
+    options.set_ignore_transformations(true);
     options.set_num_library_threads(1);
     options.set_num_codec_threads(1);
     let (chroma, layout) = if handle.has_alpha_channel() { (RgbChroma::Rgba, Layout::Rgba) } else { (RgbChroma::Rgb, Layout::Rgb) };
     let image = LibHeif::new().decode(handle, ColorSpace::Rgb(chroma), Some(options)).map_err(|error| refusal(format, limits, error))?;
     let pixels = pixels_of(&image, layout).ok_or_else(|| ImagingError::broken(format, "no pixels"))?;
+    // Some programs write the size of what is turned as it is shown.
+    if ![(width, height), (height, width)].contains(&(pixels.width, pixels.height)) {
+        return Err(ImagingError::broken(format, "two sizes"));
+    }
+    let pixels = transforms.apply(pixels).ok_or_else(|| nothing_shown(format))?;
     let pixels = if handle.is_premultiplied_alpha() { pixels.unmultiplied() } else { pixels };
     Ok(Decoded { pixels, icc: profile(handle), warning: None })
 }

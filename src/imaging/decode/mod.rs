@@ -2,6 +2,7 @@
 
 mod frames;
 pub(super) mod heif;
+mod heif_transforms;
 mod jpeg;
 mod raster;
 mod webp_frames;

@@ -330,6 +330,9 @@ impl Processes {
             };
             self.lost(&error, format, parts, task);
             match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if worker.was_held_up(self.time) => {
+                    return Err(ImagingError::Interrupted);
+                }
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     let limit = self.time.as_secs();
                     return Err(ImagingError::TooLarge { extent: Extent::Seconds, found: limit.saturating_add(1), limit });

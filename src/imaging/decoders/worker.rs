@@ -20,6 +20,8 @@ const START_TIME: Duration = Duration::from_secs(20);
 /// The allocator would else take a gigabyte of address space at once and have it count as used, which the limit on memory does not know from
 /// what is.
 const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
+/// How well it is told for how long a process has worked.
+const TOLD_TO: Duration = Duration::from_millis(50);
 /// Shared memory that is kept between jobs.
 const SHARED_KEPT_BYTES: u64 = 32 << 20;
 
@@ -38,6 +40,8 @@ pub(super) struct Worker {
     shared: File,
     limits: DecoderLimits,
     jobs: u32,
+    /// What processors had worked for it when its last job began.
+    worked_before: Option<Duration>,
 }
 
 impl Worker {
@@ -52,7 +56,9 @@ impl Worker {
         let process = spawn_process(program, &arguments, &ENVIRONMENT, OwnedFd::from(theirs), OwnedFd::from(shared.try_clone()?))?;
         control.set_read_timeout(Some(START_TIME))?;
         match receive(&control)? {
-            Some(Ready::Confined { by_landlock }) => Ok((Self { process, control, shared, limits, jobs: 0 }, by_landlock)),
+            Some(Ready::Confined { by_landlock }) => {
+                Ok((Self { process, control, shared, limits, jobs: 0, worked_before: None }, by_landlock))
+            }
             Some(Ready::Unconfined) => Err(io::Error::other("this kernel cannot confine a decoder process (seccomp)")),
             None => Err(io::Error::other("the decoder process ended before it began")),
         }
@@ -71,6 +77,12 @@ impl Worker {
     /// Ends it, and says whether somebody else had killed it: then what it was at is not to blame.
     pub(super) fn was_killed(self) -> bool {
         self.process.was_killed()
+    }
+
+    /// Whether it could work for clearly less than half of this time since its job began: then the machine is to blame for what is not done, not the photo.
+    pub(super) fn was_held_up(&self, time: Duration) -> bool {
+        let worked = self.process.processor_time().zip(self.worked_before).map(|(now, before)| now.saturating_sub(before));
+        worked.is_some_and(|worked| worked + TOLD_TO < time / 2)
     }
 
     /// How many jobs it was given.
@@ -125,6 +137,7 @@ impl Worker {
 
     fn begin(&mut self, parts: &[&[u8]], limits: &Limits, task: &Task, time: Duration) -> io::Result<()> {
         self.jobs += 1;
+        self.worked_before = self.process.processor_time();
         let mut photo_bytes = 0;
         for part in parts {
             self.shared.write_all_at(part, photo_bytes)?;
