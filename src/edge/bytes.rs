@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Edge, refused};
-use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES};
+use crate::blobs::{BlobError, BlobRead, DerivedKind, DerivedStore, MAX_DERIVED_BYTES};
 use crate::model::BlobHash;
 use crate::service::ServiceError;
 
@@ -93,9 +93,14 @@ fn away(doing: &'static str, error: ServiceError) -> BlobError {
 /// Previews as the site keeps them. An edge keeps none there: the site makes its own.
 #[async_trait]
 impl DerivedStore for Edge {
-    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+    async fn get_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        match kind {
+            DerivedKind::Preview => {}
+            // An edge reads photos whole.
+            DerivedKind::Tree => return Ok(None),
+        }
         if let Some(backend) = &self.0.backend {
-            match backend.derived(*of).await {
+            match backend.derived(kind, *of).await {
                 Ok(Some(preview)) => return Ok(Some(preview)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(hash = %of, %error, "the backend cannot be read: the site is asked"),
@@ -105,11 +110,11 @@ impl DerivedStore for Edge {
         site.edge_preview(*of, MAX_DERIVED_BYTES, transfer_time(0)).await.map_err(|error| away("fetch a preview", refused(&error)))
     }
 
-    async fn put_derived(&self, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {
+    async fn put_derived(&self, _: DerivedKind, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {
         Ok(())
     }
 
-    async fn delete_derived(&self, _: &BlobHash) -> Result<(), BlobError> {
+    async fn delete_derived(&self, _: DerivedKind, _: &BlobHash) -> Result<(), BlobError> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::lanes::Lanes;
 use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
-use crate::blobs::{BlobError, BlobRead as _};
+use crate::blobs::{BlobError, BlobRead as _, DerivedKind};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
@@ -46,13 +46,13 @@ impl DiskReader {
         Ok(None)
     }
 
-    /// What is kept for a blob, see [`crate::blobs::DerivedStore::get_derived`].
+    /// What of this kind is kept for a blob, see [`crate::blobs::DerivedStore::get_derived`].
     ///
     /// # Errors
     /// What the backend meets.
-    pub async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
+    pub async fn derived(&self, kind: DerivedKind, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.get_derived(&of)).await
+        self.lanes.io.run(0, move || shared.get_derived(kind, &of)).await
     }
 
     async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
