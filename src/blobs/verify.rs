@@ -189,7 +189,7 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
 
     async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
         match self.open_part_here(key, &part).await {
-            Ok((read, tree)) => Ok(self.or_elsewhere(key, read, Asked::Part(tree))),
+            Ok((read, groups)) => Ok(self.or_elsewhere(key, read, Asked::Part(groups))),
             Err(why) => self.open_elsewhere(key, why).await,
         }
     }

@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::group::GroupRead;
+use super::group::{GroupRead, Groups};
 use super::{PassRead, VerifyStore};
-use crate::blobs::tree::Tree;
 use crate::blobs::{BlobError, BlobRead, BlobSource, BlobStore, Damage, DamageObserver, FileVersion};
 use crate::model::{BlobHash, BlobKey};
 
@@ -25,8 +24,8 @@ struct Others {
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
     Whole,
-    /// A part of it, which is checked by this tree, where there is one.
-    Part(Option<Arc<Tree>>),
+    /// A part of it, whose groups are checked, where there is a tree.
+    Part(Option<Groups>),
 }
 
 impl<S: BlobStore> VerifyStore<S> {
@@ -102,8 +101,8 @@ async fn fetch(source: &dyn BlobSource, key: &BlobKey, asked: &Asked) -> Result<
     let read = source.fetch(key).await?;
     if read.is_sequential() {
         return Ok(match asked {
-            Asked::Part(Some(tree)) if read.is_seekable() && read.size_bytes() == tree.size_bytes() => {
-                Arc::new(GroupRead::new(*key, read, tree.clone()))
+            Asked::Part(Some(groups)) if read.is_seekable() && read.size_bytes() == groups.tree.size_bytes() => {
+                Arc::new(GroupRead::new(*key, read, groups.clone()))
             }
             Asked::Part(_) | Asked::Whole => Arc::new(PassRead::new(*key, read)),
         });

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 
-use super::group::GroupRead;
+use super::group::{GroupRead, Groups, ROOM};
 use super::{PassRead, VerifyStore};
 use crate::blobs::tree::{self, Tree, TreeHasher};
 use crate::blobs::{BlobError, BlobRead, BlobStore, Damage, DerivedKind, DerivedStore};
@@ -22,6 +23,8 @@ pub(super) struct Trees {
     kept: Arc<dyn DerivedStore>,
     /// Each was found to be its blob's.
     lately: Cache<BlobKey, Arc<Tree>>,
+    /// A permit a group that lies in memory.
+    room: Arc<Semaphore>,
 }
 
 impl Trees {
@@ -56,7 +59,7 @@ impl<S: BlobStore> VerifyStore<S> {
     pub fn keeping_trees_in(self, kept: Arc<dyn DerivedStore>) -> Self {
         let weigh = |_: &BlobKey, tree: &Arc<Tree>| u32::try_from(tree.weight()).unwrap_or(u32::MAX);
         let lately = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        Self { trees: Some(Trees { kept, lately }), ..self }
+        Self { trees: Some(Trees { kept, lately, room: Arc::new(Semaphore::new(ROOM)) }), ..self }
     }
 
     /// Removes the tree of a blob that has no copy any more. Afterwards: a tree that is kept from here on finds its copy gone.
@@ -70,12 +73,8 @@ impl<S: BlobStore> VerifyStore<S> {
         }
     }
 
-    /// Opens the copy itself for who reads this part of it, and the tree that it is checked by.
-    pub(super) async fn open_part_here(
-        &self,
-        key: &BlobKey,
-        part: &Range<u64>,
-    ) -> Result<(Arc<dyn BlobRead>, Option<Arc<Tree>>), BlobError> {
+    /// Opens the copy itself for who reads this part of it, and what its groups are checked by.
+    pub(super) async fn open_part_here(&self, key: &BlobKey, part: &Range<u64>) -> Result<(Arc<dyn BlobRead>, Option<Groups>), BlobError> {
         let read = self.inner.open_part(key, tree::cover(part)).await?;
         let size_bytes = read.size_bytes();
         // A copy on a disk is read whole once and remembered; one that is decoded cannot be entered anywhere.
@@ -92,7 +91,8 @@ impl<S: BlobStore> VerifyStore<S> {
             let damage = Damage::Short { size_bytes: tree.size_bytes(), found_bytes: size_bytes };
             return Err(BlobError::Damaged { key: *key, damage });
         }
-        Ok((Arc::new(GroupRead::new(*key, read, tree.clone())), Some(tree)))
+        let groups = Groups { tree, room: trees.room.clone() };
+        Ok((Arc::new(GroupRead::new(*key, read, groups.clone())), Some(groups)))
     }
 
     /// Reads the whole copy, finds it good, and keeps its tree.
