@@ -269,3 +269,43 @@ fn an_edge_reads_straight_from_the_service() {
         until("the edge reads again", || wire::get(&edge.url, &path, &[]).status, |status| *status == 200);
     }
 }
+
+#[test]
+fn a_part_of_a_large_original_costs_no_more_than_what_covers_it() {
+    let Some(weed) = Weed::start("parts of large originals in SeaweedFS's S3") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let photo = directory.path().join("large.jpg");
+    // 40 MB that follow the end of a JPEG are bytes of the photo as any.
+    let mut content = std::fs::read(&photos()[1]).unwrap();
+    content.extend((0..5_000_000_u64).flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()));
+    std::fs::write(&photo, &content).unwrap();
+    let data = directory.path().join("data");
+    let server = serve(&weed, &data);
+    let user = server.user("ann");
+    let sent = user.json(["upload", "--album", "large", photo.to_str().unwrap()]);
+    assert_eq!((sent["sent"].as_u64(), sent["refused"].as_u64()), (Some(1), Some(0)), "{sent}");
+    let (album, authorization) = (sent["album"].as_str().unwrap(), format!("Bearer {}", user.token()));
+    let list = wire::get(&server.url, &format!("/v1/albums/{album}/photos"), &[("Authorization", &authorization)]);
+    let path = format!("/v1/photos/{}/original", list.json()["items"][0]["id"].as_str().unwrap());
+
+    let read_bytes = || {
+        let name = "halidom_blob_operation_bytes_total{operation=\"read\"} ";
+        let metrics = server.metrics();
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let (group, beginning) = (1 << 20, 4096);
+    let last = content.len() - 1;
+    for (first, last, groups) in
+        [(20_000_000, 20_000_999, 1), (group - 1, group, 2), (7 * group, 8 * group - 1, 1), (0, 0, 1), (last - 9, last, 1)]
+    {
+        let before = read_bytes();
+        let range = format!("bytes={first}-{last}");
+        let answer = wire::get(&server.url, &path, &[("Authorization", &authorization), ("Range", &range)]);
+        assert_eq!((answer.status, answer.header("content-range")), (206, Some(&*format!("bytes {first}-{last}/{}", content.len()))));
+        assert!(answer.body == content[first..=last], "{range}");
+        let read = read_bytes() - before;
+        assert!(read <= (groups * group + beginning) as u64, "{range} cost {read} bytes");
+    }
+    let whole = wire::get(&server.url, &path, &[("Authorization", &authorization)]);
+    assert!(whole.status == 200 && whole.body == content);
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::error::INVENTORY_ENDED;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, DerivedStore, Home};
+use super::{BlobError, DerivedKind, DerivedStore, Home};
 use crate::model::{BlobHash, BlobKey};
 
 /// Stands for a store that could not be opened: every call fails with [`BlobError::Away`]. So what must reach that store, such as a deletion, is not
@@ -63,15 +63,15 @@ impl BlobStore for AbsentStore {
 
 #[async_trait]
 impl DerivedStore for AbsentStore {
-    async fn get_derived(&self, _of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+    async fn get_derived(&self, _kind: DerivedKind, _of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
         Err(BlobError::Away)
     }
 
-    async fn put_derived(&self, _of: &BlobHash, _bytes: Bytes) -> Result<(), BlobError> {
+    async fn put_derived(&self, _kind: DerivedKind, _of: &BlobHash, _bytes: Bytes) -> Result<(), BlobError> {
         Err(BlobError::Away)
     }
 
-    async fn delete_derived(&self, _of: &BlobHash) -> Result<(), BlobError> {
+    async fn delete_derived(&self, _kind: DerivedKind, _of: &BlobHash) -> Result<(), BlobError> {
         Err(BlobError::Away)
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(store.missed().len(), 1);
         assert!(store.open(&one).await.is_ok());
         assert!(matches!(store.delete(&one).await, Err(BlobError::Away)));
-        assert!(matches!(store.delete_derived(&one.hash).await, Err(BlobError::Away)));
+        assert!(matches!(store.delete_derived(DerivedKind::Preview, &one.hash).await, Err(BlobError::Away)));
         assert!(matches!(store.marker().await, Err(BlobError::Away)), "so nothing is deleted at all");
         assert!(matches!(inventory(&AbsentStore).await, Err(BlobError::Away)), "which is not to be taken for an empty one");
         assert!(first.open(&one).await.is_ok());

@@ -230,6 +230,25 @@ pub(crate) async fn reads_ranges(subject: &Subject) {
             assert_eq!(found, content[offset..offset + length], "the file, {length} from {offset}");
         }
     }
+    let end = size as u64;
+    for part in [0..1, 0..5000, 0..end, 3..end, 4000..4100, 700_000..900_000, end - 1..u64::MAX, end..u64::MAX] {
+        let read = subject.store.open_part(&key, part.clone()).await.unwrap();
+        assert_eq!(read.size_bytes(), end, "{part:?}");
+        let (start, stop) = (part.start.min(end) as usize, part.end.min(end) as usize);
+        for (offset, length) in
+            [(start, stop - start), (start, size - start), (0, 100), (stop.saturating_sub(50), 50), (0, size), (4090, 50)]
+        {
+            assert_eq!(
+                read.read_at(offset as u64, length).await.unwrap(),
+                content[offset..offset + length],
+                "{length} from {offset}, for {part:?}"
+            );
+        }
+    }
+    let absent = subject.store.open_part(&self::key(b"absent", 1), 5..10).await;
+    assert!(matches!(absent, Err(BlobError::NotFound)), "{absent:?}");
+    let empty = put(&*subject.store, &Bytes::new(), 1).await.unwrap();
+    assert_eq!(subject.store.open_part(&empty, 5..10).await.unwrap().size_bytes(), 0);
     for (offset, length) in [(size as u64, 1), (0, size + 1), (u64::MAX, 1), (u64::MAX, usize::MAX), (size as u64 + 1, 0)] {
         assert!(matches!(read.read_at(offset, length).await, Err(BlobError::Internal { .. })), "{length} from {offset}");
         let warmed = read.warm(offset, length).await;

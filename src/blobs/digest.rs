@@ -1,6 +1,7 @@
 //! The digests that are taken of every copy while it is received.
 
 use super::sha256::RunningSha256;
+use super::tree::{Tree, TreeHasher};
 use crate::model::{BlobHash, Sha256};
 
 /// Digests of a copy's bytes.
@@ -38,10 +39,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// All digests, taken in one pass.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RunningDigests {
-    blake3: Box<blake3::Hasher>,
+    blake3: TreeHasher,
     sha256: RunningSha256,
     crc32: crc32fast::Hasher,
-    size_bytes: u64,
 }
 
 impl RunningDigests {
@@ -70,21 +70,25 @@ impl RunningDigests {
     fn update_others(&mut self, piece: &[u8]) {
         self.blake3.update(piece);
         self.crc32.update(piece);
-        self.size_bytes += piece.len() as u64;
     }
 
     /// How many bytes were taken so far.
     pub(super) fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.blake3.size_bytes()
+    }
+
+    /// BLAKE3's tree of everything taken so far, where it has more than one group.
+    pub(super) fn tree(&self) -> Option<Tree> {
+        self.blake3.tree()
     }
 
     /// The digests of everything taken so far.
     pub(super) fn finish(&self) -> Digests {
         Digests {
-            hash: self.blake3.finalize().into(),
+            hash: self.blake3.finish(),
             sha256: Sha256::from_bytes(self.sha256.finish()),
             crc32: self.crc32.clone().finalize(),
-            size_bytes: self.size_bytes,
+            size_bytes: self.size_bytes(),
         }
     }
 }

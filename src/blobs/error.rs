@@ -91,6 +91,14 @@ pub enum Damage {
         /// What they hash to.
         found: BlobHash,
     },
+    /// The bytes of a part are not those of the hash.
+    #[error("its {size_bytes} bytes from {offset} are not those of its hash")]
+    Part {
+        /// Where the part begins.
+        offset: u64,
+        /// Its length in bytes.
+        size_bytes: u64,
+    },
     /// Bytes are missing at the end.
     #[error("it ends at {found_bytes} of {size_bytes} bytes")]
     Short {

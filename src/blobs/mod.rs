@@ -5,7 +5,7 @@
 //! recompressed copies read as their originals. `contract` is the one suite that every store passes.
 //! [`SpooledStore`] is an object store before which a local disk takes what the service cannot take now.
 //! [`StoreReader`] reads a store that another process has open.
-//! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last.
+//! [`DerivedStore`] keeps what is made from blobs beside them: nothing in it has to last. [`tree`] is what parts of large ones are checked by.
 //! Only `path` builds a path. Nothing here decides whether a copy is needed: the metadata does, and only its reaper deletes.
 
 mod absent;
@@ -31,6 +31,7 @@ mod source_file;
 mod spooled;
 mod store;
 mod transfer;
+pub mod tree;
 mod verify;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub use cold::{
     encode as encode_cold,
 };
 pub use content::Content;
-pub use derived::{DerivedStore, MAX_DERIVED_BYTES};
+pub use derived::{DerivedKind, DerivedStore, MAX_DERIVED_BYTES};
 pub use digest::Digests;
 pub use disk::{DiskPools, DiskReader, DiskSettings, DiskStore, FilerSettings, is_on_nfs, make_directory_durably};
 pub use elsewhere::{BlobSource, DamageObserver, LegSource};

@@ -1,5 +1,6 @@
 //! A store that can be exchanged for another while it is used.
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -7,7 +8,8 @@ use bytes::Bytes;
 
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
 use super::{
-    Backlog, BlobError, BlobSource, Content, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile, Taken,
+    Backlog, BlobError, BlobSource, Content, DerivedKind, DerivedStore, Digests, Missed, Needs, PairStore, SourceFile, TakeError, TakeFile,
+    Taken,
 };
 use crate::model::{BlobHash, BlobKey};
 
@@ -107,6 +109,10 @@ impl BlobStore for MovableStore {
         self.place().blobs().open(key).await
     }
 
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.place().blobs().open_part(key, part).await
+    }
+
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
         self.place().blobs().elsewhere()
     }
@@ -188,28 +194,28 @@ impl Staged for MovableStaged {
 
 #[async_trait]
 impl DerivedStore for MovableStore {
-    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+    async fn get_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
         match self.place() {
-            Place::Single(home) => home.derived.get_derived(of).await,
-            Place::Pair(first, second, _) => match first.derived.get_derived(of).await {
+            Place::Single(home) => home.derived.get_derived(kind, of).await,
+            Place::Pair(first, second, _) => match first.derived.get_derived(kind, of).await {
                 Ok(Some(bytes)) => Ok(Some(bytes)),
-                other => second.derived.get_derived(of).await.or(other),
+                other => second.derived.get_derived(kind, of).await.or(other),
             },
         }
     }
 
-    async fn put_derived(&self, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
+    async fn put_derived(&self, kind: DerivedKind, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
         let (Place::Single(first) | Place::Pair(first, ..)) = self.place();
-        first.derived.put_derived(of, bytes).await
+        first.derived.put_derived(kind, of, bytes).await
     }
 
     /// From both: nothing that is derived outlives its blob.
-    async fn delete_derived(&self, of: &BlobHash) -> Result<(), BlobError> {
+    async fn delete_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<(), BlobError> {
         if let Place::Pair(_, second, _) = self.place() {
-            second.derived.delete_derived(of).await?;
+            second.derived.delete_derived(kind, of).await?;
         }
         let (Place::Single(first) | Place::Pair(first, ..)) = self.place();
-        first.derived.delete_derived(of).await
+        first.derived.delete_derived(kind, of).await
     }
 }
 

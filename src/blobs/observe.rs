@@ -1,6 +1,7 @@
 //! A decorator that tells how every call went: for metrics.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +140,11 @@ impl<S: BlobStore> BlobStore for ObservedStore<S> {
         Ok(Arc::new(ObservedRead { read, teller: self.teller.clone() }))
     }
 
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let read = self.teller.told(Operation::Open, self.inner.open_part(key, part)).await?;
+        Ok(Arc::new(ObservedRead { read, teller: self.teller.clone() }))
+    }
+
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
         self.inner.elsewhere()
     }
@@ -244,6 +250,10 @@ impl BlobRead for ObservedRead {
 
     fn is_sequential(&self) -> bool {
         self.read.is_sequential()
+    }
+
+    fn is_seekable(&self) -> bool {
+        self.read.is_seekable()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

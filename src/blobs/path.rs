@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/{aa}/{bb}/{hash}.{nonce}   a copy: aa and bb are the first two bytes of the hash
 //! previews/{aa}/{bb}/{hash}        what small renditions of it are made from: derived, made again where it is missing
+//! trees/{aa}/{bb}/{hash}           what parts of a large one are checked by: derived as well
 //! staging/{32 hex digits}          a copy being received, removed at the next opening
 //! blobs-format                     says that the store was set up, and which layout it has
 //! blobs-marker.json                who collects here
@@ -15,12 +16,15 @@ use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use super::DerivedKind;
 use crate::model::{BlobHash, BlobKey};
 
 /// The directory of all copies.
 pub const BLOBS: &str = "blobs";
-/// The directory of what is derived from blobs.
+/// The directory of previews.
 pub const PREVIEWS: &str = "previews";
+/// The directory of the trees that parts of large blobs are checked by.
+pub const TREES: &str = "trees";
 /// The directory of copies being received.
 pub const STAGING: &str = "staging";
 /// The file that is written last when a store is set up.
@@ -58,17 +62,26 @@ pub fn copy(key: &BlobKey) -> PathBuf {
     leaf(&key.hash).join(key.to_string())
 }
 
-/// The directories that hold the preview of a blob, outermost first.
-pub fn preview_directories(hash: &BlobHash) -> [PathBuf; 3] {
+/// The directory of everything of this kind that is derived from blobs.
+pub fn derived_top(kind: DerivedKind) -> &'static str {
+    match kind {
+        DerivedKind::Preview => PREVIEWS,
+        DerivedKind::Tree => TREES,
+    }
+}
+
+/// The directories that hold what of this kind is derived from a blob, outermost first.
+pub fn derived_directories(kind: DerivedKind, hash: &BlobHash) -> [PathBuf; 3] {
     let [first, second, ..] = *hash.as_bytes();
-    let (all, fan_out) = (PathBuf::from(PREVIEWS), Path::new(PREVIEWS).join(hex_byte(first)));
+    let all = PathBuf::from(derived_top(kind));
+    let fan_out = all.join(hex_byte(first));
     let leaf = fan_out.join(hex_byte(second));
     [all, fan_out, leaf]
 }
 
-/// Where the preview of a blob lies.
-pub fn preview(hash: &BlobHash) -> PathBuf {
-    let [.., leaf] = preview_directories(hash);
+/// Where what of this kind is derived from a blob lies.
+pub fn derived(kind: DerivedKind, hash: &BlobHash) -> PathBuf {
+    let [.., leaf] = derived_directories(kind, hash);
     leaf.join(hash.to_string())
 }
 
@@ -137,7 +150,9 @@ mod tests {
     fn paths_are_what_the_layout_says() {
         let key = BlobKey { hash: BlobHash::from_bytes([0xab; 32]), nonce: BlobNonce::from_random([7; 12]) };
         assert_eq!(copy(&key).to_str().unwrap(), format!("blobs/ab/ab/{}.{}", "ab".repeat(32), "07".repeat(12)));
-        assert_eq!(preview(&key.hash).to_str().unwrap(), format!("previews/ab/ab/{}", "ab".repeat(32)));
+        for (kind, top) in [(DerivedKind::Preview, "previews"), (DerivedKind::Tree, "trees")] {
+            assert_eq!(derived(kind, &key.hash).to_str().unwrap(), format!("{top}/ab/ab/{}", "ab".repeat(32)));
+        }
         assert_eq!(staging([0x0f; 16]).to_str().unwrap(), format!("staging/{}", "0f".repeat(16)));
         assert!(is_staging_name(staging([0x0f; 16]).file_name().unwrap()));
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::cold::Reader as ColdReader;
-use super::{BlobError, BlobRead, BlobStore, DerivedStore, DiskReader};
+use super::{BlobError, BlobRead, BlobStore, DerivedKind, DerivedStore, DiskReader};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::BlockingPool;
 
@@ -19,7 +19,7 @@ trait Readable: Send + Sync + Debug + 'static {
     /// See [`BlobStore::open`].
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
     /// See [`DerivedStore::get_derived`].
-    async fn derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError>;
+    async fn derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError>;
 }
 
 #[async_trait]
@@ -32,8 +32,8 @@ impl<S: BlobStore + DerivedStore> Readable for S {
         BlobStore::open(self, key).await
     }
 
-    async fn derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        self.get_derived(of).await
+    async fn derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        self.get_derived(kind, of).await
     }
 }
 
@@ -47,8 +47,8 @@ impl Readable for DiskReader {
         DiskReader::open_copy(self, *key).await
     }
 
-    async fn derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        DiskReader::derived(self, *of).await
+    async fn derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        DiskReader::derived(self, kind, *of).await
     }
 }
 
@@ -115,12 +115,12 @@ impl StoreReader {
         failed.map_or(Ok(found), Err)
     }
 
-    /// What is kept for a blob, see [`DerivedStore::get_derived`].
+    /// The preview that is kept for a blob, see [`DerivedStore::get_derived`].
     ///
     /// # Errors
     /// What the store meets.
-    pub async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
-        self.store.derived(&of).await
+    pub async fn preview(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
+        self.store.derived(DerivedKind::Preview, &of).await
     }
 
     async fn read_copy(&self, key: &BlobKey, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
@@ -171,8 +171,8 @@ mod tests {
         put(&disk, &original, 2).await.unwrap();
         assert_eq!(reader.read(hash, size).await.unwrap(), ReadBlob::Good(original));
         assert_eq!(reader.read(hash, size + 1).await.unwrap(), ReadBlob::Damaged, "whoever says so is wrong of it, too");
-        disk.put_derived(&hash, "preview".into()).await.unwrap();
-        assert_eq!(reader.derived(hash).await.unwrap(), Some("preview".into()));
+        disk.put_derived(DerivedKind::Preview, &hash, "preview".into()).await.unwrap();
+        assert_eq!(reader.preview(hash).await.unwrap(), Some("preview".into()));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! The contract of a blob store.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +44,16 @@ pub trait BlobStore: Send + Sync + Debug + 'static {
     /// # Errors
     /// [`BlobError::NotFound`] where the store answers that there is none.
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError>;
+
+    /// Opens the copy for who reads this part of it alone, which may reach past its end. All of it can be read; what lies outside costs more. Of a
+    /// copy that comes over a network no more is fetched than the part and some of its beginning, unless more is read.
+    ///
+    /// # Errors
+    /// As of [`BlobStore::open`].
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let _ = part;
+        self.open(key).await
+    }
 
     /// Where else its copies may be had from, where one turns out bad or cannot be had: in the order in which they are to be asked.
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
@@ -164,6 +175,11 @@ pub trait BlobRead: Send + Sync + Debug {
     /// [`super::VerifyStore`].
     fn is_sequential(&self) -> bool {
         false
+    }
+
+    /// Whether a read may begin anywhere without costing what lies before it.
+    fn is_seekable(&self) -> bool {
+        !self.is_sequential()
     }
 
     /// Exactly `length` bytes from `offset`.
@@ -298,6 +314,10 @@ impl<S: BlobStore + ?Sized> BlobStore for Arc<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         (**self).open(key).await
+    }
+
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        (**self).open_part(key, part).await
     }
 
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {

@@ -1,8 +1,11 @@
 //! A decorator that never lets wrong bytes out.
 
 mod elsewhere;
+mod group;
+mod parts;
 mod pass;
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use super::store::{BlobRead, BlobStore, Deletion, FileVersion, Inventory, Marker
 use super::{Backlog, BlobError, BlobSource, Damage, DamageObserver, SourceFile, TakeError, TakeFile, Taken};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
+use elsewhere::Asked;
+use parts::Trees;
 use pass::PassRead;
 
 /// How long, and for how many copies, a check is remembered.
@@ -37,7 +42,8 @@ impl Default for VerifySettings {
 ///
 /// [`BlobStore::open`] answers with a copy whose bytes hashed to its key when they were last read whole, at most `remember` ago; the same
 /// key opened by many at once is read once. A copy whose reads are passes ([`BlobRead::is_sequential`]: it comes over a network, or is decoded)
-/// is not read twice: it is hashed while it is given out, and its last bytes are withheld until the hash of all is the key's.
+/// is not read twice: it is hashed while it is given out, and its last bytes are withheld until the hash of all is the key's. Of a part of such a copy
+/// ([`BlobStore::open_part`]) only the groups that cover it are read, each checked by the blob's tree, where those are kept ([`VerifyStore::keeping_trees_in`]).
 ///
 /// Where the copy is bad, gone or cannot be had, the blob is read from the next place that has it ([`BlobStore::elsewhere`]) and checked as well; of a bad copy
 /// a [`DamageObserver`] is told. Everything else goes through unchanged.
@@ -48,6 +54,7 @@ pub struct VerifyStore<S> {
     remember: Duration,
     verified: Cache<BlobKey, Verified>,
     observer: Option<Arc<dyn DamageObserver>>,
+    trees: Option<Trees>,
 }
 
 /// A check that found a copy good.
@@ -77,7 +84,7 @@ impl<S: BlobStore> VerifyStore<S> {
     /// Decorates `inner`.
     pub fn new(inner: S, clock: Clock, settings: VerifySettings) -> Self {
         let verified = Cache::builder().max_capacity(settings.capacity).eviction_policy(EvictionPolicy::lru()).build();
-        Self { inner, clock, remember: settings.remember, verified, observer: None }
+        Self { inner, clock, remember: settings.remember, verified, observer: None, trees: None }
     }
 
     /// The store below, which checks nothing.
@@ -124,7 +131,11 @@ impl<S: BlobStore> VerifyStore<S> {
 
     /// Opens the copy itself, checked.
     async fn open_here(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        let read = self.inner.open(key).await?;
+        self.checked(key, self.inner.open(key).await?).await
+    }
+
+    /// The copy that was opened, checked, or to be while it is read.
+    async fn checked(&self, key: &BlobKey, read: Arc<dyn BlobRead>) -> Result<Arc<dyn BlobRead>, BlobError> {
         if read.is_sequential() {
             return Ok(Arc::new(PassRead::new(*key, read)));
         }
@@ -171,7 +182,14 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         match self.open_here(key).await {
-            Ok(read) => Ok(self.or_elsewhere(key, read)),
+            Ok(read) => Ok(self.or_elsewhere(key, read, Asked::Whole)),
+            Err(why) => self.open_elsewhere(key, why).await,
+        }
+    }
+
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        match self.open_part_here(key, &part).await {
+            Ok((read, groups)) => Ok(self.or_elsewhere(key, read, Asked::Part(groups))),
             Err(why) => self.open_elsewhere(key, why).await,
         }
     }
@@ -190,6 +208,9 @@ impl<S: BlobStore> BlobStore for VerifyStore<S> {
 
     async fn delete(&self, key: &BlobKey) -> Result<Deletion, BlobError> {
         self.verified.invalidate(key).await;
+        if let Some(trees) = &self.trees {
+            trees.forget_copy(key).await;
+        }
         self.inner.delete(key).await
     }
 

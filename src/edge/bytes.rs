@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Edge, refused};
-use crate::blobs::{BlobError, BlobRead, DerivedStore, MAX_DERIVED_BYTES, ReadBlob};
+use crate::blobs::{BlobError, BlobRead, DerivedKind, DerivedStore, MAX_DERIVED_BYTES, ReadBlob};
 use crate::model::BlobHash;
 use crate::runtime;
 use crate::service::ServiceError;
@@ -93,8 +93,8 @@ impl Edge {
         None
     }
 
-    async fn derived_from_backend(&self, of: BlobHash) -> Option<Bytes> {
-        let read = self.0.backend.as_ref()?.derived(of);
+    async fn preview_from_backend(&self, of: BlobHash) -> Option<Bytes> {
+        let read = self.0.backend.as_ref()?.preview(of);
         match runtime::timeout(transfer_time(0), read).await {
             Some(Ok(preview)) => return preview,
             Some(Err(BlobError::Away)) => {}
@@ -117,19 +117,24 @@ fn away(doing: &'static str, error: ServiceError) -> BlobError {
 /// Previews as the site keeps them. An edge keeps none there: the site makes its own.
 #[async_trait]
 impl DerivedStore for Edge {
-    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        if let Some(preview) = self.derived_from_backend(*of).await {
+    async fn get_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        match kind {
+            DerivedKind::Preview => {}
+            // An edge reads photos whole.
+            DerivedKind::Tree => return Ok(None),
+        }
+        if let Some(preview) = self.preview_from_backend(*of).await {
             return Ok(Some(preview));
         }
         let site = self.0.sites.current();
         site.edge_preview(*of, MAX_DERIVED_BYTES, transfer_time(0)).await.map_err(|error| away("fetch a preview", refused(&error)))
     }
 
-    async fn put_derived(&self, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {
+    async fn put_derived(&self, _: DerivedKind, _: &BlobHash, _: Bytes) -> Result<(), BlobError> {
         Ok(())
     }
 
-    async fn delete_derived(&self, _: &BlobHash) -> Result<(), BlobError> {
+    async fn delete_derived(&self, _: DerivedKind, _: &BlobHash) -> Result<(), BlobError> {
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn get(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        let blob = app.services.open_original(&caller, &original).await?;
+        let blob = app.services.open_original(&caller, &original, (end - start < photo.size_bytes).then_some(start..end)).await?;
         if end < photo.size_bytes && blob.is_sequential() {
             // Its last bytes are withheld until all are known to be good, which a part that ends before would not wait for.
             blob.read_at(photo.size_bytes - 1, 1).await?;

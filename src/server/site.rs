@@ -102,7 +102,8 @@ impl Site {
         let backend: Arc<dyn BlobStore> =
             Arc::new(ColdStore::new(observed, decoding_pool.clone(), config.cold.decode_memory_bytes.as_u64()));
         let remember = VerifySettings { remember: config.blobs.verify_remember, capacity: u64::from(config.blobs.verify_remember_copies) };
-        let verified = Arc::new(VerifyStore::new(backend.clone(), runtime.clock.clone(), remember).reporting_to(queue));
+        let verified = VerifyStore::new(backend.clone(), runtime.clock.clone(), remember).reporting_to(queue);
+        let verified = Arc::new(verified.keeping_trees_in(Arc::new(movable.clone())));
         let imaging_pool = BlockingPool::new("imaging", renders_at_once(config.renditions.concurrency));
         let inspecting_pool = BlockingPool::new("inspecting", cores());
         let slow_pool = BlockingPool::new("slow imaging", (renders_at_once(config.renditions.concurrency) / 2).max(1));

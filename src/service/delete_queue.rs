@@ -136,16 +136,21 @@ impl Services {
         Ok((unread.is_some() || !kept.is_empty()).then_some(Uncleared { unread, blobs: kept }))
     }
 
-    /// Deletes a copy, and, where the blob has no other, first what was derived from it.
+    /// Deletes a copy, and, where the blob has no other, what was derived from it: the preview before, the tree after it. Whoever keeps a tree looks for
+    /// the copy then, as they are below metadata.
     async fn delete_copy(&self, key: &BlobKey) -> Result<Deletion, ServiceError> {
         let hash = key.hash;
         // A preview that is made from here on looks for the blob once it is kept, and finds none. One removed for nothing is made again.
-        let is_gone = self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await;
-        if is_gone.unwrap_or(true) {
+        let is_gone = self.look_up(move |at| Ok(at.blob(&hash)?.is_none())).await.unwrap_or(true);
+        if is_gone {
             self.renditions.forget_preview(hash).await?;
             self.renditions.forget(hash).await?;
         }
-        Ok(self.blobs.delete(key).await?)
+        let deleted = self.blobs.delete(key).await?;
+        if is_gone {
+            self.blobs.forget_tree(&hash).await?;
+        }
+        Ok(deleted)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Download: the bytes of an original, checked before the first is given out (`protocols/blobs.md`, "Read").
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -112,19 +113,19 @@ impl Services {
         Ok(Original { photo: self.photo(caller, id).await? })
     }
 
-    /// Opens a photo's original to be downloaded, see [`Services::open_blob`]. It counts as under way until the last clone of the answer is
+    /// Opens a photo's original to be downloaded, whole or this part of it, see `Stores::open_part`. It counts as under way until the last clone of the answer is
     /// dropped: past the limits on downloads nothing is opened, since each has a file open for as long as its client takes.
     ///
     /// # Errors
     /// Those of `open_blob`; `TooManyDownloads` where the caller has as many under way as one user may, `Busy` where all together have.
-    pub async fn open_original(&self, caller: &Caller, original: &Original) -> Result<BlobReader, ServiceError> {
+    pub async fn open_original(&self, caller: &Caller, original: &Original, part: Option<Range<u64>>) -> Result<BlobReader, ServiceError> {
         let Ok(permit) = self.limits.downloads.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many downloads at once"));
         };
         let Some(share) = self.limits.download_shares.take(caller.owner) else {
             return Err(ServiceError::TooManyDownloads { limit: self.limits.download_shares.limit() });
         };
-        let blob = self.open_blob(original.photo.hash).await?;
+        let blob = self.stores.open_part(original.photo.hash, part).await?;
         let (stored, named) = (blob.size_bytes(), original.photo.size_bytes);
         if stored != named {
             // The bytes are those of the hash: it is the photo's row that lies, and sending them again would mend nothing.

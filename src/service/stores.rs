@@ -1,5 +1,6 @@
 //! Metadata and blobs as everything in the service reads them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::blobs::{BlobError, BlobRead, BlobStore, Damage};
@@ -51,13 +52,22 @@ impl Stores {
     /// `Damaged` where no copy at this site is good: wrong bytes are never given out; what hinders, such as `Unavailable`, where one may be.
     /// `NotFound` where neither a row nor a photo names it.
     pub(super) async fn open_blob(&self, hash: BlobHash) -> Result<BlobReader, ServiceError> {
+        self.open_part(hash, None).await
+    }
+
+    /// [`Stores::open_blob`] for who reads this part of it alone, where one is given: of a large one that comes over a network no more is read to check it than
+    /// what covers the part.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn open_part(&self, hash: BlobHash, part: Option<Range<u64>>) -> Result<BlobReader, ServiceError> {
         let mut tried: Option<BlobRow> = None;
         // A copy that cannot be had now may be good: that is no damage.
         let mut withheld: Option<BlobError> = None;
         // The row may move on between the look and the read: once more then.
         for _ in 0..2 {
             let Some(row) = self.blob_row(hash).await?.filter(|row| tried.is_none_or(|tried| tried.key != row.key)) else { break };
-            match self.open_named(&row).await {
+            match self.open_named(&row, part.clone()).await {
                 Ok(reader) => return Ok(BlobReader::new(reader).of(self.clone(), row.key)),
                 Err(error) if error.is_damage() => tracing::error!(key = %row.key, %error, "a stored copy is damaged or gone"),
                 Err(error) => withheld = Some(error),
@@ -99,13 +109,16 @@ impl Stores {
 
     /// Opens the copy of a row. One that is marked as damaged is read now, whatever is remembered, and unmarked where it is good again. Where it is not,
     /// and another store has it, that one's is opened.
-    async fn open_named(&self, row: &BlobRow) -> Result<Arc<dyn BlobRead>, BlobError> {
+    async fn open_named(&self, row: &BlobRow, part: Option<Range<u64>>) -> Result<Arc<dyn BlobRead>, BlobError> {
         if row.damaged
             && let Err(error) = self.blobs.verify(&row.key).await
         {
             return self.blobs.open_elsewhere(&row.key, error).await;
         }
-        let reader = self.blobs.open(&row.key).await?;
+        let reader = match part {
+            Some(part) => self.blobs.open_part(&row.key, part).await?,
+            None => self.blobs.open(&row.key).await?,
+        };
         if reader.size_bytes() != row.size_bytes {
             // Of one that is read in passes nobody has seen the end yet.
             let damage = Damage::Short { size_bytes: row.size_bytes, found_bytes: reader.size_bytes() };

@@ -193,7 +193,7 @@ async fn read(world: &World, site: &Site, wanted: &Acknowledged) -> Result<Bytes
         site.services.open_blob(BlobHash::of(&photo(wanted.number))).await?
     } else {
         let original = site.services.original(who, wanted.id).await?;
-        site.services.open_original(who, &original).await?
+        site.services.open_original(who, &original, None).await?
     };
     let length = usize::try_from(blob.size_bytes()).expect("small");
     let half = length / 2;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halidom::blobs::{
-    BlobError, BlobStore, DerivedStore as _, DiskSettings, DiskStore, InventoryItem, Marker, VerifySettings, VerifyStore, path,
+    BlobError, BlobStore, DerivedKind, DerivedStore as _, DiskSettings, DiskStore, InventoryItem, Marker, VerifySettings, VerifyStore, path,
 };
 use halidom::model::{BlobHash, BlobKey, BlobNonce, SiteId};
 use halidom::runtime::{BlockingPool, Clock, Runtime};
@@ -139,14 +139,14 @@ async fn step(mount: &Mount, store: &DiskStore, known: &mut Known, dice: &mut Di
         10 => {
             let bytes = dice.bytes();
             let of = BlobHash::of(&bytes);
-            if store.put_derived(&of, bytes.clone()).await.is_ok()
-                && let Ok(Some(found)) = store.get_derived(&of).await
+            if store.put_derived(DerivedKind::Preview, &of, bytes.clone()).await.is_ok()
+                && let Ok(Some(found)) = store.get_derived(DerivedKind::Preview, &of).await
             {
                 // Whoever reads one checks it: here, that it is not torn before any cut.
                 let is_read_well = !matches!(mount.disk().fired.last(), Some(Fault::Short | Fault::Flipped));
                 assert!(found == bytes || !is_read_well);
             }
-            let _ = store.delete_derived(&of).await;
+            let _ = store.delete_derived(DerivedKind::Preview, &of).await;
         }
         _ => {
             let site = SiteId::from_bytes([1; 16]);

@@ -7,6 +7,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,6 +155,10 @@ impl<S: BlobStore> BlobStore for ColdStore<S> {
         self.reader.read(key, self.inner.open(key).await?).await
     }
 
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.reader.read(key, self.inner.open_part(key, part).await?).await
+    }
+
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {
         let cold = |source| Arc::new(ColdSource { source, reader: self.reader.clone() }) as Arc<dyn BlobSource>;
         self.inner.elsewhere().into_iter().map(cold).collect()
@@ -220,6 +225,10 @@ impl BlobRead for BegunRead {
 
     fn is_sequential(&self) -> bool {
         true
+    }
+
+    fn is_seekable(&self) -> bool {
+        self.stored.is_seekable()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {

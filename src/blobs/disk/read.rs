@@ -265,6 +265,10 @@ impl BlobRead for DiskRead {
         self.lanes.io.is_of_filer()
     }
 
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
     fn is_unchanged(&self) -> bool {
         self.opened.require_unchanged().is_ok()
     }

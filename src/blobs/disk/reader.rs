@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::lanes::Lanes;
 use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
-use crate::blobs::{BlobError, BlobRead};
+use crate::blobs::{BlobError, BlobRead, DerivedKind};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
@@ -30,13 +30,13 @@ impl DiskReader {
         Ok(Self { shared: Arc::new(shared), lanes })
     }
 
-    /// What is kept for a blob, see [`crate::blobs::DerivedStore::get_derived`].
+    /// What of this kind is kept for a blob, see [`crate::blobs::DerivedStore::get_derived`].
     ///
     /// # Errors
     /// What the backend meets.
-    pub(in crate::blobs) async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
+    pub(in crate::blobs) async fn derived(&self, kind: DerivedKind, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.get_derived(&of)).await
+        self.lanes.io.run(0, move || shared.get_derived(kind, &of)).await
     }
 
     /// The keys of a blob's copies, see [`crate::blobs::BlobStore::copies`].

@@ -16,6 +16,7 @@ use super::holds::{Buffer, Holds};
 use super::lanes::{Lane, Lanes};
 use crate::blobs::digest::RunningDigests;
 use crate::blobs::error::failed;
+use crate::blobs::tree::Tree;
 use crate::blobs::{BlobError, Content, Digests, Staged};
 use crate::model::BlobKey;
 
@@ -146,6 +147,11 @@ impl DiskStaged {
     /// Whether all of it is held in memory.
     pub(in crate::blobs) fn is_held(&self) -> bool {
         !matches!(self.received, Received::Streamed(_))
+    }
+
+    /// BLAKE3's tree of everything that was written, once its digests were asked for; where it has more than one group.
+    pub(in crate::blobs) fn tree(&self) -> Option<Tree> {
+        self.receiving.as_ref()?.digests.tree()
     }
 
     /// Exactly `length` bytes from `offset` of what was written, for a copy that was streamed as well.

@@ -4,30 +4,30 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::MemoryStore;
-use crate::blobs::derived::{DerivedStore, MAX_DERIVED_BYTES};
+use crate::blobs::derived::{DerivedKind, DerivedStore, MAX_DERIVED_BYTES};
 use crate::blobs::{BlobError, Operation};
 use crate::model::BlobHash;
 
 /// Fails as reads, writes and deletions of copies are asked to.
 #[async_trait]
 impl DerivedStore for MemoryStore {
-    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        self.faults.apply(Operation::Read, || Ok(self.state().derived.get(of).cloned()))
+    async fn get_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        self.faults.apply(Operation::Read, || Ok(self.state().derived.get(&(kind, *of)).cloned()))
     }
 
-    async fn put_derived(&self, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
+    async fn put_derived(&self, kind: DerivedKind, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
         if bytes.len() > MAX_DERIVED_BYTES {
-            return Err(BlobError::Internal { reason: "a preview of more bytes than one may have" });
+            return Err(BlobError::Internal { reason: "something derived of more bytes than it may have" });
         }
         self.faults.apply(Operation::Write, || {
-            self.state().derived.insert(*of, bytes);
+            self.state().derived.insert((kind, *of), bytes);
             Ok(())
         })
     }
 
-    async fn delete_derived(&self, of: &BlobHash) -> Result<(), BlobError> {
+    async fn delete_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<(), BlobError> {
         self.faults.apply(Operation::Delete, || {
-            self.state().derived.remove(of);
+            self.state().derived.remove(&(kind, *of));
             Ok(())
         })
     }

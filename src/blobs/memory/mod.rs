@@ -16,7 +16,7 @@ pub use self::faults::Faults;
 use self::stage::MemoryStaged;
 use super::error::INVENTORY_ENDED;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{BlobError, Operation};
+use super::{BlobError, DerivedKind, Operation};
 use crate::model::{BlobHash, BlobKey};
 
 /// Items of an inventory taken under one lock.
@@ -35,11 +35,13 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     copies: BTreeMap<BlobKey, Bytes>,
-    derived: BTreeMap<BlobHash, Bytes>,
+    derived: BTreeMap<(DerivedKind, BlobHash), Bytes>,
     marker: Option<Marker>,
     staged: usize,
     staged_bytes: u64,
     capacity_bytes: Option<u64>,
+    are_passes: bool,
+    read_bytes: u64,
 }
 
 impl MemoryStore {
@@ -84,6 +86,16 @@ impl MemoryStore {
         self.state().copies.insert(key, bytes);
     }
 
+    /// From now on copies are opened as over a network: their reads are passes, which may begin anywhere.
+    pub fn come_in_passes(&self) {
+        self.state().are_passes = true;
+    }
+
+    /// How many bytes of copies were read in all.
+    pub fn read_bytes(&self) -> u64 {
+        self.state().read_bytes
+    }
+
     /// The keys of all copies, in order.
     pub fn keys(&self) -> Vec<BlobKey> {
         self.state().copies.keys().copied().collect()
@@ -122,8 +134,9 @@ impl BlobStore for MemoryStore {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         self.faults.apply(Operation::Open, || {
-            let bytes = self.state().copies.get(key).cloned().ok_or(BlobError::NotFound)?;
-            Ok(Arc::new(MemoryRead { bytes, faults: self.faults.clone() }) as Arc<dyn BlobRead>)
+            let state = self.state();
+            let bytes = state.copies.get(key).cloned().ok_or(BlobError::NotFound)?;
+            Ok(Arc::new(MemoryRead { bytes, is_pass: state.are_passes, store: self.clone() }) as Arc<dyn BlobRead>)
         })
     }
 
@@ -195,7 +208,8 @@ impl Inventory for MemoryInventory {
 #[derive(Debug)]
 struct MemoryRead {
     bytes: Bytes,
-    faults: Faults,
+    is_pass: bool,
+    store: MemoryStore,
 }
 
 #[async_trait]
@@ -204,12 +218,23 @@ impl BlobRead for MemoryRead {
         self.bytes.len() as u64
     }
 
+    fn is_sequential(&self) -> bool {
+        self.is_pass
+    }
+
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
-        self.faults.apply(Operation::Read, || {
+        self.store.faults.apply(Operation::Read, || {
             let past = BlobError::Internal { reason: "a read past the end of a copy" };
             let start = usize::try_from(offset).map_err(|_| past.clone())?;
             match start.checked_add(length) {
-                Some(end) if end <= self.bytes.len() => Ok(self.bytes.slice(start..end)),
+                Some(end) if end <= self.bytes.len() => {
+                    self.store.state().read_bytes += length as u64;
+                    Ok(self.bytes.slice(start..end))
+                }
                 _ => Err(past),
             }
         })

@@ -1,6 +1,7 @@
 //! Every call of the service: bounded in time, counted by the breaker, its error named for what the caller does next.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path as Relative;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -79,15 +80,32 @@ impl Calls {
         if self.is_away() { Err(BlobError::Away) } else { Ok(()) }
     }
 
-    /// The whole of an object, from `offset` on. `tag`: only of the object that has it.
-    pub(super) async fn get(&self, at: &Path, offset: u64, tag: Option<String>) -> Result<Reading, BlobError> {
-        let range = (offset > 0).then_some(GetRange::Offset(offset));
-        let options = GetOptions { range, if_match: tag, ..GetOptions::default() };
-        let got = self.call("open an object", self.deadline, self.connection.objects.get_opts(at, options)).await;
-        match got {
-            Ok(got) => Ok(Reading { meta: got.meta.clone(), bytes: got.into_stream() }),
+    /// This part of an object, as far as it reaches; to [`u64::MAX`]: to its end. `tag`: only of the object that has it.
+    pub(super) async fn get(&self, at: &Path, part: Range<u64>, tag: Option<String>) -> Result<Reading, BlobError> {
+        match self.get_part(at, part, tag).await {
+            Ok(reading) => Ok(reading),
             Err(error) => Err(self.told("open an object", error).await),
         }
+    }
+
+    /// The same of its first bytes, but all of an object of which the service gives no part: an empty one has none.
+    pub(super) async fn get_beginning(&self, at: &Path, until: u64) -> Result<Reading, BlobError> {
+        match self.get_part(at, 0..until, None).await {
+            Err(error @ Error::Generic { .. }) if has_answered(&error) && until < u64::MAX => self.get(at, 0..u64::MAX, None).await,
+            Ok(reading) => Ok(reading),
+            Err(error) => Err(self.told("open an object", error).await),
+        }
+    }
+
+    async fn get_part(&self, at: &Path, part: Range<u64>, tag: Option<String>) -> object_store::Result<Reading> {
+        let range = match part {
+            Range { start: 0, end: u64::MAX } => None,
+            Range { start, end: u64::MAX } => Some(GetRange::Offset(start)),
+            part => Some(GetRange::Bounded(part)),
+        };
+        let options = GetOptions { range, if_match: tag, ..GetOptions::default() };
+        let got = self.call("open an object", self.deadline, self.connection.objects.get_opts(at, options)).await?;
+        Ok(Reading { meta: got.meta.clone(), bytes: got.into_stream() })
     }
 
     /// The next piece of an object.
@@ -101,7 +119,7 @@ impl Calls {
 
     /// A small object of ours, and its tag; `None` where there is none.
     pub(super) async fn get_small(&self, at: &Path) -> Result<Option<(bytes::Bytes, Option<String>)>, BlobError> {
-        let mut reading = match self.get(at, 0, None).await {
+        let mut reading = match self.get(at, 0..u64::MAX, None).await {
             Ok(reading) => reading,
             Err(BlobError::NotFound) => return Ok(None),
             Err(error) => return Err(error),

@@ -19,6 +19,7 @@ mod stage;
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -82,6 +83,10 @@ impl BlobStore for ObjectStore {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         Ok(Arc::new(read::ObjectRead::open(self.calls.clone(), *key).await?))
+    }
+
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        Ok(Arc::new(read::ObjectRead::open_part(self.calls.clone(), *key, part).await?))
     }
 
     async fn stored_bytes(&self, key: &BlobKey) -> Result<u64, BlobError> {

@@ -10,7 +10,7 @@ use object_store::{MultipartUpload, PutPayload};
 
 use super::calls::Calls;
 use crate::blobs::disk::DiskStaged;
-use crate::blobs::{BlobError, Content, Digests, Staged, path};
+use crate::blobs::{BlobError, Content, DerivedKind, Digests, Staged, path, tree};
 use crate::model::BlobKey;
 
 /// A larger copy is put in parts of this size: S3 takes 10,000 of at least 5 MiB.
@@ -30,12 +30,24 @@ impl ObjectStaged {
     }
 }
 
-/// Puts what was received, which stays as it is.
+/// Puts what was received, which stays as it is; then the tree of a large blob, whose parts are read by it from now on.
 pub(super) async fn put_staged(calls: &Calls, staged: &mut DiskStaged, key: &BlobKey, content: &Content) -> Result<(), BlobError> {
     // The breaker may have opened since the first byte.
     calls.require_here()?;
     let digests = staged.digests().await?;
     content.require(key, &digests)?;
+    put_bytes(calls, staged, key, &digests).await?;
+    let is_blob = digests.hash == key.hash && tree::is_kept_of(digests.size_bytes);
+    if let Some(tree) = staged.tree().filter(|_| is_blob)
+        && let Err(error) = calls.put_any(&calls.at(&path::derived(DerivedKind::Tree, &key.hash)), tree.to_record().into()).await
+    {
+        // It is made when it is first needed.
+        tracing::debug!(%key, %error, "a blob's tree could not be kept");
+    }
+    Ok(())
+}
+
+async fn put_bytes(calls: &Calls, staged: &mut DiskStaged, key: &BlobKey, digests: &Digests) -> Result<(), BlobError> {
     let at = calls.at(&path::copy(key));
     if digests.size_bytes > PART_BYTES as u64 {
         return put_in_parts(calls, staged, &at, digests.size_bytes).await;

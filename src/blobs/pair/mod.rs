@@ -5,6 +5,7 @@
 //! [`BlobStore::elsewhere`].
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -134,6 +135,10 @@ impl BlobStore for PairStore {
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
         self.first.open(key).await
+    }
+
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        self.first.open_part(key, part).await
     }
 
     fn elsewhere(&self) -> Vec<Arc<dyn BlobSource>> {

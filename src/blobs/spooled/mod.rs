@@ -16,6 +16,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ pub use self::backlog::{Backlog, BacklogFigures};
 use self::both::BothInventory;
 pub use self::destage::Destaged;
 use super::store::{BlobRead, BlobStore, Deletion, Inventory, InventoryItem, Marker, Staged, Usage};
-use super::{AbsentStore, BlobError, DerivedStore, DiskStore, ObjectStore};
+use super::{AbsentStore, BlobError, DerivedKind, DerivedStore, DiskStore, ObjectStore};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Clock;
 
@@ -180,16 +181,20 @@ impl BlobStore for SpooledStore {
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        let Some(local) = self.waiting(key) else { return self.require_service()?.open(key).await };
+        self.open_part(key, 0..u64::MAX).await
+    }
+
+    async fn open_part(&self, key: &BlobKey, part: Range<u64>) -> Result<Arc<dyn BlobRead>, BlobError> {
+        let Some(local) = self.waiting(key) else { return self.require_service()?.open_part(key, part).await };
         match local.open(key).await {
             Ok(read) => Ok(read),
             // Destaged just now: then the service has it.
-            Err(BlobError::NotFound) if !self.0.backlog.contains(key) => self.require_service()?.open(key).await,
+            Err(BlobError::NotFound) if !self.0.backlog.contains(key) => self.require_service()?.open_part(key, part).await,
             // Destaged by one who ended before it could say so; or a put whose answer got lost.
-            Err(BlobError::NotFound) => self.require_service()?.open(key).await,
+            Err(BlobError::NotFound) => self.require_service()?.open_part(key, part).await,
             Err(error) => match self.service() {
                 // Where it is not there either, what the disk says stands.
-                Some(service) => service.open(key).await.map_err(|_| error),
+                Some(service) => service.open_part(key, part).await.map_err(|_| error),
                 None => Err(error),
             },
         }
@@ -284,15 +289,15 @@ impl BlobStore for SpooledStore {
 /// At the service alone: what is derived is made again.
 #[async_trait]
 impl DerivedStore for SpooledStore {
-    async fn get_derived(&self, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
-        self.require_service()?.get_derived(of).await
+    async fn get_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {
+        self.require_service()?.get_derived(kind, of).await
     }
 
-    async fn put_derived(&self, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
-        self.require_service()?.put_derived(of, bytes).await
+    async fn put_derived(&self, kind: DerivedKind, of: &BlobHash, bytes: Bytes) -> Result<(), BlobError> {
+        self.require_service()?.put_derived(kind, of, bytes).await
     }
 
-    async fn delete_derived(&self, of: &BlobHash) -> Result<(), BlobError> {
-        self.require_service()?.delete_derived(of).await
+    async fn delete_derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<(), BlobError> {
+        self.require_service()?.delete_derived(kind, of).await
     }
 }

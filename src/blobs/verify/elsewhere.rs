@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use super::group::{GroupRead, Groups};
 use super::{PassRead, VerifyStore};
 use crate::blobs::{BlobError, BlobRead, BlobSource, BlobStore, Damage, DamageObserver, FileVersion};
 use crate::model::{BlobHash, BlobKey};
@@ -17,6 +18,14 @@ use crate::model::{BlobHash, BlobKey};
 struct Others {
     sources: Vec<Arc<dyn BlobSource>>,
     observer: Option<Arc<dyn DamageObserver>>,
+}
+
+/// What a copy was opened for.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    Whole,
+    /// A part of it, whose groups are checked, where there is a tree.
+    Part(Option<Groups>),
 }
 
 impl<S: BlobStore> VerifyStore<S> {
@@ -30,7 +39,7 @@ impl<S: BlobStore> VerifyStore<S> {
     /// # Errors
     /// `why` where no other place has it, or waiting is all that helps; what hinders where `why` is damage and another place may have it.
     pub async fn open_elsewhere(&self, key: &BlobKey, why: BlobError) -> Result<Arc<dyn BlobRead>, BlobError> {
-        self.others().open(key, why).await
+        self.others().open(key, why, &Asked::Whole).await
     }
 
     pub(super) fn note(&self, key: &BlobKey, error: &BlobError) {
@@ -38,12 +47,12 @@ impl<S: BlobStore> VerifyStore<S> {
     }
 
     /// The same copy, which is read from elsewhere from where it turns out bad.
-    pub(super) fn or_elsewhere(&self, key: &BlobKey, read: Arc<dyn BlobRead>) -> Arc<dyn BlobRead> {
+    pub(super) fn or_elsewhere(&self, key: &BlobKey, read: Arc<dyn BlobRead>, asked: Asked) -> Arc<dyn BlobRead> {
         let others = self.others();
         if others.sources.is_empty() {
             return read;
         }
-        Arc::new(EitherRead { key: *key, read, others, has_given: AtomicBool::new(false), other: OnceCell::new() })
+        Arc::new(EitherRead { key: *key, read, asked, others, has_given: AtomicBool::new(false), other: OnceCell::new() })
     }
 
     fn others(&self) -> Others {
@@ -62,14 +71,14 @@ impl Others {
         }
     }
 
-    async fn open(&self, key: &BlobKey, why: BlobError) -> Result<Arc<dyn BlobRead>, BlobError> {
+    async fn open(&self, key: &BlobKey, why: BlobError, asked: &Asked) -> Result<Arc<dyn BlobRead>, BlobError> {
         self.note(key, &why);
         if !why.may_be_had_elsewhere() {
             return Err(why);
         }
         let mut withheld = None;
         for source in &self.sources {
-            match fetch(&**source, key).await {
+            match fetch(&**source, key, asked).await {
                 Ok(read) => {
                     tracing::debug!(%key, %why, from = source.name(), "a blob is read from elsewhere");
                     return Ok(read);
@@ -87,11 +96,16 @@ impl Others {
     }
 }
 
-/// Read whole and found good; one that comes in passes is checked in the pass that gives it out.
-async fn fetch(source: &dyn BlobSource, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+/// Read whole and found good; one that comes in passes is checked in the pass that gives it out, or by its tree.
+async fn fetch(source: &dyn BlobSource, key: &BlobKey, asked: &Asked) -> Result<Arc<dyn BlobRead>, BlobError> {
     let read = source.fetch(key).await?;
     if read.is_sequential() {
-        return Ok(Arc::new(PassRead::new(*key, read)));
+        return Ok(match asked {
+            Asked::Part(Some(groups)) if read.is_seekable() && read.size_bytes() == groups.tree.size_bytes() => {
+                Arc::new(GroupRead::new(*key, read, groups.clone()))
+            }
+            Asked::Part(_) | Asked::Whole => Arc::new(PassRead::new(*key, read)),
+        });
     }
     let found = read.content_hash().await?;
     if found == key.hash { Ok(read) } else { Err(BlobError::Damaged { key: *key, damage: Damage::Content { found } }) }
@@ -102,6 +116,7 @@ async fn fetch(source: &dyn BlobSource, key: &BlobKey) -> Result<Arc<dyn BlobRea
 struct EitherRead {
     key: BlobKey,
     read: Arc<dyn BlobRead>,
+    asked: Asked,
     others: Others,
     /// Bytes of the copy were given out.
     has_given: AtomicBool,
@@ -121,9 +136,17 @@ impl EitherRead {
             return Err(why);
         }
         let other = async {
-            let other = self.others.open(&self.key, why.clone()).await?;
+            let other = self.others.open(&self.key, why.clone(), &self.asked).await?;
             // Whoever reads was told a length.
-            if other.size_bytes() == self.read.size_bytes() { Ok(other) } else { Err(why) }
+            if other.size_bytes() != self.read.size_bytes() {
+                return Err(why);
+            }
+            // Whoever reads a part takes what is given out for checked: it does not wait for the end of a pass.
+            let is_taken_for_checked = matches!(self.asked, Asked::Part(_)) && !self.read.is_sequential();
+            if let Some(last) = other.size_bytes().checked_sub(1).filter(|_| is_taken_for_checked && other.is_sequential()) {
+                other.read_at(last, 1).await?;
+            }
+            Ok(other)
         };
         self.other.get_or_try_init(|| other).await
     }
@@ -145,6 +168,10 @@ impl BlobRead for EitherRead {
 
     fn is_sequential(&self) -> bool {
         self.current().is_sequential()
+    }
+
+    fn is_seekable(&self) -> bool {
+        self.current().is_seekable()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
@@ -285,7 +312,7 @@ mod tests {
             let told = Arc::<Told>::default();
             let others = Others { sources: vec![Arc::new(LegSource::new("other", Arc::new(good)))], observer: Some(told.clone()) };
             let read = Arc::new(PassRead::new(key, Arc::new(Passes(wrong.into()))));
-            let read = EitherRead { key, read, others, has_given: AtomicBool::new(false), other: OnceCell::new() };
+            let read = EitherRead { key, read, asked: Asked::Whole, others, has_given: AtomicBool::new(false), other: OnceCell::new() };
             let half = size / 2;
             let first = read.read_at(0, half).await.unwrap();
             let rest = read.read_at(half as u64, size - half).await;

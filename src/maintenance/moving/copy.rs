@@ -9,7 +9,7 @@ use futures_util::stream::{self, TryStreamExt as _};
 
 use super::extras::Extras;
 use super::{MoveError, MoveJournal, Moving};
-use crate::blobs::{BlobError, Content, Inventory, InventoryItem, Transfer, transfer};
+use crate::blobs::{BlobError, Content, DerivedKind, Inventory, InventoryItem, Transfer, transfer};
 use crate::metadata::check::list_readable_blobs;
 use crate::metadata::{BlobRow, MetadataError, Read as _};
 use crate::model::{BlobHash, BlobKey};
@@ -98,7 +98,7 @@ pub(super) async fn all(moving: &Moving, keys: Vec<BlobKey>) -> Result<bool, Mov
     Ok(true)
 }
 
-/// Copies a blob, and its preview. `false`: metadata names it, and it is damaged.
+/// Copies a blob, and what is derived from it. `false`: metadata names it, and it is damaged.
 async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
     let (key, hash) = (row.key, row.key.hash);
     let content = Content::named(hash, row.stored_hash);
@@ -121,10 +121,12 @@ async fn one(moving: &Moving, row: &BlobRow) -> Result<bool, MoveError> {
     }
     moving.progress.note_sound(&hash);
     // What is derived is made again where it is not there.
-    if let Ok(Some(derived)) = moving.from.derived.get_derived(&hash).await {
-        let _ = moving.to.derived.put_derived(&hash, derived).await;
-        // The deletion of a blob removes what is derived from it, too; it may have come before.
-        doomed_unless_named(moving, key).await?;
+    for kind in DerivedKind::ALL.into_iter().filter(|kind| kind.may_be_of(row.size_bytes)) {
+        if let Ok(Some(derived)) = moving.from.derived.get_derived(kind, &hash).await {
+            let _ = moving.to.derived.put_derived(kind, &hash, derived).await;
+            // The deletion of a blob removes what is derived from it, too; it may have come before.
+            doomed_unless_named(moving, key).await?;
+        }
     }
     Ok(true)
 }

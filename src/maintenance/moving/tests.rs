@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::blobs::contract::{self, bytes, get};
-use crate::blobs::{BlobStore, MemoryStore, Operation};
+use crate::blobs::{BlobStore, DerivedKind, DerivedStore as _, MemoryStore, Operation};
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{MetadataSettings, NewBlob};
 use crate::model::BlobKey;
@@ -278,4 +278,24 @@ async fn whatever_is_in_flight_when_it_begins_arrives() {
     run.await.unwrap();
     assert_eq!(get(&site.to, &key).await.unwrap(), content);
     assert_eq!(contract::inventory(&site.store).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_derived_moves_with_its_blob() {
+    let site = Site::new();
+    let contents = [bytes(1, 500), bytes(2, (8 << 20) + 1)];
+    for content in &contents {
+        let hash = site.put(content).await.unwrap().hash;
+        for kind in DerivedKind::ALL {
+            site.from.put_derived(kind, &hash, "derived".into()).await.unwrap();
+        }
+    }
+    let (_trigger, shutdown) = shutdown_channel();
+    site.moving(shutdown).run(None, &Notes::default()).await.unwrap();
+    for content in &contents {
+        for kind in DerivedKind::ALL {
+            let expected = kind.may_be_of(content.len() as u64).then(|| Bytes::from("derived"));
+            assert_eq!(site.to.get_derived(kind, &BlobHash::of(content)).await.unwrap(), expected, "{kind:?} of {}", content.len());
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::cache::CacheKey;
 use super::make::imaging_recipe;
 use super::sign::{THUMBNAIL, thumbnail_recipe};
 use super::{Rendition, RenditionFormat, RenditionService, Renditions};
-use crate::blobs::{BlobError, DerivedStore};
+use crate::blobs::{BlobError, DerivedKind, DerivedStore};
 use crate::config::RenditionsConfig;
 use crate::imaging::{Decoders, Rendered, has_preview};
 use crate::model::{BlobHash, HashPrefix};
@@ -156,7 +156,7 @@ impl Previews {
     /// The stored preview of a photo of this size; `None` where there is none that is good. A store that cannot be read is as good as one
     /// that is empty: a preview can be made.
     async fn stored(&self, hash: &BlobHash, shown: (u32, u32)) -> Option<Preview> {
-        let record = match self.store.get_derived(hash).await {
+        let record = match self.store.get_derived(DerivedKind::Preview, hash).await {
             Ok(record) => record?,
             Err(error) => {
                 tracing::warn!(%hash, %error, "a preview cannot be read");
@@ -265,7 +265,7 @@ impl RenditionService {
     /// # Errors
     /// Where the backend cannot be read.
     pub async fn stored_preview(&self, hash: BlobHash) -> Result<Option<Bytes>, ServiceError> {
-        Ok(self.renditions.previews.store.get_derived(&hash).await?)
+        Ok(self.renditions.previews.store.get_derived(DerivedKind::Preview, &hash).await?)
     }
 
     /// Renders from the preview, where this recipe is to be made from it; else `None`.
@@ -327,7 +327,8 @@ impl RenditionService {
     /// Keeps a preview on the backend: for who asks next, so that it cannot be kept is no failure of who asked now.
     async fn keep_preview(&self, hash: BlobHash, preview: &Preview) {
         let kept = async {
-            self.renditions.previews.store.put_derived(&hash, preview.to_record(self.renditions.previews.source(hash))).await?;
+            let record = preview.to_record(self.renditions.previews.source(hash));
+            self.renditions.previews.store.put_derived(DerivedKind::Preview, &hash, record).await?;
             // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
             if !self.catalogue.is_present(hash).await.unwrap_or(false) {
                 self.forget_preview(hash).await?;
@@ -346,7 +347,7 @@ impl RenditionService {
     /// Where the backend cannot remove it.
     pub(in crate::service) async fn forget_preview(&self, hash: BlobHash) -> Result<(), BlobError> {
         self.renditions.previews.lately.invalidate(&hash).await;
-        self.renditions.previews.store.delete_derived(&hash).await
+        self.renditions.previews.store.delete_derived(DerivedKind::Preview, &hash).await
     }
 }
 

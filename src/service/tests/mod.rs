@@ -56,7 +56,8 @@ impl Site {
         let metadata = Metadata::open(Arc::new(engine.clone()), runtime.clone(), MetadataSettings::default()).unwrap();
         let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
-        let blobs = Arc::new(VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default()));
+        let verified = VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default());
+        let blobs = Arc::new(verified.keeping_trees_in(Arc::new(store.clone())));
         let config = Config::for_testing("/nowhere");
         let pools = Pools {
             lookup: BlockingPool::new("lookup", 1),

@@ -97,7 +97,9 @@ async fn every_call_has_an_end_while_the_filer_hangs() {
                 // The machine was too slow for it before anything hung.
                 Err(_) => true,
             },
-            _ => is_away(&crate::blobs::DerivedStore::get_derived(&store, &stored.hash).await.map(drop)),
+            _ => {
+                is_away(&crate::blobs::DerivedStore::get_derived(&store, crate::blobs::DerivedKind::Preview, &stored.hash).await.map(drop))
+            }
         };
         assert!(away, "call {call}");
         drop(read);
@@ -292,4 +294,35 @@ async fn a_store_on_a_filer_has_to_lie_on_one() {
     let refused = DiskStore::open(&place.root(), Runtime::system(), BlockingPool::new("blobs", 1), settings).await;
     assert!(matches!(refused, Err(BlobError::Refused { .. })), "{refused:?}");
     assert!(!place.root().exists(), "nothing was made where the filer was to be");
+}
+
+#[tokio::test]
+async fn a_part_of_a_large_copy_is_read_by_its_groups() {
+    let place = Place::new();
+    let store = open(&place).await;
+    let content = bytes(1, (9 << 20) + 5);
+    let stored = put(&store, &content, 1).await.unwrap();
+    let checked = || {
+        let verify = VerifyStore::new(store.clone(), Clock::manual(0), VerifySettings::default());
+        verify.keeping_trees_in(Arc::new(store.clone()))
+    };
+    let part = async || {
+        let read = checked().open_part(&stored, 5_000_000..5_000_100).await?;
+        read.read_at(5_000_000, 100).await
+    };
+    assert_eq!(part().await.unwrap(), content[5_000_000..5_000_100], "the whole was read");
+    assert!(place.at(path::derived(crate::blobs::DerivedKind::Tree, &stored.hash)).is_file());
+    store.shared.files.faults().take_trace();
+    assert_eq!(part().await.unwrap(), content[5_000_000..5_000_100]);
+    let copy = path::copy(&stored);
+    let reads = store.shared.files.faults().take_trace().into_iter().filter(|call| *call == (Call::Read, copy.clone())).count();
+    assert!(reads <= 8, "the pieces of one group: {reads}");
+    let at = place.at(copy);
+    let mut damaged = std::fs::read(&at).unwrap();
+    damaged[5 << 20] ^= 1;
+    std::fs::write(&at, &damaged).unwrap();
+    assert_eq!(part().await.unwrap(), content[5_000_000..5_000_100], "its group is good");
+    damaged[4 << 20] ^= 1;
+    std::fs::write(&at, &damaged).unwrap();
+    assert!(matches!(part().await, Err(BlobError::Damaged { damage: Damage::Part { .. }, .. })));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -58,6 +58,8 @@ struct State {
     calls: Mutex<Vec<&'static str>>,
     /// Calls that have begun to hang.
     hanging: AtomicUsize,
+    /// What answers had, or would have had to their ends.
+    given_bytes: AtomicU64,
 }
 
 impl Service {
@@ -94,6 +96,11 @@ impl Service {
     /// The calls since the last time that this was asked.
     pub(in crate::blobs) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.0.calls.lock().unwrap())
+    }
+
+    /// How many bytes of objects were asked for since the last time that this was asked.
+    pub(in crate::blobs) fn given_bytes(&self) -> u64 {
+        self.0.given_bytes.swap(0, Ordering::Relaxed)
     }
 
     pub(in crate::blobs) async fn names(&self) -> Vec<String> {
@@ -169,7 +176,11 @@ impl ObjectStore for Service {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let call = if options.head { "head" } else { "get" };
-        self.faulty(call, || self.0.objects.get_opts(location, options.clone())).await
+        let got = self.faulty(call, || self.0.objects.get_opts(location, options.clone())).await?;
+        if !options.head {
+            self.0.given_bytes.fetch_add(got.range.end - got.range.start, Ordering::Relaxed);
+        }
+        Ok(got)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use super::*;
 use crate::blobs::contract::{self, Subject, bytes, contract_suite, get, put};
 use crate::blobs::derived_contract::keeps_what_is_derived;
-use crate::blobs::{DiskSettings, InventoryItem, VerifySettings, VerifyStore, needs};
+use crate::blobs::{DerivedKind, DiskSettings, InventoryItem, VerifySettings, VerifyStore, needs};
 use crate::runtime::{BlockingPool, Clock};
 
 use fake::Service;
@@ -102,4 +102,36 @@ async fn what_is_no_store_is_refused_and_left_alone() {
     assert!(matches!(store.open(&key).await, Err(BlobError::Unavailable { .. })), "a store that has gone has not lost one copy");
     assert!(matches!(store.marker().await, Err(BlobError::Unavailable { .. })));
     assert!(store.probe().await.is_err());
+}
+
+#[tokio::test]
+async fn the_tree_of_a_large_blob_is_put_with_it_and_a_part_is_all_that_is_asked_for() {
+    let service = Service::new();
+    let directory = tempfile::tempdir().unwrap();
+    let store =
+        ObjectStore::open(service.connection(), Some(spool(directory.path()).await), Runtime::system(), &settings("p")).await.unwrap();
+    let verify = VerifyStore::new(store.clone(), Clock::manual(0), VerifySettings::default()).keeping_trees_in(Arc::new(store.clone()));
+    let (small, content) = (bytes(1, 8 << 20), bytes(2, (9 << 20) + 5));
+    put(&store, &small, 1).await.unwrap();
+    let key = put(&store, &content, 1).await.unwrap();
+    // A recompressed copy's bytes are not the blob's.
+    let mut staged = store.stage(None).await.unwrap();
+    staged.write(content.clone()).await.unwrap();
+    let other = BlobHash::of(b"another");
+    staged.publish_as(&BlobKey { hash: other, ..key }, &Content::proven(other, key.hash)).await.unwrap();
+    let trees: Vec<_> = service.names().await.into_iter().filter(|name| name.contains("/trees/")).collect();
+    assert_eq!(trees, [format!("p/{}", path::derived(DerivedKind::Tree, &key.hash).display())], "of the large one alone");
+    service.given_bytes();
+    let (group, beginning, tree) = (1 << 20, 4096, 32 + 32 * 10);
+    for (part, expected) in [
+        (5_000_000..5_000_100, group + beginning + tree),
+        (2 << 20..4 << 20, 2 * group + beginning),
+        (0..3_000_000, 3 * group),
+        (9 << 20..(9 << 20) + 5, 5 + beginning),
+    ] {
+        let read = verify.open_part(&key, part.clone()).await.unwrap();
+        let (start, end) = (part.start as usize, part.end as usize);
+        assert_eq!(read.read_at(part.start, end - start).await.unwrap(), content[start..end], "{part:?}");
+        assert_eq!(service.given_bytes(), expected, "{part:?}");
+    }
 }
