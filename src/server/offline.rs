@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ServerError;
-use super::backend::Backend;
+use super::backend::{Backend, Opener};
 use super::moving::Whereabouts;
 use super::site::{METADATA_DIR, open_metadata};
 use crate::api::{CheckReport, InventorySummary};
@@ -38,7 +38,7 @@ async fn check(
     pool: &BlockingPool,
     read_data: bool,
 ) -> Result<CheckReport, ServerError> {
-    let store = store(config, &runtime).await?;
+    let store = store(config, &runtime, metadata).await?;
     Ok(maintenance::check(metadata, &store, pool, read_data).await?)
 }
 
@@ -51,7 +51,7 @@ pub async fn inventory_offline(config: &Config, read_data: bool, tell: maintenan
     let runtime = Runtime::system();
     let pool = BlockingPool::new("metadata", config.metadata.read_threads as usize);
     let metadata = open_metadata(config, &runtime, &pool).await?;
-    let listed = match store(config, &runtime).await {
+    let listed = match store(config, &runtime, &metadata).await {
         Ok(store) => maintenance::inventory(&metadata, &store, &pool, read_data, tell).await.map_err(ServerError::from),
         Err(error) => Err(error),
     };
@@ -65,9 +65,9 @@ fn require_site(config: &Config) -> Result<(), ServerError> {
 }
 
 /// The backend, with recompressed copies read as their originals.
-async fn store(config: &Config, runtime: &Runtime) -> Result<ColdStore<Arc<dyn BlobStore>>, ServerError> {
+async fn store(config: &Config, runtime: &Runtime, metadata: &Metadata) -> Result<ColdStore<Arc<dyn BlobStore>>, ServerError> {
     let blobs_pool = BlockingPool::new("blobs", config.blobs.io_threads as usize);
     let whereabouts = Whereabouts::find(config)?;
-    let store = Backend::open_to_look(&whereabouts.config, runtime, blobs_pool).await?.store();
+    let store = Backend::open_to_look(&whereabouts.config, runtime, Opener::of(metadata)?, blobs_pool).await?.store();
     Ok(ColdStore::new(store, BlockingPool::new("decoding", cores()), config.cold.decode_memory_bytes.as_u64()))
 }

@@ -54,7 +54,9 @@ pub(super) async fn open(
     let create = settings.create;
     let format = directory.join(blob_path::FORMAT);
     let local = if purpose != Purpose::Look || pools.io.run(move || format.is_file()).await.map_err(BlobError::from)? {
-        let settings = DiskSettings { create: purpose != Purpose::Look, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
+        // Whatever waits in it lies in its directory of copies: where that is missing, nothing does.
+        let create = purpose != Purpose::Look;
+        let settings = DiskSettings { create, may_be_empty: true, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
         Some(DiskStore::open(&directory, runtime.clone(), pools.clone(), settings).await?)
     } else {
         None

@@ -25,7 +25,7 @@ impl DiskReader {
     /// [`BlobError::Refused`] where there is none, or one of another layout.
     pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>, filer: Option<FilerSettings>) -> Result<Self, BlobError> {
         let (root, lanes) = (root.to_owned(), Lanes::new(pools.into(), filer.as_ref(), &runtime.clock));
-        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0, filer };
+        let settings = DiskSettings { create: false, may_be_empty: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0, filer };
         let shared = lanes.io.run_long(move || Shared::open_to_read(root, runtime, settings)).await?;
         Ok(Self { shared: Arc::new(shared), lanes })
     }
