@@ -7,8 +7,8 @@ use super::ServerError;
 use super::claim::Claim;
 use super::spooling::{self, Joining, Purpose};
 use crate::blobs::{
-    BlobError, BlobStore, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, S3Settings, SpooledStore,
-    UploadChecksum, path as blob_path,
+    BlobError, BlobStore, DerivedStore, DiskPools, DiskReader, DiskSettings, DiskStore, FilerSettings, Home, Marker, S3Settings,
+    SpooledStore, UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
 use crate::metadata::{Metadata, MetadataError, Read as _};
@@ -217,6 +217,16 @@ impl Backend {
         match self {
             Self::Disk(disk) => disk.is_away(),
             Self::Object(objects) => objects.is_away(),
+        }
+    }
+}
+
+/// Opens the backend of these settings beside whoever uses it: nothing is locked, written or removed.
+pub(super) async fn open_to_read(config: &Config, runtime: &Runtime, pool: BlockingPool) -> Result<Arc<dyn BlobStore>, ServerError> {
+    match &config.storage.blobs {
+        BlobsUrl::S3(location) => Ok(Arc::new(spooling::connect(config, location, runtime, pool.into(), None, false).await?)),
+        BlobsUrl::UnderData | BlobsUrl::File(_) | BlobsUrl::Nfs(_) => {
+            Ok(Arc::new(DiskReader::open(&directory(config)?, runtime.clone(), pool, filer_settings(config)).await?))
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn open(
     Ok(store)
 }
 
-async fn connect(
+pub(super) async fn connect(
     config: &Config,
     location: &S3Location,
     runtime: &Runtime,

@@ -277,7 +277,7 @@ impl BlobStore for DiskStore {
     }
 
     fn inventory(&self) -> Box<dyn Inventory> {
-        Box::new(inventory::DiskInventory::new(self.clone()))
+        Box::new(inventory::DiskInventory::new(self.shared.clone(), self.lanes.clone()))
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {

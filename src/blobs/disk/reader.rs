@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::lanes::Lanes;
-use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
-use crate::blobs::{BlobError, BlobRead as _};
+use super::{DiskPools, DiskSettings, FilerSettings, Shared, inventory, read};
+use crate::blobs::BlobError;
+use crate::blobs::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
@@ -35,7 +37,7 @@ impl DiskReader {
     /// # Errors
     /// What the backend meets.
     pub async fn read(&self, hash: BlobHash, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
-        for key in self.copies(hash).await? {
+        for key in self.copies(&hash).await? {
             match self.read_copy(key, size_bytes).await {
                 Ok(Some(bytes)) => return Ok(Some(bytes)),
                 // It went since it was listed, or is damaged: another may be good.
@@ -51,20 +53,22 @@ impl DiskReader {
     /// # Errors
     /// What the backend meets.
     pub async fn derived(&self, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
-        let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.get_derived(&of)).await
+        self.run(move |shared| shared.get_derived(&of)).await
     }
 
-    async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
         let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.copies(&hash)).await
+        self.lanes.io.run(0, move || work(&shared)).await
+    }
+
+    async fn open_copy(&self, key: BlobKey) -> Result<read::DiskRead, BlobError> {
+        let (shared, lane) = (self.shared.clone(), self.lanes.io.clone());
+        let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
+        Ok(read::DiskRead::new(opened, self.lanes.clone()))
     }
 
     async fn read_copy(&self, key: BlobKey, size_bytes: u64) -> Result<Option<Bytes>, BlobError> {
-        let shared = self.shared.clone();
-        let lane = self.lanes.io.clone();
-        let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
-        let copy = read::DiskRead::new(opened, self.lanes.clone());
+        let copy = self.open_copy(key).await?;
         let Some(length) = usize::try_from(size_bytes).ok().filter(|_| copy.size_bytes() == size_bytes) else { return Ok(None) };
         let bytes = copy.read_at(0, length).await?;
         let hashing = self.lanes.hashing.run(move || (BlobHash::of(&bytes) == key.hash).then_some(bytes));
@@ -73,5 +77,48 @@ impl DiskReader {
             tracing::error!(%key, "a stored copy is damaged");
         }
         Ok(good)
+    }
+}
+
+const ONLY_READ: &str = "the store was opened to be read";
+
+/// Reads and lists as a [`super::DiskStore`] does; whatever would change the store is refused.
+#[async_trait]
+impl BlobStore for DiskReader {
+    async fn stage(&self, _expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        Ok(Arc::new(self.open_copy(*key).await?))
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        let hash = *hash;
+        self.run(move |shared| shared.copies(&hash)).await
+    }
+
+    async fn delete(&self, _key: &BlobKey) -> Result<Deletion, BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    fn inventory(&self) -> Box<dyn Inventory> {
+        Box::new(inventory::DiskInventory::new(self.shared.clone(), self.lanes.clone()))
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        self.run(Shared::marker).await
+    }
+
+    async fn claim(&self, _expected: Option<Marker>, _new: Marker) -> Result<(), BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        self.run(|shared| shared.usage().map(Some)).await
     }
 }
