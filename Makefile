@@ -6,10 +6,10 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 export RUST_BACKTRACE ?= 1
 
-# What scripts/setup installs for tests (promtool, vips) and this user can use (loop devices, FUSE): a test that does not find it fails. Elsewhere
+# What scripts/setup installs for tests (promtool, vips, rclone, rsync) and this user can use (loop devices, FUSE): a test that does not find it fails. Elsewhere
 # tests say what they leave out.
 ifneq ($(shell command -v apt-get),)
-export HALIDOM_TEST_REQUIRES ?= promtool vips $(shell [ "$$(id -u)" -eq 0 ] && losetup -f >/dev/null 2>&1 && echo loop) $(shell [ "$$(id -u)" -eq 0 ] && [ -c /dev/fuse ] && echo fuse)
+export HALIDOM_TEST_REQUIRES ?= promtool vips rclone rsync $(shell [ "$$(id -u)" -eq 0 ] && losetup -f >/dev/null 2>&1 && echo loop) $(shell [ "$$(id -u)" -eq 0 ] && [ -c /dev/fuse ] && echo fuse)
 endif
 
 # A collection of image files of every class, kept beside a checkout; tests that read it say so and pass without it.

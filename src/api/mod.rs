@@ -28,7 +28,7 @@ pub use check::{CheckReport, CheckRequest, Finding};
 pub use edge::{EdgeBasis, EdgeBlob, EdgeEvent, EdgeFeed, EdgeSigningKey, EdgeTenant, EdgeTenants, Unowned, UnownedRequest};
 pub use iiif::{IiifImageInfo, IiifSize, IiifTiles};
 pub use import::{CreateImport, Import, ImportCounts, ImportLayout, ImportRefusal, ImportState};
-pub use inventory::{InventoryLine, InventoryState, InventorySummary};
+pub use inventory::{InventoryLine, InventoryPart, InventoryState, InventorySummary};
 pub use me::Me;
 pub use moving::{MirrorStatus, MoveRequest, MoveStatus};
 pub use page::Page;

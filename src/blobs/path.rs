@@ -98,6 +98,13 @@ pub fn copies_begin(hash: &BlobHash) -> PathBuf {
     leaf(hash).join(hash.to_string())
 }
 
+/// Whether a name is that of a directory of copies, or of one above them. Tools that copy directories to an object store put an empty object there, its
+/// name with a slash at the end.
+pub fn is_copies_directory(relative: &Path) -> bool {
+    let mut names = relative.iter();
+    names.next() == Some(OsStr::new(BLOBS)) && names.clone().count() <= 2 && names.all(|name| parse_fan_out(name).is_some())
+}
+
 /// Something found in a directory of the store, by the name that a listing gave.
 pub fn found(directory: impl AsRef<Path>, name: impl AsRef<OsStr>) -> PathBuf {
     directory.as_ref().join(name.as_ref())
@@ -155,6 +162,12 @@ mod tests {
         }
         assert_eq!(staging([0x0f; 16]).to_str().unwrap(), format!("staging/{}", "0f".repeat(16)));
         assert!(is_staging_name(staging([0x0f; 16]).file_name().unwrap()));
+        for directory in [Path::new(BLOBS), &fan_out(7), &leaf(&key.hash)] {
+            assert!(is_copies_directory(directory), "{}", directory.display());
+        }
+        for other in [&copy(&key), &PathBuf::from("blobs/x"), &PathBuf::from("previews/ab"), &PathBuf::new()] {
+            assert!(!is_copies_directory(other), "{}", other.display());
+        }
     }
 
     #[test]

@@ -40,11 +40,11 @@ impl<S: BlobStore + DerivedStore> Readable for S {
 #[async_trait]
 impl Readable for DiskReader {
     async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
-        DiskReader::copies(self, *hash).await
+        BlobStore::copies(self, hash).await
     }
 
     async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
-        DiskReader::open_copy(self, *key).await
+        BlobStore::open(self, key).await
     }
 
     async fn derived(&self, kind: DerivedKind, of: &BlobHash) -> Result<Option<Bytes>, BlobError> {

@@ -58,7 +58,7 @@ pub(super) fn run_offline(options: CheckOptions, output: &Output) -> anyhow::Res
 
 pub(super) fn hinted(error: ServerError) -> anyhow::Error {
     if error.is_in_use() {
-        let hint = "a server is running on it: stop that, or ask it (`halidom check` without `--data`)".to_owned();
+        let hint = "a server is running on it: stop that, or ask it (without `--data`)".to_owned();
         return Hinted { what: error.to_string(), hint }.into();
     }
     error.into()

@@ -88,8 +88,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<Outcome> {
         Command::Completions(options) => completions::run(&options, output),
         Command::Man(options) => man::run(&options, output),
         Command::Decode(options) => decode::run(&options),
-        Command::Inventory(options) => inventory::run(options, output),
         Command::Check(options) if options.is_offline() => check::run_offline(options, output),
+        Command::Inventory(options) if options.is_offline() => inventory::run_offline(options, output),
         command => {
             let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the system has no threads to give")?;
             let session = Session::open(&cli.global, output.clone())?;
@@ -115,11 +115,10 @@ async fn call(command: Command, session: &Session) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(options, session).await,
         Command::Stats(options) => stats::run(options, session).await,
         Command::Check(options) => check::run(options, session).await,
+        Command::Inventory(options) => inventory::run(options, session).await,
         Command::Blobs(options) => blobs::run(options, session).await,
         Command::Bench(options) => bench::run(options, session).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) | Command::Inventory(_) => {
-            unreachable!("these need no server")
-        }
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Decode(_) => unreachable!("these need no server"),
     }
 }
 

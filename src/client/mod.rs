@@ -12,6 +12,7 @@ mod call;
 mod download;
 mod edges;
 mod error;
+mod inventory;
 mod page;
 mod photos;
 mod retry;

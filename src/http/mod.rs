@@ -48,9 +48,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use futures_util::stream::BoxStream;
 
+use crate::api::InventoryPart;
 use crate::runtime::{Runtime, Shutdown};
-use crate::service::{Imports, RenditionService, Services};
+use crate::service::{Imports, RenditionService, ServiceError, Services};
 
 pub use answers::AnswerMemory;
 pub use client_end::ClientEnd;
@@ -205,30 +207,36 @@ pub struct HttpLimits {
     pub max_page: usize,
 }
 
+/// An inventory as it is made, only as fast as it is taken: some parts at a time. It is whole where it ends with [`InventoryPart::End`]; an error ends it.
+pub type InventoryParts = BoxStream<'static, Result<Vec<InventoryPart>, ServiceError>>;
+
 /// Long work on the whole site.
 #[async_trait::async_trait]
 pub trait Maintenance: Send + Sync + fmt::Debug {
     /// Checks metadata and blobs.
-    async fn check(&self, request: crate::api::CheckRequest) -> Result<crate::api::CheckReport, crate::service::ServiceError>;
+    async fn check(&self, request: crate::api::CheckRequest) -> Result<crate::api::CheckReport, ServiceError>;
+
+    /// Lists everything that lies in the backend, or should. It ends when it is dropped.
+    async fn inventory(&self, read_data: bool) -> Result<InventoryParts, ServiceError>;
 
     /// Where the blobs are, and how far a move has come.
-    async fn move_status(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+    async fn move_status(&self) -> Result<crate::api::MoveStatus, ServiceError>;
 
     /// Begins to move the blobs, or goes on with it.
-    async fn start_move(&self, request: crate::api::MoveRequest) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+    async fn start_move(&self, request: crate::api::MoveRequest) -> Result<crate::api::MoveStatus, ServiceError>;
 
     /// Calls a move off, or goes back on one.
-    async fn move_back(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+    async fn move_back(&self) -> Result<crate::api::MoveStatus, ServiceError>;
 
     /// Lets go of where the blobs were.
-    async fn finish_move(&self) -> Result<crate::api::MoveStatus, crate::service::ServiceError>;
+    async fn finish_move(&self) -> Result<crate::api::MoveStatus, ServiceError>;
 }
 
 /// Whether this server can do its work.
 #[async_trait::async_trait]
 pub trait Health: Send + Sync + fmt::Debug {
     /// Nothing where it can; else what hinders.
-    async fn ready(self: Arc<Self>) -> Result<(), crate::service::ServiceError>;
+    async fn ready(self: Arc<Self>) -> Result<(), ServiceError>;
 }
 
 impl Front {

@@ -16,7 +16,7 @@ use super::{admin, albums, edges, health, iiif, me, original, photos, renditions
     paths(
         me::show, albums::create, albums::list, albums::show, albums::edit, albums::delete, photos::list, photos::show, photos::edit,
         photos::delete, similar::list, upload::create, upload::put, original::get, sending::missing, sending::link, urls::sign, renditions::get, iiif::get,
-        admin::usage::show, admin::check::run, admin::blobs::show, admin::blobs::start, admin::blobs::back, admin::blobs::finish, admin::imports::create, admin::imports::list, admin::imports::show, admin::imports::stop, admin::audit::list, admin::tenants::create, admin::tenants::show, admin::tenants::edit,
+        admin::usage::show, admin::check::run, admin::inventory::list, admin::blobs::show, admin::blobs::start, admin::blobs::back, admin::blobs::finish, admin::imports::create, admin::imports::list, admin::imports::show, admin::imports::stop, admin::audit::list, admin::tenants::create, admin::tenants::show, admin::tenants::edit,
         admin::tenants::list,
         admin::keys::list, admin::keys::create, admin::keys::edit, admin::keys::remove,
         admin::users::create, admin::users::show, admin::users::edit, admin::users::list, admin::tokens::create, admin::tokens::list,

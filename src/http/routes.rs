@@ -33,7 +33,8 @@ fn router(app: App) -> Router {
         .route("/v1/admin/blobs/move", get(admin::blobs::show).post(admin::blobs::start))
         .route("/v1/admin/blobs/move/back", post(admin::blobs::back))
         .route("/v1/admin/blobs/move/finish", post(admin::blobs::finish))
-        .route("/v1/admin/check", post(admin::check::run));
+        .route("/v1/admin/check", post(admin::check::run))
+        .route("/v1/admin/inventory", get(admin::inventory::list));
 
     let calls = Router::new()
         .route("/v1/me", get(me::show))

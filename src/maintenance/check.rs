@@ -1,20 +1,17 @@
 //! `check`: is everything there that metadata names, does it verify, and does metadata agree with itself? Changes nothing.
 
-mod walk;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::walk::{Found, PAGE, Unreadable, Walk, WalkError, wrong_bytes};
 use crate::api::{CheckReport, Finding};
-use crate::blobs::{BlobError, BlobStore, Damage};
+use crate::blobs::{BlobError, BlobStore};
 use crate::metadata::check::{Checked, list_readable_blobs};
 use crate::metadata::{self, Metadata, MetadataError};
-use crate::runtime::{BlockingPool, Gone};
+use crate::runtime::BlockingPool;
 
 /// Findings that are listed; more are counted only.
 const MAX_LISTED: usize = 1_000;
-/// Rows that are read at once.
-const PAGE: usize = 1_000;
 
 /// What can be wrong beside the metadata's own faults, which have codes of the form `{column}_{fault}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,23 +58,6 @@ impl Problem {
     }
 }
 
-/// Why a check could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// Metadata cannot be read.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// The backend cannot be read.
-    #[error(transparent)]
-    Blobs(#[from] BlobError),
-    /// Its threads gave no answer.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-    /// Nobody waits for it any more.
-    #[error("given up")]
-    GivenUp,
-}
-
 /// Says to work on another thread that nobody waits for it any more: set when this is dropped.
 #[derive(Debug, Default)]
 struct GivenUp(Stop);
@@ -103,10 +83,6 @@ impl Stop {
     fn goes_on(&self) -> bool {
         !self.0.load(Ordering::Relaxed)
     }
-
-    fn require_going(&self) -> Result<(), CheckError> {
-        if self.goes_on() { Ok(()) } else { Err(CheckError::GivenUp) }
-    }
 }
 
 /// Checks a site. `blobs` is the backend itself, past any cache, but with recompressed copies read as their originals. Uploads and deletions may go on meanwhile: what they write and delete is
@@ -114,7 +90,7 @@ impl Stop {
 ///
 /// # Errors
 /// Where metadata or the backend's listing cannot be read at all: then the check says nothing.
-pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, read_data: bool) -> Result<CheckReport, CheckError> {
+pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, read_data: bool) -> Result<CheckReport, WalkError> {
     let mut report = CheckReport::default();
     let given_up = GivenUp::default();
     let (own, stop) = (metadata.clone(), given_up.stop());
@@ -126,15 +102,42 @@ pub async fn check(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPo
         list(&mut report, format!("{}_{}", finding.column.name(), finding.fault.as_str()), hex(&finding.key), finding.detail);
     }
     check_marker(metadata, blobs, &mut report).await?;
-    report = walk::walk(metadata, blobs, pool, &given_up, report).await?;
+    let mut walk = Walk::new(metadata, blobs, Unreadable::PassedOver);
+    while let Some(found) = walk.next(blobs, pool).await? {
+        note(&mut report, &found);
+    }
     if read_data {
         read_all(metadata, blobs, pool, &mut report).await?;
     }
     Ok(report)
 }
 
+/// What the walk found, in the report.
+fn note(report: &mut CheckReport, found: &Found) {
+    match found {
+        Found::Named { row, .. } | Found::Unreadable { row } | Found::Missing { row, .. } => {
+            report.blobs += 1;
+            if row.damaged {
+                add(report, Problem::BlobDamaged, row.key, "marked damaged: its bytes did not verify");
+            }
+        }
+        Found::Doomed { .. } | Found::Extra { .. } | Found::Foreign { .. } => {}
+    }
+    match found {
+        Found::Named { row, size_bytes } if *size_bytes != row.stored_bytes => {
+            add(report, Problem::BlobWrongSize, row.key, format!("{size_bytes} bytes, should be {}", row.stored_bytes));
+        }
+        Found::Missing { row, why } if !row.damaged => add(report, Problem::BlobMissing, row.key, why),
+        Found::Unreadable { row } if !row.damaged => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
+        Found::Named { .. } | Found::Missing { .. } | Found::Unreadable { .. } => {}
+        Found::Doomed { .. } => report.doomed += 1,
+        Found::Extra { .. } => report.orphans += 1,
+        Found::Foreign { path } => add(report, Problem::BackendForeign, path.display(), "not a name that Halidom writes; left alone"),
+    }
+}
+
 /// The backend has to say that it is this site's.
-async fn check_marker(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport) -> Result<(), CheckError> {
+async fn check_marker(metadata: &Metadata, blobs: &dyn BlobStore, report: &mut CheckReport) -> Result<(), WalkError> {
     let own = metadata.site();
     match blobs.marker().await {
         Ok(Some(marker)) if marker.site == own => {}
@@ -173,29 +176,24 @@ fn list(report: &mut CheckReport, code: String, subject: impl ToString, detail: 
 }
 
 /// Reads and hashes every copy that a row names: recompressed ones as what they are decoded to.
-async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, report: &mut CheckReport) -> Result<(), CheckError> {
+async fn read_all(metadata: &Metadata, blobs: &dyn BlobStore, pool: &BlockingPool, report: &mut CheckReport) -> Result<(), WalkError> {
     let mut after = None;
     loop {
         let own = metadata.clone();
         let page = pool.run(move || list_readable_blobs(&own.read(), after, PAGE)).await??;
         for row in page.items.iter().filter(|row| !row.damaged) {
+            // The walk has reported a wrong size.
             let read = async {
-                // The walk has reported a wrong size.
-                if blobs.stored_bytes(&row.key).await? != row.stored_bytes {
-                    return Ok(None);
-                }
-                blobs.open(&row.key).await?.content_hash().await.map(Some)
+                let is_whole = blobs.stored_bytes(&row.key).await? == row.stored_bytes;
+                if is_whole { wrong_bytes(blobs, &row.key).await.map(Some) } else { Ok(None) }
             };
             match read.await {
                 Ok(None) => continue,
-                Ok(Some(hash)) if hash == row.key.hash => {}
-                Ok(Some(hash)) => add(report, Problem::BlobDamaged, row.key, format!("its bytes hash to {hash}")),
+                Ok(Some(None)) => {}
+                Ok(Some(Some(wrong))) => add(report, Problem::BlobDamaged, row.key, wrong),
                 // The walk has reported what is missing; or the row has moved on since.
                 Err(BlobError::NotFound) => continue,
-                Err(BlobError::Damaged { damage: damage @ Damage::Undecodable(_), .. }) => {
-                    add(report, Problem::BlobDamaged, row.key, damage)
-                }
-                Err(BlobError::Damaged { .. }) => add(report, Problem::BlobDamaged, row.key, "it cannot be read"),
+                Err(BlobError::Damaged { damage, .. }) => add(report, Problem::BlobDamaged, row.key, damage),
                 // What could not be looked at is no finding, and must not pass for sound.
                 Err(error) => return Err(error.into()),
             }

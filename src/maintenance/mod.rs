@@ -7,10 +7,12 @@ mod heal;
 mod inventory;
 mod mirror;
 mod moving;
+mod walk;
 
-pub use check::{CheckError, Problem, check};
+pub use check::{Problem, check};
 pub use cold::{ColdError, ColdFigures, ColdJob, ColdOutcome, Idleness};
 pub use heal::{HealError, HealFigures, HealOutcome, HealQueue, Healer, HealerParts};
-pub use inventory::{InventoryError, Tell, inventory};
+pub use inventory::Listing;
 pub use mirror::{MirrorJournal, Mirroring};
 pub use moving::{MoveError, MoveJournal, MoveProgress, Moving, Progress};
+pub use walk::WalkError;

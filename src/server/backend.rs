@@ -7,10 +7,11 @@ use super::ServerError;
 use super::claim::Claim;
 use super::spooling::{self, Joining, Purpose};
 use crate::blobs::{
-    BlobError, BlobStore, DerivedStore, DiskPools, DiskSettings, DiskStore, FilerSettings, Home, Marker, S3Settings, SpooledStore,
-    UploadChecksum, path as blob_path,
+    BlobError, BlobStore, DerivedStore, DiskPools, DiskReader, DiskSettings, DiskStore, FilerSettings, Home, Marker, S3Settings,
+    SpooledStore, UploadChecksum, path as blob_path,
 };
 use crate::config::{BlobsUrl, Config, S3Checksum, S3Location};
+use crate::metadata::{Metadata, MetadataError, Read as _};
 use crate::model::{BlobHash, SiteId};
 use crate::runtime::{BlockingPool, Runtime};
 
@@ -29,11 +30,18 @@ pub(super) struct Opener {
     pub(super) blobs: u64,
 }
 
+impl Opener {
+    /// The site with this metadata.
+    pub(super) fn of(metadata: &Metadata) -> Result<Self, MetadataError> {
+        Ok(Self { site: metadata.site(), blobs: metadata.read().stats()?.blobs })
+    }
+}
+
 impl Backend {
     /// Opens the backend of these settings and claims it: one of another site is refused, and nothing in it is removed. Gives the claim that stands.
     pub(super) async fn open(config: &Config, runtime: &Runtime, opener: Opener, pools: DiskPools) -> Result<(Self, Marker), ServerError> {
         // A site that has blobs must find its store: a disk that was not mounted, or another bucket, is an error, not an empty one.
-        let backend = Self::open_unclaimed(config, runtime, opener.blobs == 0, pools, Purpose::Home(opener.site)).await?;
+        let backend = Self::open_unclaimed(config, runtime, opener, opener.blobs == 0, pools, Purpose::Home(opener.site)).await?;
         let marker = match backend.noted_marker().await? {
             Some(marker) => marker,
             None => backend.claim(config, opener).await?,
@@ -54,11 +62,12 @@ impl Backend {
     pub(super) async fn open_beside(
         config: &Config,
         runtime: &Runtime,
-        site: SiteId,
+        opener: Opener,
         pools: DiskPools,
         known: bool,
     ) -> Result<Self, ServerError> {
-        let backend = Self::open_unclaimed(config, runtime, !known, pools, Purpose::Beside).await?;
+        let site = opener.site;
+        let backend = Self::open_unclaimed(config, runtime, opener, !known, pools, Purpose::Beside).await?;
         let place = &config.storage.blobs;
         match backend.store().marker().await? {
             Some(marker) if marker.site != site => {
@@ -106,20 +115,22 @@ impl Backend {
         Home { blobs: self.store(), derived: self.derived() }
     }
 
-    /// Opens the backend to look at it: nothing is made, claimed or removed in it.
-    pub(super) async fn open_to_look(config: &Config, runtime: &Runtime, pool: BlockingPool) -> Result<Self, ServerError> {
-        Self::open_unclaimed(config, runtime, false, pool.into(), Purpose::Look).await
+    /// Opens the backend to look at it: no store is set up, and nothing is claimed or removed in it.
+    pub(super) async fn open_to_look(config: &Config, runtime: &Runtime, opener: Opener, pool: BlockingPool) -> Result<Self, ServerError> {
+        Self::open_unclaimed(config, runtime, opener, false, pool.into(), Purpose::Look).await
     }
 
     async fn open_unclaimed(
         config: &Config,
         runtime: &Runtime,
+        opener: Opener,
         create: bool,
         pools: DiskPools,
         purpose: Purpose,
     ) -> Result<Self, ServerError> {
         let hold_bytes = config.blobs.hold_memory_bytes.as_usize();
-        let settings = DiskSettings { create, hold_bytes, filer: filer_settings(config), ..DiskSettings::default() };
+        let may_be_empty = opener.blobs == 0;
+        let settings = DiskSettings { create, may_be_empty, hold_bytes, filer: filer_settings(config), ..DiskSettings::default() };
         match &config.storage.blobs {
             BlobsUrl::S3(location) => Ok(Self::Object(spooling::open(config, location, runtime, pools, settings, purpose).await?)),
             BlobsUrl::UnderData | BlobsUrl::File(_) | BlobsUrl::Nfs(_) => {
@@ -206,6 +217,16 @@ impl Backend {
         match self {
             Self::Disk(disk) => disk.is_away(),
             Self::Object(objects) => objects.is_away(),
+        }
+    }
+}
+
+/// Opens the backend of these settings beside whoever uses it: nothing is locked, written or removed.
+pub(super) async fn open_to_read(config: &Config, runtime: &Runtime, pool: BlockingPool) -> Result<Arc<dyn BlobStore>, ServerError> {
+    match &config.storage.blobs {
+        BlobsUrl::S3(location) => Ok(Arc::new(spooling::connect(config, location, runtime, pool.into(), None, false).await?)),
+        BlobsUrl::UnderData | BlobsUrl::File(_) | BlobsUrl::Nfs(_) => {
+            Ok(Arc::new(DiskReader::open(&directory(config)?, runtime.clone(), pool, filer_settings(config)).await?))
         }
     }
 }

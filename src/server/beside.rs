@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::ServerError;
-use super::backend::Backend;
+use super::backend::{Backend, Opener};
 use super::claim::Claim;
 use crate::blobs::{BlobError, BlobStore as _, DiskPools, Home};
 use crate::config::{BlobsUrl, Config};
@@ -26,7 +26,8 @@ impl Beside {
     pub(super) async fn open(&self, url: BlobsUrl, home: &Home, known: bool) -> Result<Home, ServerError> {
         let mut config = self.config.clone();
         config.storage.blobs = url;
-        let backend = Backend::open_beside(&config, &self.runtime, self.metadata.site(), self.pools.clone(), known).await?;
+        let opener = Opener::of(&self.metadata)?;
+        let backend = Backend::open_beside(&config, &self.runtime, opener, self.pools.clone(), known).await?;
         let store = backend.store();
         let mut own = self.claim.look(&*home.blobs).await;
         let found = store.marker().await?;

@@ -4,25 +4,26 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::mirror::Mirror;
 use super::moving::Mover;
-use crate::api::{CheckReport, CheckRequest, MoveRequest, MoveStatus};
+use crate::api::{CheckReport, CheckRequest, InventoryPart, MoveRequest, MoveStatus};
 use crate::blobs::BlobStore;
-use crate::http::Maintenance;
-use crate::maintenance::{self, CheckError};
+use crate::http::{InventoryParts, Maintenance};
+use crate::maintenance::{self, Listing, WalkError};
 use crate::metadata::Metadata;
 use crate::runtime::{self, BlockingPool, Shutdown};
 use crate::service::ServiceError;
 
-/// Runs the check for HTTP. It ends with the client who asked for it, and when the server begins to stop.
+/// Makes checks and inventories for HTTP. They end with the client who asked for them, and when the server begins to stop.
 #[derive(Debug)]
 pub(super) struct SiteMaintenance {
     metadata: Metadata,
     backend: Arc<dyn BlobStore>,
     pool: BlockingPool,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     /// None where nothing is ever moved: in tests.
     mover: Option<Mover>,
     /// Where there is one.
@@ -38,12 +39,17 @@ impl SiteMaintenance {
         mover: Option<Mover>,
         shutdown: Shutdown,
     ) -> Self {
-        Self { metadata, backend, pool, turn: Semaphore::new(1), mover, mirror: None, shutdown }
+        Self { metadata, backend, pool, turn: Arc::new(Semaphore::new(1)), mover, mirror: None, shutdown }
     }
 
     /// The same, which says how the mirror stands.
     pub(super) fn with_mirror(self, mirror: Option<Mirror>) -> Self {
         Self { mirror, ..self }
+    }
+
+    /// The one that may go on: held until it has ended.
+    fn turn(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.turn.clone().try_acquire_owned().map_err(|_| ServiceError::Busy("a check or an inventory is running already"))
     }
 
     fn mover(&self) -> Result<&Mover, ServiceError> {
@@ -54,13 +60,23 @@ impl SiteMaintenance {
 #[async_trait]
 impl Maintenance for SiteMaintenance {
     async fn check(&self, request: CheckRequest) -> Result<CheckReport, ServiceError> {
-        let Ok(_turn) = self.turn.try_acquire() else { return Err(ServiceError::Busy("a check is running already")) };
+        let _turn = self.turn()?;
         let mut shutdown = self.shutdown.clone();
         let checked = tokio::select! {
             checked = maintenance::check(&self.metadata, &*self.backend, &self.pool, request.read_data) => checked,
             () = shutdown.stopping() => return Err(ServiceError::SHUTTING_DOWN),
         };
         checked.map_err(failed)
+    }
+
+    async fn inventory(&self, read_data: bool) -> Result<InventoryParts, ServiceError> {
+        let turn = self.turn()?;
+        let listing = Listing::of_site(self.metadata.clone(), self.backend.clone(), self.pool.clone(), read_data);
+        let going = Going { listing, shutdown: self.shutdown.clone(), _turn: turn };
+        let mut parts = Box::pin(stream::try_unfold(Some(going), Going::next));
+        // What fails at once is answered as such.
+        let first = parts.next().await.transpose()?;
+        Ok(stream::iter(first.map(Ok)).chain(parts).boxed())
     }
 
     async fn move_status(&self) -> Result<MoveStatus, ServiceError> {
@@ -85,12 +101,33 @@ impl Maintenance for SiteMaintenance {
     }
 }
 
-fn failed(error: CheckError) -> ServiceError {
+/// An inventory that somebody takes.
+struct Going {
+    listing: Listing,
+    shutdown: Shutdown,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Going {
+    /// The next parts, and what is to come after them.
+    async fn next(going: Option<Self>) -> Result<Option<(Vec<InventoryPart>, Option<Self>)>, ServiceError> {
+        let Some(mut going) = going else { return Ok(None) };
+        let lines = tokio::select! {
+            lines = going.listing.next() => lines.map_err(failed)?,
+            () = going.shutdown.stopping() => return Err(ServiceError::SHUTTING_DOWN),
+        };
+        Ok(Some(match lines {
+            Some(lines) => (lines.into_iter().map(InventoryPart::Thing).collect(), Some(going)),
+            None => (vec![InventoryPart::End { summary: going.listing.summary() }], None),
+        }))
+    }
+}
+
+fn failed(error: WalkError) -> ServiceError {
     match error {
-        CheckError::Metadata(error) => error.into(),
-        CheckError::Blobs(error) => error.into(),
-        CheckError::Gone(gone) => gone.into(),
-        CheckError::GivenUp => ServiceError::SHUTTING_DOWN,
+        WalkError::Metadata(error) => error.into(),
+        WalkError::Blobs(error) => error.into(),
+        WalkError::Gone(gone) => gone.into(),
     }
 }
 
@@ -98,10 +135,11 @@ fn failed(error: CheckError) -> ServiceError {
 mod tests {
     use std::sync::mpsc;
 
-    use futures_util::poll;
+    use bytes::Bytes;
+    use futures_util::{TryStreamExt as _, poll};
 
     use super::*;
-    use crate::blobs::MemoryStore;
+    use crate::blobs::{MemoryStore, contract};
     use crate::metadata::MetadataSettings;
     use crate::metadata::memory::MemoryEngine;
     use crate::runtime::{Gone, Runtime, shutdown_channel};
@@ -118,7 +156,9 @@ mod tests {
         let runtime = Runtime::simulated(1, 1_800_000_000_000);
         let metadata = Metadata::open(Arc::new(MemoryEngine::new()), runtime, MetadataSettings::default()).unwrap();
         let (trigger, shutdown) = shutdown_channel();
-        let site = SiteMaintenance::new(metadata, Arc::new(MemoryStore::new()), BlockingPool::new("check", 1), None, shutdown);
+        let store = MemoryStore::new();
+        store.put_raw(contract::key(b"nobody's", 1), Bytes::from_static(b"nobody's"));
+        let site = SiteMaintenance::new(metadata, Arc::new(store), BlockingPool::new("check", 1), None, shutdown);
         let check = || site.check(CheckRequest::default());
         let busy = |checked, why| assert_eq!(checked, Err(ServiceError::Busy(why)));
         check().await.unwrap();
@@ -128,7 +168,7 @@ mod tests {
         assert!(poll!(&mut holding).is_pending());
         let mut first = check();
         assert!(poll!(&mut first).is_pending());
-        busy(check().await, "a check is running already");
+        busy(check().await, "a check or an inventory is running already");
         drop(first);
         let mut second = check();
         assert!(poll!(&mut second).is_pending(), "the first one's client has gone");
@@ -136,11 +176,22 @@ mod tests {
         second.await.unwrap();
         assert!(holding.await.unwrap());
 
+        // An inventory has its turn until it has ended, or nobody takes it any more.
+        let inventory = || site.inventory(false);
+        let taken = inventory().await.unwrap();
+        busy(check().await, "a check or an inventory is running already");
+        assert!(matches!(inventory().await.map(drop), Err(ServiceError::Busy("a check or an inventory is running already"))));
+        drop(taken);
+        let parts: Vec<_> = inventory().await.unwrap().try_concat().await.unwrap();
+        assert!(matches!(&parts[..], [InventoryPart::Thing(_), InventoryPart::End { summary }] if summary.extra == 1), "{parts:?}");
+        check().await.unwrap();
+
         trigger.stop();
         let (release, held) = mpsc::channel::<()>();
         let mut holding = Box::pin(site.pool.run(move || held.recv().is_ok()));
         assert!(poll!(&mut holding).is_pending());
         busy(check().await, "shutting down");
+        assert_eq!(inventory().await.map(drop), Err(ServiceError::SHUTTING_DOWN));
         release.send(()).unwrap();
     }
 }

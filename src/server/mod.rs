@@ -43,7 +43,7 @@ use crate::service::{Imports, ImportsParts, RenditionService, ServiceError};
 
 use edge::EdgeParts;
 pub use logging::init as init_logging;
-pub use offline::{check_offline, inventory_offline};
+pub use offline::{Tell, check_offline, inventory_of_backend, inventory_offline};
 use site::Site;
 
 /// Works as a decoder process for the server that started it; see [`crate::imaging::decode_for_others`].
@@ -77,12 +77,9 @@ pub enum ServerError {
         /// The data directory.
         path: std::path::PathBuf,
     },
-    /// A check could not be made.
+    /// A check or an inventory could not be made.
     #[error(transparent)]
-    Check(#[from] crate::maintenance::CheckError),
-    /// An inventory could not be made.
-    #[error(transparent)]
-    Inventory(#[from] crate::maintenance::InventoryError),
+    Walk(#[from] crate::maintenance::WalkError),
     /// The blob backend belongs to another site, or was claimed since.
     #[error("{0}")]
     NotOurs(String),

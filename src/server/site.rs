@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::imaging::{Decoders, Priority};
 use crate::maintenance::{ColdJob, HealQueue, Healer, HealerParts};
 use crate::metadata::rocks::{RocksEngine, RocksSettings};
-use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
+use crate::metadata::{Metadata, MetadataError, MetadataSettings};
 use crate::runtime::{self, BlockingPool, Runtime, Shutdown, THIS_PROGRAM, cores};
 use crate::service::{Derived, DiskThreads, Pools, RenditionDisk, ServiceError, Services};
 
@@ -78,7 +78,7 @@ impl Site {
         let hashing_pool = BlockingPool::new("hashing", cores());
         let verifying_pool = BlockingPool::new("verifying", (config.blobs.io_threads as usize / 2).max(1));
         let disk_pools = DiskPools { io: blobs_pool.clone(), verifying: verifying_pool.clone(), hashing: hashing_pool.clone() };
-        let opener = Opener { site: metadata.site(), blobs: metadata.read().stats()?.blobs };
+        let opener = Opener::of(&metadata)?;
         let (undecorated, marker) = Backend::open(config, runtime, opener, disk_pools.clone()).await?;
         let (claim, home) = (Claim::new(marker), undecorated.home());
         undecorated.keep_destaging(config, runtime, opener, disk_pools.clone(), claim.clone());

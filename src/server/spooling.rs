@@ -59,7 +59,9 @@ pub(super) async fn open(
     let (data, spool) = (config.storage.data.clone(), directory.clone());
     let found = pools.io.run(move || find(&data, &spool, purpose)).await.map_err(BlobError::from)?;
     let local = if found? || purpose != Purpose::Look {
-        let settings = DiskSettings { create: purpose != Purpose::Look, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
+        // Whatever waits in it lies in its directory of copies: where that is missing, nothing does.
+        let create = purpose != Purpose::Look;
+        let settings = DiskSettings { create, may_be_empty: true, staging_bytes: config.s3.spool_bytes.as_u64(), ..settings };
         Some(DiskStore::open(&directory, runtime.clone(), pools.clone(), settings).await?)
     } else {
         None
@@ -102,7 +104,7 @@ fn find(data: &Path, directory: &Path, purpose: Purpose) -> Result<bool, ServerE
     Ok(is_there)
 }
 
-async fn connect(
+pub(super) async fn connect(
     config: &Config,
     location: &S3Location,
     runtime: &Runtime,

@@ -32,7 +32,11 @@ pub const CONTRACTS: [Contract; 2] = [
             ("SpooledStore", "blobs::spooled::tests"),
             ("VerifyStore", "blobs::memory::tests::verified"),
         ],
-        apart: &[("AbsentStore", "it is away for every call"), ("Arc", "it hands every call on, and the suite gets every store in one")],
+        apart: &[
+            ("AbsentStore", "it is away for every call"),
+            ("Arc", "it hands every call on, and the suite gets every store in one"),
+            ("DiskReader", "it only reads: what another has written"),
+        ],
     },
     Contract {
         name: "DerivedStore",

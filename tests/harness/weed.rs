@@ -16,7 +16,7 @@ use super::needs;
 
 /// Who may use it.
 pub const ACCESS_KEY: &str = "halidom-test";
-const SECRET_KEY: &str = "a secret of tests alone";
+pub const SECRET_KEY: &str = "a secret of tests alone";
 /// The bucket that is there.
 pub const BUCKET: &str = "photos";
 

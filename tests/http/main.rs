@@ -18,6 +18,7 @@ mod hot;
 mod iiif;
 #[path = "../imaging_samples/mod.rs"]
 mod imaging_samples;
+mod inventory;
 mod limits;
 mod openapi;
 mod photos;

@@ -17,7 +17,7 @@ const CALLERS: [&str; 5] = ["nobody", "read", "user", "tenant", "admin"];
 /// Method, path, JSON body ("" for none, "image" for a photo), and the status for each of [`CALLERS`].
 type Row = (&'static str, &'static str, &'static str, [u16; 5]);
 
-const TABLE: [Row; 54] = [
+const TABLE: [Row; 55] = [
     ("GET", "/livez", "", [200; 5]),
     ("GET", "/readyz", "", [200; 5]),
     ("GET", "/openapi.json", "", [200; 5]),
@@ -51,6 +51,7 @@ const TABLE: [Row; 54] = [
     ("GET", "/v1/admin/usage", "", [401, 403, 403, 403, 200]),
     ("GET", "/v1/admin/audit", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/check", "{}", [401, 403, 403, 403, 200]),
+    ("GET", "/v1/admin/inventory", "", [401, 403, 403, 403, 200]),
     ("GET", "/v1/admin/blobs/move", "", [401, 403, 403, 403, 200]),
     ("POST", "/v1/admin/blobs/move", r#"{"to": "nowhere"}"#, [401, 403, 403, 403, 400]),
     ("POST", "/v1/admin/blobs/move/back", "", [401, 403, 403, 403, 409]),

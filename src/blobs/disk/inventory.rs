@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use async_trait::async_trait;
 
+use super::Shared;
 use super::files::Identity;
-use super::{DiskStore, Shared};
+use super::lanes::Lanes;
 use crate::blobs::error::{INVENTORY_ENDED, failed};
 use crate::blobs::{BlobError, Inventory, InventoryItem, path};
 use crate::model::{BlobHash, BlobKey};
@@ -20,13 +22,14 @@ const DIRECTORY_LIMIT: usize = 1_000_000;
 
 /// The walk, a batch a hop. Whoever loses it in an error, or in a hop that was given up, cannot go on.
 pub(super) struct DiskInventory {
-    store: DiskStore,
+    shared: Arc<Shared>,
+    lanes: Lanes,
     walk: Option<Walk>,
 }
 
 impl DiskInventory {
-    pub(super) fn new(store: DiskStore) -> Self {
-        Self { store, walk: Some(Walk::default()) }
+    pub(super) fn new(shared: Arc<Shared>, lanes: Lanes) -> Self {
+        Self { shared, lanes, walk: Some(Walk::default()) }
     }
 }
 
@@ -34,7 +37,8 @@ impl DiskInventory {
 impl Inventory for DiskInventory {
     async fn next(&mut self) -> Result<Option<Vec<InventoryItem>>, BlobError> {
         let walk = self.walk.take().ok_or(INVENTORY_ENDED)?;
-        let (walk, items) = self.store.run_long(move |shared| walk.next(shared)).await?;
+        let shared = self.shared.clone();
+        let (walk, items) = self.lanes.io.run_long(move || walk.next(&shared)).await?;
         self.walk = Some(walk);
         Ok((!items.is_empty()).then_some(items))
     }

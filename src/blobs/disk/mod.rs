@@ -62,6 +62,9 @@ pub struct DiskSettings {
     /// Whether a store is set up where there is none. `false` for a site that has blobs already: a disk that was not mounted is then
     /// an error, not an empty store.
     pub create: bool,
+    /// Whether a store that was set up may lack the directory of its copies, which is then made: tools that copy stores leave out empty directories.
+    /// `false` for a site that has blobs: to that a missing directory is an error, not an empty store.
+    pub may_be_empty: bool,
     /// Small chunks of an upload that is streamed are gathered to this many bytes before they are hashed and written: the memory that it
     /// may take here, beside the chunk at hand.
     pub gather_bytes: usize,
@@ -89,7 +92,7 @@ pub struct FilerSettings {
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { create: true, gather_bytes: 256 << 10, hold_bytes: 128 << 20, staging_bytes: u64::MAX, filer: None }
+        Self { create: true, may_be_empty: false, gather_bytes: 256 << 10, hold_bytes: 128 << 20, staging_bytes: u64::MAX, filer: None }
     }
 }
 
@@ -274,7 +277,7 @@ impl BlobStore for DiskStore {
     }
 
     fn inventory(&self) -> Box<dyn Inventory> {
-        Box::new(inventory::DiskInventory::new(self.clone()))
+        Box::new(inventory::DiskInventory::new(self.shared.clone(), self.lanes.clone()))
     }
 
     async fn marker(&self) -> Result<Option<Marker>, BlobError> {

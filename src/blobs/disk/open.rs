@@ -49,7 +49,7 @@ impl Shared {
         }
         let lock = Lock::take(&files, &root, settings.filer.as_ref())?;
         let shared = Self::new(root, files, runtime, &settings, Some(lock));
-        shared.set_up()?;
+        shared.set_up(settings.may_be_empty)?;
         Ok(shared)
     }
 
@@ -92,15 +92,18 @@ impl Shared {
 
     /// Checks the layout of a store that was set up, or sets one up. The format file comes last, so that its presence says that the rest
     /// is there and durable.
-    fn set_up(&self) -> Result<(), BlobError> {
+    fn set_up(&self, may_be_empty: bool) -> Result<(), BlobError> {
         let has_blobs = self.files.stat(path::BLOBS.as_ref()).map_err(failed("look at the store's directory"))?.is_some();
         match self.read_small(path::FORMAT.as_ref())? {
             Some(format) if format != path::FORMAT_TEXT => Err(other_layout(&format)),
-            Some(_) if !has_blobs => {
+            Some(_) if !has_blobs && !may_be_empty => {
                 Err(BlobError::Refused { reason: format!("the directory {} is missing: is its disk mounted?", path::BLOBS) })
             }
-            // An empty directory is lost by many a tool that copies stores.
-            Some(_) => self.files.make_directory(path::STAGING.as_ref()).map_err(failed("make a directory")),
+            // Empty directories are lost by many a tool that copies stores.
+            Some(_) => {
+                self.make_directories()?;
+                if has_blobs { Ok(()) } else { self.sync_directory(Path::new("")) }
+            }
             None => self.create(has_blobs),
         }
     }
@@ -111,12 +114,15 @@ impl Shared {
             let reason = format!("there are blobs but no {}: a store that was copied in part?", path::FORMAT);
             return Err(BlobError::Refused { reason });
         }
-        for directory in [path::BLOBS, path::STAGING] {
-            self.files.make_directory(directory.as_ref()).map_err(failed("make a directory"))?;
-        }
+        self.make_directories()?;
         self.sync_directory(Path::new(""))?;
         self.sync_own_name()?;
         self.write_small(path::FORMAT.as_ref(), path::FORMAT_TEXT, true)
+    }
+
+    fn make_directories(&self) -> Result<(), BlobError> {
+        let mut directories = [path::BLOBS, path::STAGING].iter();
+        directories.try_for_each(|directory| self.files.make_directory(directory.as_ref()).map_err(failed("make a directory")))
     }
 
     /// Whether there is anything where copies lie; fan-out directories that have held copies are never removed.

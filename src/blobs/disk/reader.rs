@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::lanes::Lanes;
-use super::{DiskPools, DiskSettings, FilerSettings, Shared, read};
-use crate::blobs::{BlobError, BlobRead, DerivedKind};
+use super::{DiskPools, DiskSettings, FilerSettings, Shared, inventory, read};
+use crate::blobs::store::{BlobRead, BlobStore, Deletion, Inventory, Marker, Staged, Usage};
+use crate::blobs::{BlobError, DerivedKind};
 use crate::model::{BlobHash, BlobKey};
 use crate::runtime::Runtime;
 
@@ -25,7 +27,7 @@ impl DiskReader {
     /// [`BlobError::Refused`] where there is none, or one of another layout.
     pub async fn open(root: &Path, runtime: Runtime, pools: impl Into<DiskPools>, filer: Option<FilerSettings>) -> Result<Self, BlobError> {
         let (root, lanes) = (root.to_owned(), Lanes::new(pools.into(), filer.as_ref(), &runtime.clock));
-        let settings = DiskSettings { create: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0, filer };
+        let settings = DiskSettings { create: false, may_be_empty: false, hold_bytes: 0, gather_bytes: 0, staging_bytes: 0, filer };
         let shared = lanes.io.run_long(move || Shared::open_to_read(root, runtime, settings)).await?;
         Ok(Self { shared: Arc::new(shared), lanes })
     }
@@ -35,20 +37,60 @@ impl DiskReader {
     /// # Errors
     /// What the backend meets.
     pub(in crate::blobs) async fn derived(&self, kind: DerivedKind, of: BlobHash) -> Result<Option<Bytes>, BlobError> {
-        let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.get_derived(kind, &of)).await
+        self.run(move |shared| shared.get_derived(kind, &of)).await
     }
 
-    /// The keys of a blob's copies, see [`crate::blobs::BlobStore::copies`].
-    pub(in crate::blobs) async fn copies(&self, hash: BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
         let shared = self.shared.clone();
-        self.lanes.io.run(0, move || shared.copies(&hash)).await
+        self.lanes.io.run(0, move || work(&shared)).await
     }
 
-    /// A copy as it is stored.
-    pub(in crate::blobs) async fn open_copy(&self, key: BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+    async fn open_copy(&self, key: BlobKey) -> Result<read::DiskRead, BlobError> {
         let (shared, lane) = (self.shared.clone(), self.lanes.io.clone());
         let opened = self.lanes.io.run(0, move || read::open(shared, lane, &key)).await?;
-        Ok(Arc::new(read::DiskRead::new(opened, self.lanes.clone())))
+        Ok(read::DiskRead::new(opened, self.lanes.clone()))
+    }
+}
+
+const ONLY_READ: &str = "the store was opened to be read";
+
+/// Reads and lists as a [`super::DiskStore`] does; whatever would change the store is refused.
+#[async_trait]
+impl BlobStore for DiskReader {
+    async fn stage(&self, _expected_bytes: Option<u64>) -> Result<Box<dyn Staged>, BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Arc<dyn BlobRead>, BlobError> {
+        Ok(Arc::new(self.open_copy(*key).await?))
+    }
+
+    async fn copies(&self, hash: &BlobHash) -> Result<Vec<BlobKey>, BlobError> {
+        let hash = *hash;
+        self.run(move |shared| shared.copies(&hash)).await
+    }
+
+    async fn delete(&self, _key: &BlobKey) -> Result<Deletion, BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    fn inventory(&self) -> Box<dyn Inventory> {
+        Box::new(inventory::DiskInventory::new(self.shared.clone(), self.lanes.clone()))
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, BlobError> {
+        self.run(Shared::marker).await
+    }
+
+    async fn claim(&self, _expected: Option<Marker>, _new: Marker) -> Result<(), BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        Err(BlobError::Refused { reason: ONLY_READ.to_owned() })
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, BlobError> {
+        self.run(|shared| shared.usage().map(Some)).await
     }
 }

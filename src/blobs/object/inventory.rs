@@ -24,9 +24,9 @@ pub(super) async fn copies(calls: &Calls, hash: &BlobHash) -> Result<Vec<BlobKey
     while keys.len() < MAX_COPIES {
         let page = calls.list(&prefix, after.take(), PAGE).await?;
         let Some(last) = page.result.objects.last() else { break };
-        after = Some(last.location.to_string());
+        after = Some(listed_name(calls, last));
         keys.extend(page.result.objects.iter().filter_map(|object| match item(calls, object) {
-            InventoryItem::Copy { key, .. } if key.hash == *hash => Some(key),
+            Some(InventoryItem::Copy { key, .. }) if key.hash == *hash => Some(key),
             _ => None,
         }));
         if page.page_token.is_none() {
@@ -77,26 +77,26 @@ impl Inventory for ObjectInventory {
             };
             let page = self.calls.list(&blobs_prefix(&self.calls), after.clone(), PAGE).await?;
             let objects = &page.result.objects;
-            let last = objects.last().map(|object| object.location.to_string());
             // Names come in ascending order, each once; what does not is no listing to collect by.
-            let mut former = after.as_deref();
+            let mut last = after.clone();
             for object in objects {
-                let name = object.location.as_ref();
-                if former.is_some_and(|former| former >= name) {
+                let name = listed_name(&self.calls, object);
+                if last.is_some_and(|last| last >= name) {
                     return Err(BlobError::Refused { reason: format!("the object store lists {name} out of order") });
                 }
-                former = Some(name);
+                last = Some(name);
             }
+            let items: Vec<_> = objects.iter().filter_map(|object| item(&self.calls, object)).collect();
             if objects.is_empty() && after.is_none() {
                 // A bucket that is gone would be an error, but another prefix lists nothing.
                 require_store(&self.calls).await?;
             }
             self.walk = match last {
-                Some(last) if page.page_token.is_some() => Walk::At(Some(last)),
+                Some(last) if page.page_token.is_some() && !objects.is_empty() => Walk::At(Some(last)),
                 _ => Walk::Ended,
             };
-            if !objects.is_empty() {
-                return Ok(Some(objects.iter().map(|object| item(&self.calls, object)).collect()));
+            if !items.is_empty() {
+                return Ok(Some(items));
             }
         }
     }
@@ -111,14 +111,28 @@ fn blobs_prefix(calls: &Calls) -> String {
     calls.text_at(path::BLOBS_BEGIN)
 }
 
-/// What a listed object is.
-fn item(calls: &Calls, object: &ObjectMeta) -> InventoryItem {
-    let name = object.location.as_ref();
-    let relative = Path::new(calls.relative(name).unwrap_or(name));
+/// What a listed object is; `None` for one that stands for a directory, which says as little as an empty directory on a disk.
+fn item(calls: &Calls, object: &ObjectMeta) -> Option<InventoryItem> {
+    let relative = relative(calls, object);
     match key_at(relative) {
-        Some(key) => InventoryItem::Copy { key, size_bytes: object.size },
-        None => InventoryItem::Foreign { path: relative.to_owned() },
+        Some(key) => Some(InventoryItem::Copy { key, size_bytes: object.size }),
+        None => (!is_directory(calls, object)).then(|| InventoryItem::Foreign { path: relative.to_owned() }),
     }
+}
+
+fn relative<'a>(calls: &Calls, object: &'a ObjectMeta) -> &'a Path {
+    let name = object.location.as_ref();
+    Path::new(calls.relative(name).unwrap_or(name))
+}
+
+fn is_directory(calls: &Calls, object: &ObjectMeta) -> bool {
+    object.size == 0 && path::is_copies_directory(relative(calls, object))
+}
+
+/// The name as the service has it: the slash at the end of a directory's is not told.
+fn listed_name(calls: &Calls, object: &ObjectMeta) -> String {
+    let name = object.location.to_string();
+    if is_directory(calls, object) { name + "/" } else { name }
 }
 
 /// The key of a copy that lies there; `None` for anything else, also for a key that belongs elsewhere.

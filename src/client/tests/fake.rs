@@ -55,6 +55,8 @@ pub(crate) struct Site {
     pub(crate) ranges: Vec<String>,
     pub(crate) bytes_received: u64,
     pub(crate) items_a_page: usize,
+    /// What is answered where an inventory is asked for, in these pieces; `None`: it breaks off.
+    pub(crate) inventory: Vec<Option<&'static str>>,
 }
 
 /// The site and where it listens; it ends with the test's runtime.
@@ -75,6 +77,7 @@ impl Fake {
             .route("/v1/albums/{album}/photos/link", post(link))
             .route("/v1/albums/{album}/photos/{photo}", put(upload))
             .route("/v1/blobs/missing", post(missing))
+            .route("/v1/admin/inventory", get(inventory))
             .route("/v1/photos/{photo}/original", get(original))
             .layer(DefaultBodyLimit::disable())
             .layer(middleware::from_fn_with_state(site.clone(), misbehave))
@@ -234,6 +237,13 @@ async fn misbehave(State(site): Shared, mut request: Request, next: Next) -> Res
             next.run(request).await
         }
     }
+}
+
+async fn inventory(State(site): State<Arc<Mutex<Site>>>) -> Body {
+    let pieces = site.lock().unwrap().inventory.clone();
+    let piece =
+        |piece: Option<&'static str>| piece.map(|piece| Bytes::from_static(piece.as_bytes())).ok_or_else(|| std::io::Error::other("cut"));
+    Body::from_stream(futures_util::stream::iter(pieces.into_iter().map(piece)))
 }
 
 /// A body that ends in the middle.

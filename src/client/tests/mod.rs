@@ -11,7 +11,7 @@ use self::fake::{Fake, Fault};
 use super::retry::Verdict;
 use super::send::Progress;
 use super::{Client, ClientError, ClientSettings, Source, Upload, UploadId, Wanted};
-use crate::api::{CreateAlbum, MissingRequest};
+use crate::api::{CreateAlbum, InventoryPart, MissingRequest};
 use crate::model::{AlbumId, BlobHash, PhotoId, Sha256};
 use crate::runtime::Runtime;
 
@@ -363,4 +363,41 @@ async fn a_download_that_cannot_go_on_keeps_what_came() {
     let held = std::fs::File::open(&path).unwrap();
     held.lock().unwrap();
     assert!(matches!(fake.client().fetch_original(wanted, &path, quiet()).await, Err(ClientError::Busy)));
+}
+
+#[tokio::test]
+async fn an_inventory_is_whole_only_with_its_last_line() {
+    const FOREIGN: &str = "{\"state\":\"foreign\",\"path\":\"x\"}\n";
+    const END: &str =
+        r#"{"summary":{"named":0,"stored":0,"doomed":0,"extra":0,"missing":0,"damaged":0,"foreign":2,"stored_bytes":0,"bytes_read":0}}"#;
+    let fake = fake().await;
+    let client = fake.client();
+    let taken = async |pieces: &[Option<&'static str>]| {
+        fake.site().inventory = pieces.to_vec();
+        client.inventory(false).try_collect::<Vec<_>>().await
+    };
+    // Lines come in any pieces.
+    let whole = taken(&[Some(FOREIGN), Some(&FOREIGN[..7]), Some(&FOREIGN[7..]), Some(END), Some("\n")]).await.unwrap();
+    assert!(
+        matches!(&whole[..], [InventoryPart::Thing(_), InventoryPart::Thing(_), InventoryPart::End { summary }] if summary.foreign == 2),
+        "{whole:?}"
+    );
+    for (pieces, is_protocol) in [
+        (vec![Some(FOREIGN)], true),
+        (vec![], true),
+        (vec![Some(FOREIGN), Some(END)], true),
+        (vec![Some(FOREIGN), None], false),
+        (vec![Some("{}\n"), Some(END), Some("\n")], true),
+    ] {
+        let error = taken(&pieces).await.unwrap_err();
+        let expected =
+            if is_protocol { matches!(error, ClientError::Protocol { .. }) } else { matches!(error, ClientError::Unreachable { .. }) };
+        assert!(expected, "{pieces:?}: {error:?}");
+    }
+    let endless: Vec<_> =
+        (0..3).map(|_| Some("nothing that ends, and nothing that is a line of any inventory".repeat(1_000).leak() as &str)).collect();
+    assert!(matches!(taken(&endless).await, Err(ClientError::Protocol { .. })));
+    assert_eq!(fake.asked("/v1/admin/inventory"), 7, "none is asked for twice");
+    fake.fault("GET /v1/admin/inventory", Fault::Problem(503, "busy"));
+    assert_eq!(taken(&[Some(END), Some("\n")]).await.unwrap().len(), 1, "but where it was not begun");
 }

@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod blobs;
 pub(super) mod check;
 pub(super) mod imports;
+pub(super) mod inventory;
 pub(super) mod keys;
 pub(super) mod tenants;
 pub(super) mod tokens;

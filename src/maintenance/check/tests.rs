@@ -15,7 +15,7 @@ use crate::metadata::engine::{Batch, Bounds, Each, Engine, EngineSnapshot, Sourc
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{InFlight, MetadataSettings, NewBlob};
 use crate::model::{BlobHash, BlobKey};
-use crate::runtime::Runtime;
+use crate::runtime::{Gone, Runtime};
 
 mod busy;
 
@@ -105,7 +105,7 @@ impl Site {
         Self { metadata, store, pool: BlockingPool::new("check", 1) }
     }
 
-    async fn check(&self, read_data: bool) -> Result<CheckReport, CheckError> {
+    async fn check(&self, read_data: bool) -> Result<CheckReport, WalkError> {
         check(&self.metadata, &self.store, &self.pool, read_data).await
     }
 
@@ -228,9 +228,9 @@ async fn a_check_that_panics_says_so() {
     let site = Site::hooked(move |_, _| assert!(!panics.load(Ordering::Relaxed), "on purpose")).await;
     site.put(&contract::bytes(1, 10)).await;
     armed.store(true, Ordering::Relaxed);
-    assert!(matches!(site.check(false).await, Err(CheckError::Gone(Gone::Panicked))));
+    assert!(matches!(site.check(false).await, Err(WalkError::Gone(Gone::Panicked))));
     site.pool.close().await;
-    assert!(matches!(site.check(false).await, Err(CheckError::Gone(Gone::Closed))));
+    assert!(matches!(site.check(false).await, Err(WalkError::Gone(Gone::Closed))));
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn a_copy_that_cannot_be_looked_at_does_not_pass_for_sound() {
 
     let gone = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
     site.store.faults().fail_always(Operation::Open, BlobError::Unavailable { doing: "open a copy", source: Arc::new(gone) });
-    assert!(matches!(site.check(true).await, Err(CheckError::Blobs(BlobError::Unavailable { .. }))));
+    assert!(matches!(site.check(true).await, Err(WalkError::Blobs(BlobError::Unavailable { .. }))));
     site.store.faults().clear();
     site.store.faults().fail_always(Operation::Open, BlobError::Damaged { key, damage: Damage::NotAFile });
     let found = site.check(true).await.unwrap();

@@ -95,6 +95,24 @@ async fn a_directory_that_is_no_whole_store_is_refused() {
 }
 
 #[tokio::test]
+async fn an_empty_store_may_have_lost_its_empty_directories() {
+    let place = Place::new();
+    let empty = || DiskSettings { create: false, may_be_empty: true, ..DiskSettings::default() };
+    drop(place.open().await.unwrap());
+    for directory in [path::BLOBS, path::STAGING] {
+        std::fs::remove_dir(place.at(directory)).unwrap();
+    }
+    assert!(refusal(place.open().await).contains("is its disk mounted"), "a site that has blobs misses them");
+    let store = place.open_with(empty()).await.unwrap();
+    assert_eq!(inventory(&store).await.unwrap(), []);
+    let key = put(&store, &bytes(1, 10), 1).await.unwrap();
+    assert_eq!(get(&store, &key).await.unwrap(), bytes(1, 10));
+    drop(store);
+    std::fs::remove_file(place.at(path::FORMAT)).unwrap();
+    assert!(refusal(place.open_with(empty()).await).contains("there is no blob store"), "no store is no empty one");
+}
+
+#[tokio::test]
 async fn a_store_that_vanishes_is_not_an_empty_one() {
     let place = Place::new();
     let store = place.open().await.unwrap();

@@ -16,6 +16,7 @@ mod full;
 mod layout;
 mod model;
 mod mounted;
+mod reader;
 mod reading;
 mod take;
 

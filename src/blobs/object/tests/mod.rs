@@ -135,3 +135,25 @@ async fn the_tree_of_a_large_blob_is_put_with_it_and_a_part_is_all_that_is_asked
         assert_eq!(service.given_bytes(), expected, "{part:?}");
     }
 }
+
+#[tokio::test]
+async fn what_a_tool_put_there_for_directories_is_nothing() {
+    let service = Service::new();
+    let subject = subject(service.connection(), "p").await;
+    let mut keys = vec![];
+    for content in 0..20 {
+        keys.push(put(&*subject.store, &bytes(content, 10), 1).await.unwrap());
+    }
+    keys.sort_unstable();
+    for key in &keys {
+        let leaf = path::leaf(&key.hash);
+        for directory in [leaf.parent().unwrap(), &leaf] {
+            service.put(&format!("p/{}", directory.display()), "").await;
+        }
+    }
+    service.put("p/blobs/ff", "no directory's").await;
+    let listed = contract::inventory(&*subject.store).await.unwrap();
+    let (copies, foreign): (Vec<_>, Vec<_>) = listed.into_iter().partition(|item| matches!(item, InventoryItem::Copy { .. }));
+    assert_eq!(copies, keys.iter().map(|key| InventoryItem::Copy { key: *key, size_bytes: 10 }).collect::<Vec<_>>());
+    assert_eq!(foreign, [InventoryItem::Foreign { path: "blobs/ff".into() }]);
+}

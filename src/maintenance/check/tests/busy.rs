@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::blobs::{BlobRead, Deletion, Inventory, InventoryItem, Staged, Usage};
+use crate::maintenance::Listing;
 use crate::metadata::{Doom, PlaceError, Read};
 use crate::runtime::Random;
 
@@ -171,5 +172,40 @@ async fn what_is_written_and_deleted_meanwhile_is_no_damage_and_no_orphan() {
         let expected = BTreeSet::from([("blob_missing", lost.to_string()), ("blob_wrong_size", cut.to_string())]);
         assert_eq!((found, report.problems), (expected, 2), "seed {seed}");
         assert_eq!(report.orphans, 1, "seed {seed}: only {orphan}");
+    }
+}
+
+#[tokio::test]
+async fn nor_is_it_missing_extra_or_damaged_in_an_inventory() {
+    use crate::api::InventoryState::{Damaged, Doomed, Extra, Missing, Named};
+    for seed in 0..80 {
+        let read_data = seed % 2 == 0;
+        let site = Arc::new(Site::new().await);
+        for content in 0..CONTENTS / 2 {
+            site.put(&contract::bytes(content, 100)).await;
+        }
+        let mut stays = vec![];
+        for content in CONTENTS..CONTENTS + 6 {
+            stays.push(site.put(&contract::bytes(content, 100)).await);
+        }
+        let [lost, cut, ..] = stays[..] else { unreachable!() };
+        assert!(site.store.lose(&lost) && site.store.truncate(&cut));
+        let orphan = contract::put(&site.store, &contract::bytes(CONTENTS + 9, 100), 1).await.unwrap();
+        let work = Work { random: Random::seeded(seed), landing: vec![], begun: vec![], deleted: vec![] };
+        let store = Arc::new(BusyStore { site: site.clone(), work: Arc::new(work.into()) });
+        let mut listing = Listing::of_site(site.metadata.clone(), store, site.pool.clone(), read_data);
+        let mut told = vec![];
+        while let Some(lines) = listing.next().await.unwrap() {
+            told.extend(lines.into_iter().map(|line| (line.state, line.key.unwrap())));
+        }
+        let of = |wanted| told.iter().filter(|(state, _)| *state == wanted).map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        for (state, key) in [(Missing, lost), (Damaged, cut), (Extra, orphan)] {
+            assert_eq!(of(state), [key.to_string()], "seed {seed}: {state:?}");
+        }
+        let keys: Vec<_> = told.iter().map(|(_, key)| key).collect();
+        assert!(keys.is_sorted() && keys.windows(2).all(|two| two[0] != two[1]), "seed {seed}: {keys:?}");
+        let named = of(Named);
+        assert!(stays[2..].iter().all(|key| named.contains(&key.to_string())), "seed {seed}");
+        assert_eq!(named.len() + of(Doomed).len() + 3, told.len(), "seed {seed}");
     }
 }
