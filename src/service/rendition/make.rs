@@ -97,7 +97,7 @@ impl RenditionService {
         self.renditions.cache.get_or_render(key, stored, turn, render).await
     }
 
-    async fn render_alone(&self, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
+    async fn render_alone(self: &Arc<Self>, key: &CacheKey, decoders: &Decoders) -> Result<Rendition, ServiceError> {
         if let Some(rendition) = self.render_from_preview(key, decoders).await? {
             return Ok(rendition);
         }

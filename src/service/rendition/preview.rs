@@ -172,6 +172,11 @@ impl Previews {
 }
 
 impl Renditions {
+    /// A photo's preview, where it was asked for lately.
+    pub(super) async fn remembered_preview(&self, hash: &BlobHash) -> Option<Arc<Preview>> {
+        self.previews.lately.get(hash).await
+    }
+
     /// Drops from memory the previews of blobs whose hash begins so.
     pub(super) async fn forget_previews(&self, prefix: &HashPrefix) {
         let lately = &self.previews.lately;
@@ -268,26 +273,22 @@ impl RenditionService {
     }
 
     /// Renders from the preview, where this recipe is to be made from it; else `None`.
-    pub(super) async fn render_from_preview(&self, key: &CacheKey, decoders: &Decoders) -> Result<Option<Rendition>, ServiceError> {
+    pub(super) async fn render_from_preview(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        decoders: &Decoders,
+    ) -> Result<Option<Rendition>, ServiceError> {
         if !key.previews {
             return Ok(None);
         }
-        let (previews, hash) = (&self.renditions.previews, key.hash);
+        let hash = key.hash;
         // No photo of these bytes is there any more.
         let shown = self.catalogue.shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
         if !key.is_from_preview(shown) {
             return Ok(None);
         }
-        let found = previews.lately.try_get_with(hash, async {
-            if let Some(preview) = previews.stored(&hash, shown).await {
-                return Ok(Arc::new(preview));
-            }
-            // Whoever asks for another size meanwhile waits for it, too: so not where formats that take long are made.
-            let preview = self.make_preview(hash, shown, &self.pools.imaging, &self.limits.render_memory).await?;
-            self.keep_preview(hash, &preview).await;
-            Ok(Arc::new(preview))
-        });
-        let preview = found.await.map_err(|error: Arc<ServiceError>| (*error).clone())?;
+        // Whoever asks for another size meanwhile waits for it, too: so not where formats that take long are made.
+        let preview = self.preview(hash, shown).await?;
         if preview.picture.is_empty() {
             return Ok(None);
         }
@@ -307,13 +308,14 @@ impl RenditionService {
     }
 
     /// Keeps a preview that was made with renditions.
-    pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) {
+    pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) -> Arc<Preview> {
         let previews = &self.renditions.previews;
         previews.made.fetch_add(1, Ordering::Relaxed);
         let preview = Arc::new(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() });
         // First: where the blob has gone, keeping it forgets it.
         previews.lately.insert(hash, preview.clone()).await;
         self.keep_preview(hash, &preview).await;
+        preview
     }
 
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
