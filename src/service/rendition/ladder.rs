@@ -1,4 +1,7 @@
 //! Renditions of one photo that are rendered together: from one look for its preview, one read of the original, and one job of a decoder.
+//!
+//! What comes from the backend is fetched first, and the turn is taken for the decoder alone; who waits is answered before anything is written
+//! to the backend (decision 0037).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +11,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::cache::CacheKey;
+use super::disk::Seen;
 use super::gather::{Asked, Begun, Taking, Wanted};
-use super::make::{Made, imaging_recipe};
+use super::lane::{Fetch, Turn};
+use super::make::{Made, Original, imaging_recipe};
 use super::preview::Preview;
 use super::{Rendition, RenditionFormat};
 use crate::imaging::{self, Ladder, MAX_RUNGS, MadeFrom, Order, Rendered, Rung};
@@ -25,6 +30,27 @@ struct Sources {
     /// The preview, where there is one; `None`: not looked for yet.
     preview: Option<Option<Arc<Preview>>>,
     original: Option<Bytes>,
+}
+
+/// What was fetched of a photo until now, and what holds room for it.
+#[derive(Debug, Default)]
+struct Fetched {
+    sources: Sources,
+    /// Of the original.
+    memory: Option<OwnedSemaphorePermit>,
+    /// Kept until it is the photo's turn, so that there are not too many that are fetched and wait.
+    fetch: Option<Fetch>,
+}
+
+/// What is there once it is a photo's turn.
+#[derive(Debug)]
+struct Ready {
+    sources: Sources,
+    memory: Option<OwnedSemaphorePermit>,
+    /// What the caches had seen before anything was fetched.
+    seen: Option<Seen>,
+    forgettings: u64,
+    _turn: Turn,
 }
 
 /// What a rendition cannot be made without, in the order in which it is fetched.
@@ -117,39 +143,46 @@ impl RenditionService {
 
     async fn take_turns(self: Arc<Self>, taking: Taking) {
         let taking = Arc::new(taking);
-        while let Some(turn) = taking.turn(self.renditions.fast.turn()).await {
-            match turn {
-                Ok(_turn) => self.render_together(&taking).await,
+        while let Some(ready) = taking.turn(self.fetched(&taking)).await {
+            match ready {
+                Ok(Some(ready)) => self.render_together(&taking, ready).await,
+                Ok(None) => {}
                 Err(error) => taking.fail(&error, |_| true),
             }
         }
     }
 
-    /// Renders what waits of a photo, as much as goes together.
-    async fn render_together(&self, taking: &Arc<Taking>) {
+    /// Fetches what those that wait of a photo are made from, and waits with that for its turn; `None` where none of them is left to be rendered.
+    async fn fetched(&self, taking: &Taking) -> Result<Option<Ready>, ServiceError> {
         let renditions = &self.renditions;
+        let (seen, forgettings) = (renditions.seen(), renditions.cache.forgettings());
+        let mut fetched = Fetched::default();
+        while let Some(lack) = taking.waiting().iter().filter_map(|wanted| fetched.sources.of(wanted).err()).min() {
+            if let Err(error) = self.fetch(taking.hash(), lack, &mut fetched).await {
+                taking.fail(&error, |wanted| fetched.sources.of(wanted) == Err(lack));
+            }
+        }
+        if let Some(Some(preview)) = &fetched.sources.preview {
+            answer_all_alike(taking.begin(usize::MAX, seen, |wanted| *wanted == Wanted::Preview), &Ok(picture_of(preview)));
+        }
+        if taking.waiting().is_empty() {
+            return Ok(None);
+        }
+        let turn = renditions.fast.turn().await?;
+        let Fetched { sources, memory, fetch } = fetched;
+        drop(fetch);
         let room = renditions.cache.room().await;
         taking.fail(
             &ServiceError::Busy("too many renditions are still being taken"),
             |wanted| matches!(wanted, Wanted::Rendition(key) if !room.holds(&key.recipe)),
         );
-        if taking.waiting().is_empty() {
-            return;
-        }
-        let (seen, forgettings) = (renditions.seen(), renditions.cache.forgettings());
-        let (mut sources, mut memory) = (Sources::default(), None);
-        while let Some(lack) = taking.waiting().iter().filter_map(|wanted| sources.of(wanted).err()).min() {
-            if let Err(error) = self.fetch(taking.hash(), lack, &mut sources, &mut memory).await {
-                taking.fail(&error, |wanted| sources.of(wanted) == Err(lack));
-            }
-        }
+        Ok((!taking.waiting().is_empty()).then_some(Ready { sources, memory, seen, forgettings, _turn: turn }))
+    }
+
+    /// Renders what waits of a photo, as much as goes together.
+    async fn render_together(self: &Arc<Self>, taking: &Arc<Taking>, ready: Ready) {
+        let Ready { sources, memory, seen, forgettings, _turn } = ready;
         let found = sources.preview.clone().flatten();
-        if let Some(preview) = &found {
-            answer_all_alike(taking.begin(usize::MAX, seen, |wanted| *wanted == Wanted::Preview), &Ok(picture_of(preview)));
-            if taking.waiting().is_empty() {
-                return;
-            }
-        }
         let (shown, original) = (sources.shown.unwrap_or_default(), sources.original.clone());
         // Till the end there is an original in memory.
         let memory = Arc::new(memory);
@@ -193,9 +226,9 @@ impl RenditionService {
         drop(memory);
     }
 
-    /// Keeps a preview that was made, and answers who waits for it.
+    /// Answers who waits for a preview that was made, and has it kept.
     async fn preview_made(
-        &self,
+        self: &Arc<Self>,
         (hash, shown): (BlobHash, (u32, u32)),
         made: Result<Option<Rendered>, ServiceError>,
         waiting: impl IntoIterator<Item = Asked>,
@@ -207,27 +240,37 @@ impl RenditionService {
         answer_all_alike(waiting, &made);
     }
 
-    async fn fetch(
-        &self,
-        hash: BlobHash,
-        lack: Lack,
-        sources: &mut Sources,
-        memory: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<(), ServiceError> {
+    async fn fetch(&self, hash: BlobHash, lack: Lack, fetched: &mut Fetched) -> Result<(), ServiceError> {
+        let (renditions, sources) = (&self.renditions, &mut fetched.sources);
         match (lack, sources.shown) {
             // No photo of these bytes is there any more.
             (Lack::Shown, _) => sources.shown = Some(self.catalogue.shown(hash).await?.ok_or(ServiceError::NotFound("image"))?),
-            (Lack::Preview, shown) => sources.preview = Some(self.found_preview(hash, shown.unwrap_or_default()).await),
+            (Lack::Preview, shown) => {
+                sources.preview = Some(match renditions.remembered_preview(&hash).await {
+                    // One that is in memory waits for no backend.
+                    Some(preview) => Some(preview),
+                    None => {
+                        // Who has leave must not wait for more of it.
+                        if fetched.fetch.is_none() {
+                            fetched.fetch = Some(renditions.fast.fetch().await?);
+                        }
+                        self.stored_preview_of(hash, shown.unwrap_or_default()).await
+                    }
+                });
+            }
             (Lack::Original, _) => {
-                let (original, held) = self.original_to_render(hash, &self.limits.render_memory).await?;
-                (sources.original, *memory) = (Some(original), Some(held));
+                // Who waits for memory keeps nobody from fetching what needs none.
+                fetched.fetch = None;
+                let original = self.original_to_render(hash, &self.limits.render_memory, Some(&renditions.fast)).await?;
+                let Original { bytes, memory, fetch } = original;
+                (sources.original, fetched.memory, fetched.fetch) = (Some(bytes), Some(memory), fetch);
             }
         }
         Ok(())
     }
 
     /// Answers each with its picture when that is told, and keeps the preview; gives back those of which nothing was told.
-    async fn answer_all(&self, of: (BlobHash, (u32, u32)), mut told: Receiver<Told>, forgettings: u64) -> Vec<Asked> {
+    async fn answer_all(self: &Arc<Self>, of: (BlobHash, (u32, u32)), mut told: Receiver<Told>, forgettings: u64) -> Vec<Asked> {
         let mut waiting: HashMap<u32, Asked> = HashMap::new();
         while let Some(told) = told.recv().await {
             match told {

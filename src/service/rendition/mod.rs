@@ -12,6 +12,7 @@ mod given_up;
 #[cfg(test)]
 mod golden;
 mod iiif;
+mod keeping;
 mod kept;
 mod keys;
 mod ladder;

@@ -42,6 +42,16 @@ impl KeptPreviews {
         Self(Arc::new(Inner { store: MemoryStore::new(), gets: Door::new(), puts: Door::new() }))
     }
 
+    /// Whether reads wait from now on.
+    pub(super) fn hold_gets(&self, hold: bool) {
+        self.0.gets.is_shut.send_replace(hold);
+    }
+
+    /// Whether writes do.
+    pub(super) fn hold_puts(&self, hold: bool) {
+        self.0.puts.is_shut.send_replace(hold);
+    }
+
     /// Reads that were begun.
     pub(super) fn gets(&self) -> usize {
         self.0.gets.begun.load(Ordering::SeqCst)

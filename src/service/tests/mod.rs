@@ -9,6 +9,7 @@ mod reading;
 mod renders;
 mod scans;
 mod signatures;
+mod stalls;
 mod upload;
 
 use std::sync::{Arc, Mutex};
