@@ -219,7 +219,7 @@ impl RenditionService {
             (None, Some(original)) => {
                 let made = self.pools.imaging.preview(original).await.map_err(ServiceError::from);
                 let made = made.and_then(|made| made.map_err(ServiceError::from));
-                self.preview_made((taking.hash(), shown), made, previews).await;
+                self.preview_made((taking.hash(), shown), made, forgettings, previews).await;
             }
             (None, None) => answer_all_alike(previews, &Err(error)),
         }
@@ -229,12 +229,13 @@ impl RenditionService {
     /// Answers who waits for a preview that was made, and has it kept.
     async fn preview_made(
         self: &Arc<Self>,
-        (hash, shown): (BlobHash, (u32, u32)),
+        of: (BlobHash, (u32, u32)),
         made: Result<Option<Rendered>, ServiceError>,
+        forgettings: u64,
         waiting: impl IntoIterator<Item = Asked>,
     ) {
         let made = match made {
-            Ok(made) => Ok(picture_of(&*self.keep_made_preview(hash, shown, made).await)),
+            Ok(made) => Ok(picture_of(&*self.keep_made_preview(of, made, forgettings).await)),
             Err(error) => Err(error),
         };
         answer_all_alike(waiting, &made);
@@ -279,7 +280,7 @@ impl RenditionService {
                 Told::Made(imaging::Made::Preview(made)) => {
                     let previews = waiting.extract_if(|_, asked| asked.wanted == Wanted::Preview).map(|(_, asked)| asked);
                     let previews: Vec<_> = previews.collect();
-                    self.preview_made(of, made.map_err(ServiceError::from), previews).await;
+                    self.preview_made(of, made.map_err(ServiceError::from), forgettings, previews).await;
                 }
                 Told::Made(imaging::Made::Rung(number, made)) => {
                     let Some(asked) = waiting.remove(&number) else { continue };

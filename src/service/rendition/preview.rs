@@ -180,6 +180,15 @@ impl Renditions {
         self.previews.lately.get(hash).await
     }
 
+    /// Remembers a preview, unless its blob was forgotten since so many forgettings.
+    async fn remember_preview(&self, hash: BlobHash, preview: &Arc<Preview>, forgettings: u64) {
+        let lately = &self.previews.lately;
+        lately.insert(hash, preview.clone()).await;
+        if self.cache.is_forgotten_since(forgettings, &hash) {
+            lately.invalidate(&hash).await;
+        }
+    }
+
     /// Drops from memory the previews of blobs whose hash begins so.
     pub(super) async fn forget_previews(&self, prefix: &HashPrefix) {
         let lately = &self.previews.lately;
@@ -257,7 +266,7 @@ impl RenditionService {
     }
 
     async fn prepared_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Result<Arc<Preview>, ServiceError> {
-        let previews = &self.renditions.previews;
+        let forgettings = self.renditions.cache.forgettings();
         if let Some(preview) = self.renditions.remembered_preview(&hash).await {
             return Ok(preview);
         }
@@ -265,7 +274,7 @@ impl RenditionService {
             return Ok(preview);
         }
         let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
-        previews.lately.insert(hash, preview.clone()).await;
+        self.renditions.remember_preview(hash, &preview, forgettings).await;
         self.keep_preview(hash, &preview).await;
         Ok(preview)
     }
@@ -280,19 +289,26 @@ impl RenditionService {
 
     /// The preview of a photo of this size, where it lies on the backend.
     pub(super) async fn stored_preview_of(&self, hash: BlobHash, shown: (u32, u32)) -> Option<Arc<Preview>> {
-        let previews = &self.renditions.previews;
-        let preview = Arc::new(previews.stored(&hash, shown).await?);
-        previews.lately.insert(hash, preview.clone()).await;
+        let renditions = &self.renditions;
+        let forgettings = renditions.cache.forgettings();
+        let preview = Arc::new(renditions.previews.stored(&hash, shown).await?);
+        renditions.remember_preview(hash, &preview, forgettings).await;
         Some(preview)
     }
 
-    /// Remembers a preview that was made with renditions, and has it kept behind the back of who asked for these.
-    pub(super) async fn keep_made_preview(self: &Arc<Self>, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) -> Arc<Preview> {
-        let previews = &self.renditions.previews;
-        previews.made.fetch_add(1, Ordering::Relaxed);
+    /// Remembers a preview that was made with renditions, of what was fetched after so many forgettings, and has it kept behind the back of who asked
+    /// for these.
+    pub(super) async fn keep_made_preview(
+        self: &Arc<Self>,
+        (hash, shown): (BlobHash, (u32, u32)),
+        made: Option<Rendered>,
+        forgettings: u64,
+    ) -> Arc<Preview> {
+        let renditions = &self.renditions;
+        renditions.previews.made.fetch_add(1, Ordering::Relaxed);
         let preview = Arc::new(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() });
         // First: where the blob has gone, keeping it forgets it.
-        previews.lately.insert(hash, preview.clone()).await;
+        renditions.remember_preview(hash, &preview, forgettings).await;
         self.keep_later(hash, preview.clone());
         preview
     }

@@ -52,6 +52,11 @@ impl KeptPreviews {
         self.0.puts.is_shut.send_replace(hold);
     }
 
+    /// Has a preview lie there.
+    pub(super) async fn lay(&self, of: BlobHash, bytes: Bytes) {
+        self.0.store.put_derived(&of, bytes).await.unwrap();
+    }
+
     /// Reads that were begun.
     pub(super) fn gets(&self) -> usize {
         self.0.gets.begun.load(Ordering::SeqCst)

@@ -175,3 +175,35 @@ async fn no_preview_comes_to_the_backend_once_its_blob_has_gone() {
     }
     assert!(!renditions.remembers_preview(&hashes[0]).await);
 }
+
+#[tokio::test]
+async fn no_preview_of_a_forgotten_blob_is_remembered_whenever_it_comes() {
+    let rig = Rig::new(53).await;
+    let (request, hash) = (rig.photo(1, 320).await, BlobHash::of(&large_photo(1)));
+    let forget = async || {
+        rig.renditions().forget_preview(hash).await.unwrap();
+        rig.renditions().forget(hash).await.unwrap();
+    };
+    // Once it is made anew, and once it is found on the backend.
+    for round in 0..2 {
+        let kept = rig.previews.get_derived(&hash).await.unwrap();
+        assert_eq!(kept.is_some(), round == 1);
+        rig.previews.hold_gets(true);
+        let before = rig.previews.gets();
+        let mut asked = Box::pin(rig.renditions().rendition(&request));
+        assert!(poll!(&mut asked).is_pending());
+        until("it is looked for", || rig.previews.gets() > before).await;
+        forget().await;
+        if let Some(kept) = kept {
+            rig.previews.lay(hash, kept).await;
+        }
+        rig.previews.hold_gets(false);
+        runtime::timeout(PATIENCE, asked).await.expect("it is made").unwrap();
+        assert!(!rig.renditions().remembers_preview(&hash).await);
+        rig.renditions().previews_kept().await;
+        assert!(rig.previews.get_derived(&hash).await.unwrap().is_some(), "the blob is still there: only what was begun is forgotten");
+    }
+    assert_eq!(rig.site.services.load().renditions.previews.made, 1);
+    rig.made(&request).await;
+    assert!(rig.renditions().remembers_preview(&hash).await);
+}
