@@ -8,7 +8,8 @@ use crate::model::BlobHash;
 use crate::service::ServiceError;
 use crate::service::shares::{Share, Shares};
 
-/// One photo has at most this part of the queue: more sizes of it than pages ask for at once, and an album's page asks for many photos.
+/// Once half of the queue is taken, one photo has at most this part of it: more sizes of it than pages ask for at once, and an album's page asks
+/// for many photos. Before that it may have more: a viewer that zooms asks for dozens of tiles of one, and several are made of one decoding.
 const SHARE_OF_THE_QUEUE: u32 = 16;
 /// But so many in every case.
 const SHARE_AT_LEAST: u32 = 4;
@@ -70,11 +71,11 @@ impl Lane {
     /// Takes a place.
     ///
     /// # Errors
-    /// `Busy` where too many wait, or too many of this photo.
+    /// `Busy` where too many wait, or, with half of the places taken, too many of this photo.
     pub(super) fn place(&self, hash: BlobHash) -> Result<Place, ServiceError> {
-        let Some(share) = self.shares.take(hash) else {
-            return Err(ServiceError::Busy("too many renditions of this photo are waiting"));
-        };
+        let is_half_full = self.load().0 * 2 >= u64::from(self.limit);
+        let share = if is_half_full { self.shares.take(hash) } else { Some(self.shares.take_more(hash)) };
+        let share = share.ok_or(ServiceError::Busy("too many renditions of this photo are waiting"))?;
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(ServiceError::Busy("too many renditions are waiting"));
         };
