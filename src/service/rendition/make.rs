@@ -100,7 +100,7 @@ impl RenditionService {
         if let Some(error) = self.renditions.given_up.error(&key).await {
             return Err(error);
         }
-        if !key.recipe.is_slow() {
+        if !self.is_slow(&key).await? {
             return self.made_together(key, stored, told).await;
         }
         let turn = async move { waiting.slow_turn(&key).await };
@@ -113,6 +113,15 @@ impl RenditionService {
             Ok(rendition)
         };
         self.renditions.cache.get_or_render(key, stored, turn, render).await
+    }
+
+    /// Whether nothing else should wait behind it.
+    async fn is_slow(&self, key: &CacheKey) -> Result<bool, ServiceError> {
+        if let Some(is_slow) = key.recipe.is_slow() {
+            return Ok(is_slow);
+        }
+        let shown = self.catalogue.shown(key.hash).await?.ok_or(ServiceError::NotFound("image"))?;
+        Ok(key.recipe.is_slow_at(imaging::picture_size(shown, &imaging_recipe(&key.recipe))))
     }
 
     /// Waits for what a slow render is made from, and then for its turn. Who gives up here leaves nothing behind.

@@ -135,8 +135,8 @@ pub(super) struct Renditions {
     pub(super) fast: Lane,
     /// And wait together, photo by photo.
     gather: Gather,
-    /// Formats that nothing else should wait behind.
-    slow: Lane,
+    /// What nothing else should wait behind.
+    pub(super) slow: Lane,
     /// What could not be made lately.
     given_up: GivenUp,
     previews: Previews,

@@ -157,3 +157,38 @@ async fn an_upload_does_not_wait_for_ever_to_be_inspected() {
     wait(&mut site, PATIENCE);
     assert!(site.send(&ann, PhotoName::Fresh, &photo(1)).await.unwrap().created);
 }
+
+#[tokio::test]
+async fn what_takes_an_encoder_long_waits_where_nothing_waits_behind_it() {
+    let site = Site::new(25);
+    let ann = site.user("ann").await;
+    let bytes = photo_of((4_000, 3_000), 1);
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let renditions = &site.services.renditions;
+    let fast = renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let slow = renditions.renditions.slow.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    for (format, width, is_slow) in [
+        (RenditionFormat::Png, 0, true),
+        (RenditionFormat::WebP, 0, true),
+        (RenditionFormat::Jpeg, 0, false),
+        (RenditionFormat::Png, 2_000, false),
+        (RenditionFormat::WebP, 320, false),
+        (RenditionFormat::Avif, 320, true),
+    ] {
+        let options = UrlOptions { width, format: Some(format.extension().into()), ..UrlOptions::default() };
+        let path = site.services.sign_rendition(&ann.0, BlobHash::of(&bytes), &options).await.unwrap();
+        let request = renditions.resolve(&path, Accepted::one(format)).await.unwrap();
+        let mut asked = Box::pin(renditions.rendition(&request));
+        let load = || site.services.load().renditions;
+        let waits = async {
+            while load().renders_waiting + load().slow_renders_waiting == 0 {
+                assert!(poll!(&mut asked).is_pending());
+                tokio::task::yield_now().await;
+            }
+        };
+        runtime::timeout(PATIENCE, waits).await.expect("it waits");
+        let load = load();
+        assert_eq!((load.renders_waiting, load.slow_renders_waiting), (u64::from(!is_slow), u64::from(is_slow)), "{format:?}, {width}");
+    }
+    drop((fast, slow));
+}
