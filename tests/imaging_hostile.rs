@@ -133,7 +133,8 @@ fn no_prefix_passes_for_the_whole() {
 fn tiffs_of_32_bits_a_sample_are_refused() {
     let mut tiff = std::io::Cursor::new(vec![]);
     let samples: Vec<u8> = [0.5_f32; 12].iter().flat_map(|sample| sample.to_ne_bytes()).collect();
-    image::codecs::tiff::TiffEncoder::new(&mut tiff).encode(&samples, 2, 2, image::ExtendedColorType::Rgb32F).unwrap();
+    image::ImageEncoder::write_image(image::codecs::tiff::TiffEncoder::new(&mut tiff), &samples, 2, 2, image::ExtendedColorType::Rgb32F)
+        .unwrap();
     let refused = inspect(tiff.get_ref(), &Limits::default());
     assert!(matches!(refused, Err(ImagingError::Unsupported { .. })), "{refused:?}");
 }

@@ -36,6 +36,11 @@ impl Window {
     }
 }
 
+/// How large a picture of a photo of this size, as shown, becomes, before it is turned.
+pub fn picture_size(photo: (u32, u32), recipe: &Recipe) -> (u32, u32) {
+    Framing::of(photo, recipe, recipe.format.max_side()).target
+}
+
 /// The least part of a pixel that is still something.
 const SLIVER: f64 = 1e-3;
 

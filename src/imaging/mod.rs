@@ -43,6 +43,7 @@ pub use decoders::{DecoderLimits, Decoders, Order, Priority, confine, decode_for
 pub use encode::OutputFormat;
 pub use error::{Extent, ImagingError};
 pub use fit::fit;
+pub use framing::picture_size;
 pub use inspect::{Inspection, inspect, placeholder};
 pub use ladder::{Ladder, MAX_RUNGS, Made, MadeFrom, Rung};
 pub use limits::Limits;

@@ -39,6 +39,12 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         *count += 1;
         Some(Share { whose, shares: self.clone() })
     }
+
+    /// Takes one of this one's, also where all are taken: while there is more than all need. It counts as any other.
+    pub(super) fn take_more(&self, whose: K) -> Share<K> {
+        *self.taken().entry(whose.clone()).or_default() += 1;
+        Share { whose, shares: self.clone() }
+    }
 }
 
 impl<K: Eq + Hash> Shares<K> {
@@ -70,7 +76,11 @@ mod tests {
         drop(first);
         let third = shares.take("one").unwrap();
         assert!(shares.take("one").is_none());
-        drop((second, third, others));
+        // While there is enough for all.
+        let fourth = shares.take_more("one");
+        drop(second);
+        assert!(shares.take("one").is_none(), "it counts");
+        drop((third, fourth, others));
         assert!(shares.taken().is_empty());
     }
 }

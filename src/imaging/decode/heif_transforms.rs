@@ -182,7 +182,7 @@ mod tests {
     fn file(properties: &[Vec<u8>]) -> Vec<u8> {
         let container = boxed(b"ipco", &[vec![boxed(b"ispe", &[0; 12])], properties.to_vec()].concat().concat());
         let indices: Vec<u8> = (1..=properties.len() as u8 + 1).map(|index| index | 0x80).collect();
-        let other = [&[0, 6, 1][..], &[2]].concat();
+        let other = [&[0, 6, 1][..], &[1]].concat();
         let ours = [&[0, 7, indices.len() as u8][..], &indices].concat();
         let associations = boxed(b"ipma", &[&[0, 0, 0, 0, 0, 0, 0, 2][..], &other, &ours].concat());
         let meta = boxed(b"meta", &[&[0; 4][..], &boxed(b"pitm", &[0; 6]), &boxed(b"iprp", &[container, associations].concat())].concat());

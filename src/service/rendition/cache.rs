@@ -173,10 +173,14 @@ impl Cache {
     /// Keeps what was made without being asked for, unless its blob was forgotten since so many forgettings.
     pub(super) async fn insert(&self, key: CacheKey, rendition: Rendition, forgettings: u64) {
         self.kept.insert(key, rendition).await;
-        let is_forgotten = self.forgotten.get().is_since(forgettings, |blob| *blob == key.hash.prefix());
-        if is_forgotten {
+        if self.is_forgotten_since(forgettings, &key.hash) {
             self.kept.remove(&key).await;
         }
+    }
+
+    /// Whether a blob was forgotten since so many forgettings.
+    pub(super) fn is_forgotten_since(&self, forgettings: u64, hash: &BlobHash) -> bool {
+        self.forgotten.get().is_since(forgettings, |blob| *blob == hash.prefix())
     }
 
     /// Whether somebody waits for it.

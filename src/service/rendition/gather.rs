@@ -15,6 +15,15 @@ use super::lane::Place;
 use crate::model::BlobHash;
 use crate::service::ServiceError;
 
+/// What is waited for of a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A rendition of it.
+    Rendition(CacheKey),
+    /// Its preview, for what is not rendered here: answered with its picture, which is empty where the photo can have none.
+    Preview,
+}
+
 /// The photos that renditions wait of. Bounded by the places of the queue, one of which each that waits holds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gather(Arc<Mutex<State>>);
@@ -37,7 +46,7 @@ struct Photo {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    key: CacheKey,
+    wanted: Wanted,
     place: Place,
     begun: oneshot::Sender<Result<Begun, ServiceError>>,
 }
@@ -63,7 +72,7 @@ impl Begun {
 /// A rendition that a task renders. Whoever waits for it is told that it failed where this is dropped without an answer.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) key: CacheKey,
+    pub(super) wanted: Wanted,
     /// Kept until it is answered.
     _place: Place,
     answer: oneshot::Sender<Result<Rendition, ServiceError>>,
@@ -92,23 +101,24 @@ struct Here {
 }
 
 impl Gather {
-    /// Has a rendition wait; the answer ends when it begins to be rendered, and dropped it waits no more. Where nobody takes turns for its
+    /// Has something of a photo wait; the answer ends when it begins to be rendered, and dropped it waits no more. Where nobody takes turns for its
     /// photo the caller has to.
     pub(super) fn join(
         &self,
-        key: CacheKey,
+        hash: BlobHash,
+        wanted: Wanted,
         place: Place,
     ) -> (impl Future<Output = Result<Begun, ServiceError>> + Send + 'static + use<>, Option<Taking>) {
         let (begun, beginning) = oneshot::channel();
         let mut state = self.state();
         state.begun += 1;
         let number = state.begun;
-        let is_first = !state.photos.contains_key(&key.hash);
-        let photo = state.photos.entry(key.hash).or_default();
-        photo.waiting.push(Waiting { number, key, place, begun });
-        let taking = is_first.then(|| Taking { gather: self.clone(), hash: key.hash, emptied: photo.emptied.clone() });
+        let is_first = !state.photos.contains_key(&hash);
+        let photo = state.photos.entry(hash).or_default();
+        photo.waiting.push(Waiting { number, wanted, place, begun });
+        let taking = is_first.then(|| Taking { gather: self.clone(), hash, emptied: photo.emptied.clone() });
         drop(state);
-        let here = Here { gather: self.clone(), hash: key.hash, number };
+        let here = Here { gather: self.clone(), hash, number };
         let waiting = async move {
             let _here = here;
             beginning.await.unwrap_or(Err(ServiceError::SHUTTING_DOWN))
@@ -141,27 +151,27 @@ impl Taking {
     }
 
     /// Those that wait now.
-    pub(super) fn waiting(&self) -> Vec<CacheKey> {
+    pub(super) fn waiting(&self) -> Vec<Wanted> {
         self.gather
             .state()
             .photos
             .get(&self.hash)
-            .map(|photo| photo.waiting.iter().map(|waiting| waiting.key).collect())
+            .map(|photo| photo.waiting.iter().map(|waiting| waiting.wanted).collect())
             .unwrap_or_default()
     }
 
     /// Begins at most `count` of those that wait and that `goes_along` is true of.
-    pub(super) fn begin(&self, count: usize, seen: Option<Seen>, goes_along: impl Fn(&CacheKey) -> bool) -> Vec<Asked> {
-        let begin = |Waiting { key, place, begun, .. }: Waiting| {
+    pub(super) fn begin(&self, count: usize, seen: Option<Seen>, goes_along: impl Fn(&Wanted) -> bool) -> Vec<Asked> {
+        let begin = |Waiting { wanted, place, begun, .. }: Waiting| {
             let (answer, answered) = oneshot::channel();
             // Who has just gone is not rendered for.
-            begun.send(Ok(Begun { seen, answer: answered })).is_ok().then_some(Asked { key, _place: place, answer })
+            begun.send(Ok(Begun { seen, answer: answered })).is_ok().then_some(Asked { wanted, _place: place, answer })
         };
         let mut state = self.gather.state();
         let Some(photo) = state.photos.get_mut(&self.hash) else { return vec![] };
         let (mut asked, mut left) = (vec![], vec![]);
         for waiting in photo.waiting.drain(..) {
-            if asked.len() < count && goes_along(&waiting.key) {
+            if asked.len() < count && goes_along(&waiting.wanted) {
                 asked.extend(begin(waiting));
             } else {
                 left.push(waiting);
@@ -171,11 +181,11 @@ impl Taking {
         asked
     }
 
-    /// Tells those that wait and that `fails` is true of that they cannot be rendered.
-    pub(super) fn fail(&self, error: &ServiceError, fails: impl Fn(&CacheKey) -> bool) {
+    /// Tells those that wait and that `fails` is true of that they cannot be had.
+    pub(super) fn fail(&self, error: &ServiceError, fails: impl Fn(&Wanted) -> bool) {
         let mut state = self.gather.state();
         let Some(photo) = state.photos.get_mut(&self.hash) else { return };
-        let (failed, left): (Vec<_>, Vec<_>) = photo.waiting.drain(..).partition(|waiting| fails(&waiting.key));
+        let (failed, left): (Vec<_>, Vec<_>) = photo.waiting.drain(..).partition(|waiting| fails(&waiting.wanted));
         photo.waiting = left;
         drop(state);
         failed.into_iter().for_each(|waiting| drop(waiting.begun.send(Err(error.clone()))));

@@ -1,4 +1,20 @@
 //! Renditions by signed URL: derived, keyed by blob and recipe, rendered once for any number of waiting requests, kept in a bounded cache.
+//!
+//! Who renders takes these, one after the other, and waits with each only for what stands below it; so nobody waits in a circle:
+//!
+//! | what | bounds | until | else |
+//! | --- | --- | --- | --- |
+//! | a place ([`lane`]) | renditions that wait or render, and those of one photo | it is answered | refused |
+//! | memory ([`RenditionLimits`]) | bytes of originals | the decoder is done | waits |
+//! | leave to fetch ([`lane`]) | photos that are fetched, or are and wait for their turn; not what is in memory | its turn, or it waits for memory | waits |
+//! | a turn ([`lane`]) | photos that render | the decoder is done | waits |
+//! | a thread and room ([`Decoders`]) | photos that are decoded, and their pixels | the decoder is done | waits |
+//!
+//! What is slow has all of these for itself. It may wait with its leave to fetch for a preview that is made among what is not slow ([`ladder`]), never the other way
+//! round. Beside them a preview that is written to the backend has a place of its own ([`keeping`]), and is not kept where there is none.
+//!
+//! There is one way to a preview for whoever is waited for: remembered, else stored, else made, by the one task that takes turns for its photo. Only previews of new
+//! photos are made beside it, by processes that nobody waits for.
 
 mod accepted;
 mod apart;
@@ -13,6 +29,7 @@ mod given_up;
 #[cfg(test)]
 mod golden;
 mod iiif;
+mod keeping;
 mod kept;
 mod keys;
 mod ladder;
@@ -135,8 +152,8 @@ pub(super) struct Renditions {
     pub(super) fast: Lane,
     /// And wait together, photo by photo.
     gather: Gather,
-    /// Formats that nothing else should wait behind.
-    slow: Lane,
+    /// What nothing else should wait behind.
+    pub(super) slow: Lane,
     /// What could not be made lately.
     given_up: GivenUp,
     previews: Previews,

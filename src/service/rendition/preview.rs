@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::cache::CacheKey;
-use super::make::imaging_recipe;
+use super::keeping::Keeping;
+use super::make::{Original, imaging_recipe};
 use super::sign::{THUMBNAIL, thumbnail_recipe};
 use super::{Rendition, RenditionFormat, RenditionService, Renditions};
 use crate::blobs::{BlobError, DerivedKind, DerivedStore};
@@ -34,15 +34,17 @@ pub(super) const MAGIC: &[u8; 16] = b"halidom preview5";
 pub(super) struct Previews {
     enabled: bool,
     max_embedded_bytes: u64,
-    store: Arc<dyn DerivedStore>,
+    pub(super) store: Arc<dyn DerivedStore>,
     lately: moka::future::Cache<BlobHash, Arc<Preview>>,
     waiting: mpsc::Sender<BlobHash>,
     /// Whoever makes them takes their turns here.
     queue: tokio::sync::Mutex<mpsc::Receiver<BlobHash>>,
     prepared: AtomicU64,
     made: AtomicU64,
-    failed: AtomicU64,
+    pub(super) failed: AtomicU64,
     passed_over: AtomicU64,
+    /// Those that are on their way to the backend.
+    pub(super) keeping: Keeping,
 }
 
 /// A preview of a photo. It is stored as [`MAGIC`], the BLAKE3 hash of the photo's hash, `limits.max_embedded_bytes` in eight bytes, big-endian, and what follows, width and height in four bytes each, big-endian, and the picture.
@@ -128,10 +130,11 @@ impl Previews {
             made: AtomicU64::default(),
             failed: AtomicU64::default(),
             passed_over: AtomicU64::default(),
+            keeping: Keeping::default(),
         }
     }
 
-    fn source(&self, hash: BlobHash) -> Source {
+    pub(super) fn source(&self, hash: BlobHash) -> Source {
         Source { hash, max_embedded_bytes: self.max_embedded_bytes }
     }
 
@@ -172,6 +175,20 @@ impl Previews {
 }
 
 impl Renditions {
+    /// A photo's preview, where it was asked for lately.
+    pub(super) async fn remembered_preview(&self, hash: &BlobHash) -> Option<Arc<Preview>> {
+        self.previews.lately.get(hash).await
+    }
+
+    /// Remembers a preview, unless its blob was forgotten since so many forgettings.
+    async fn remember_preview(&self, hash: BlobHash, preview: &Arc<Preview>, forgettings: u64) {
+        let lately = &self.previews.lately;
+        lately.insert(hash, preview.clone()).await;
+        if self.cache.is_forgotten_since(forgettings, &hash) {
+            lately.invalidate(&hash).await;
+        }
+    }
+
     /// Drops from memory the previews of blobs whose hash begins so.
     pub(super) async fn forget_previews(&self, prefix: &HashPrefix) {
         let lately = &self.previews.lately;
@@ -238,8 +255,8 @@ impl RenditionService {
         let rendered = match preview.filter(|preview| !preview.picture.is_empty() && key.is_from_preview(shown)) {
             Some(preview) => decoders.render_preview(preview.picture.clone(), shown, recipe).await??,
             None => {
-                let (original, _memory) = self.original_to_render(hash, memory).await?;
-                decoders.render(original, recipe).await??
+                let Original { bytes, memory: _memory, .. } = self.original_to_render(hash, memory, None).await?;
+                decoders.render(bytes, recipe).await??
             }
         };
         let rendition = Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format };
@@ -250,12 +267,15 @@ impl RenditionService {
     }
 
     async fn prepared_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Result<Arc<Preview>, ServiceError> {
-        let previews = &self.renditions.previews;
-        if let Some(preview) = self.found_preview(hash, shown).await {
+        let forgettings = self.renditions.cache.forgettings();
+        if let Some(preview) = self.renditions.remembered_preview(&hash).await {
+            return Ok(preview);
+        }
+        if let Some(preview) = self.stored_preview_of(hash, shown).await {
             return Ok(preview);
         }
         let preview = Arc::new(self.make_preview(hash, shown, &self.pools.previews, &self.limits.preview_memory).await?);
-        previews.lately.insert(hash, preview.clone()).await;
+        self.renditions.remember_preview(hash, &preview, forgettings).await;
         self.keep_preview(hash, &preview).await;
         Ok(preview)
     }
@@ -268,77 +288,37 @@ impl RenditionService {
         Ok(self.renditions.previews.store.get_derived(DerivedKind::Preview, &hash).await?)
     }
 
-    /// Renders from the preview, where this recipe is to be made from it; else `None`.
-    pub(super) async fn render_from_preview(&self, key: &CacheKey, decoders: &Decoders) -> Result<Option<Rendition>, ServiceError> {
-        if !key.previews {
-            return Ok(None);
-        }
-        let (previews, hash) = (&self.renditions.previews, key.hash);
-        // No photo of these bytes is there any more.
-        let shown = self.catalogue.shown(hash).await?.ok_or(ServiceError::NotFound("image"))?;
-        if !key.is_from_preview(shown) {
-            return Ok(None);
-        }
-        let found = previews.lately.try_get_with(hash, async {
-            if let Some(preview) = previews.stored(&hash, shown).await {
-                return Ok(Arc::new(preview));
-            }
-            // Whoever asks for another size meanwhile waits for it, too: so not where formats that take long are made.
-            let preview = self.make_preview(hash, shown, &self.pools.imaging, &self.limits.render_memory).await?;
-            self.keep_preview(hash, &preview).await;
-            Ok(Arc::new(preview))
-        });
-        let preview = found.await.map_err(|error: Arc<ServiceError>| (*error).clone())?;
-        if preview.picture.is_empty() {
-            return Ok(None);
-        }
-        let rendered = decoders.render_preview(preview.picture.clone(), shown, imaging_recipe(&key.recipe)).await??;
-        Ok(Some(Rendition { bytes: self.renditions.cache.count(rendered.bytes), format: key.recipe.format }))
-    }
-
-    /// The preview of a photo of this size, where it lies there.
-    pub(super) async fn found_preview(&self, hash: BlobHash, shown: (u32, u32)) -> Option<Arc<Preview>> {
-        let previews = &self.renditions.previews;
-        if let Some(preview) = previews.lately.get(&hash).await {
-            return Some(preview);
-        }
-        let preview = Arc::new(previews.stored(&hash, shown).await?);
-        previews.lately.insert(hash, preview.clone()).await;
+    /// The preview of a photo of this size, where it lies on the backend.
+    pub(super) async fn stored_preview_of(&self, hash: BlobHash, shown: (u32, u32)) -> Option<Arc<Preview>> {
+        let renditions = &self.renditions;
+        let forgettings = renditions.cache.forgettings();
+        let preview = Arc::new(renditions.previews.stored(&hash, shown).await?);
+        renditions.remember_preview(hash, &preview, forgettings).await;
         Some(preview)
     }
 
-    /// Keeps a preview that was made with renditions.
-    pub(super) async fn keep_made_preview(&self, hash: BlobHash, shown: (u32, u32), made: Option<Rendered>) {
-        let previews = &self.renditions.previews;
-        previews.made.fetch_add(1, Ordering::Relaxed);
+    /// Remembers a preview that was made with renditions, of what was fetched after so many forgettings, and has it kept behind the back of who asked
+    /// for these.
+    pub(super) async fn keep_made_preview(
+        self: &Arc<Self>,
+        (hash, shown): (BlobHash, (u32, u32)),
+        made: Option<Rendered>,
+        forgettings: u64,
+    ) -> Arc<Preview> {
+        let renditions = &self.renditions;
+        renditions.previews.made.fetch_add(1, Ordering::Relaxed);
         let preview = Arc::new(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() });
         // First: where the blob has gone, keeping it forgets it.
-        previews.lately.insert(hash, preview.clone()).await;
-        self.keep_preview(hash, &preview).await;
+        renditions.remember_preview(hash, &preview, forgettings).await;
+        self.keep_later(hash, preview.clone());
+        preview
     }
 
     async fn make_preview(&self, hash: BlobHash, shown: (u32, u32), decoders: &Decoders, memory: &Memory) -> Result<Preview, ServiceError> {
-        let (original, _memory) = self.original_to_render(hash, memory).await?;
-        let made = self.apart(decoders, hash).await?.preview(original).await??;
+        let Original { bytes, memory: _memory, .. } = self.original_to_render(hash, memory, None).await?;
+        let made = self.apart(decoders, hash).await?.preview(bytes).await??;
         self.renditions.previews.made.fetch_add(1, Ordering::Relaxed);
         Ok(Preview { shown, picture: made.map(|preview| preview.bytes.into()).unwrap_or_default() })
-    }
-
-    /// Keeps a preview on the backend: for who asks next, so that it cannot be kept is no failure of who asked now.
-    async fn keep_preview(&self, hash: BlobHash, preview: &Preview) {
-        let kept = async {
-            let record = preview.to_record(self.renditions.previews.source(hash));
-            self.renditions.previews.store.put_derived(DerivedKind::Preview, &hash, record).await?;
-            // The blob may have gone meanwhile, and whoever deleted it looked for a preview before this one was there.
-            if !self.catalogue.is_present(hash).await.unwrap_or(false) {
-                self.forget_preview(hash).await?;
-            }
-            Ok::<_, ServiceError>(())
-        };
-        if let Err(error) = kept.await {
-            self.renditions.previews.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%hash, %error, "a preview could not be kept");
-        }
     }
 
     /// Removes a blob's preview: with the blob goes what was made from it.

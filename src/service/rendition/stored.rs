@@ -90,8 +90,10 @@ impl RenditionService {
     /// # Errors
     /// As there.
     pub async fn forget_prefix(&self, prefix: HashPrefix) -> Result<(), ServiceError> {
+        let forgotten = self.renditions.forget(prefix).await;
+        // Last: either this sees a preview that comes meanwhile, or who brings it sees that its blob was forgotten.
         self.renditions.forget_previews(&prefix).await;
-        self.renditions.forget(prefix).await
+        forgotten
     }
 
     /// Has nothing be kept that was begun before, whosever it is: for who does not know whose photos are still there. What is kept already stays.

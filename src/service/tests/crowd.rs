@@ -7,11 +7,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use futures_util::future::join_all;
 
+use super::kept_previews::KeptPreviews;
 use super::*;
 use crate::http::{
     self, AnswerMemory, Front, FrontParts, HotRenditions, HttpLimits, JsonMemory, ObservedRequest, Observer, RenditionOutcome,
 };
 use crate::runtime::{self, shutdown_channel};
+use crate::service::rendition_url::{RecipeRequest, RenditionUrl, SigningKey};
 
 const CLIENTS: usize = 1_000;
 /// Past this something hangs.
@@ -115,4 +117,50 @@ async fn a_thousand_who_want_the_same_wait_for_one_decode() {
     assert_eq!(outcomes.values().sum::<usize>(), CLIENTS, "{outcomes:?}");
     let opened = site.calls().iter().filter(|(operation, _)| *operation == Operation::Open).count();
     assert_eq!(opened, 1, "the original was read once");
+}
+
+#[tokio::test]
+async fn a_thousand_who_take_avif_wait_for_one_decode_too_and_so_does_the_avif() {
+    let previews = KeptPreviews::new();
+    let site = Site::with_previews(41, Arc::new(previews.clone()));
+    let ann = site.user("ann").await;
+    let bytes = large_photo(1);
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    // It names no format.
+    let key = site.metadata.read().tenant(TenantId::DEFAULT).unwrap().unwrap().signing_keys.remove(0);
+    let recipe = RecipeRequest { width: 320, ..RecipeRequest::default() };
+    let url = RenditionUrl { hash: BlobHash::of(&bytes), recipe, expires: None, by_preset: false };
+    let path = url.to_path(&SigningKey::new(key.key, key.salt));
+    let (_trigger, shutdown) = shutdown_channel();
+    let seen = Arc::<Seen>::default();
+    let entrance = http::edge_entrance(front(&site, shutdown, seen.clone()));
+    let ask = || {
+        let request = Request::get(&path).header("accept", "image/avif,image/webp,*/*;q=0.8");
+        entrance.clone().answer(request.body(Body::empty()).unwrap())
+    };
+    site.calls();
+
+    let turns = site.services.renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let answers = runtime::spawn_joined(join_all((0..CLIENTS).map(|_| ask()).collect::<Vec<_>>()));
+    // The WebP, and the preview that the AVIF waits for: both of them in one queue.
+    let have_asked = async {
+        while *seen.begun.lock().unwrap() < CLIENTS || site.services.load().renditions.renders_waiting < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    runtime::timeout(PATIENCE, have_asked).await.expect("all of them ask");
+    drop(turns);
+    for answer in runtime::timeout(PATIENCE, answers).await.expect("all of them are answered").unwrap() {
+        assert_eq!(answer.status(), 200);
+    }
+    let is_made = async {
+        while site.services.load().renditions.slow_renders_waiting > 0 || previews.puts().1 == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    runtime::timeout(PATIENCE, is_made).await.expect("the AVIF is made, and the preview kept");
+    assert_eq!(ask().await.headers()["content-type"], "image/avif");
+    let opened = site.calls().iter().filter(|(operation, _)| *operation == Operation::Open).count();
+    let figures = site.services.load().renditions.previews;
+    assert_eq!((opened, figures.made, previews.gets(), previews.puts()), (1, 1, 1, (1, 1)), "read, decoded, looked for and kept once");
 }

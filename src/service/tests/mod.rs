@@ -2,12 +2,14 @@
 
 mod clearing;
 mod crowd;
+mod kept_previews;
 mod lookups;
 mod previews;
 mod reading;
 mod renders;
 mod scans;
 mod signatures;
+mod stalls;
 mod upload;
 
 use std::sync::{Arc, Mutex};
@@ -16,7 +18,7 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::*;
-use crate::blobs::{BlobError, Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
+use crate::blobs::{BlobError, DerivedStore, Marker, MemoryStore, ObservedCall, ObservedStore, Operation, StoreObserver, VerifySettings};
 use crate::imaging::Decoders;
 use crate::metadata::memory::MemoryEngine;
 use crate::metadata::{Metadata, MetadataError, MetadataSettings, Read};
@@ -51,14 +53,27 @@ impl Site {
     }
 
     fn with_cache(seed: u64, cache: Option<RenditionDisk>) -> Self {
+        let store = MemoryStore::new();
+        let derived = Derived { previews: Arc::new(store.clone()), cache };
+        Self::assembled(seed, store, derived, &Config::for_testing("/nowhere"))
+    }
+
+    /// One that makes small renditions of large photos from previews, which are kept here, and has a queue as long as a server's.
+    fn with_previews(seed: u64, previews: Arc<dyn DerivedStore>) -> Self {
+        let mut config = Config::for_testing("/nowhere");
+        config.renditions.previews = true;
+        config.renditions.queue_limit = 256;
+        Self::assembled(seed, MemoryStore::new(), Derived { previews, cache: None }, &config)
+    }
+
+    fn assembled(seed: u64, store: MemoryStore, derived: Derived, config: &Config) -> Self {
         let runtime = Runtime::simulated(seed, START_MS);
         let engine = MemoryEngine::new();
         let metadata = Metadata::open(Arc::new(engine.clone()), runtime.clone(), MetadataSettings::default()).unwrap();
-        let (store, calls) = (MemoryStore::new(), Arc::<Calls>::default());
+        let calls = Arc::<Calls>::default();
         let backend: Arc<dyn BlobStore> = Arc::new(ObservedStore::new(store.clone(), runtime.clock.clone(), calls.clone()));
         let verified = VerifyStore::new(backend, runtime.clock.clone(), VerifySettings::default());
         let blobs = Arc::new(verified.keeping_trees_in(Arc::new(store.clone())));
-        let config = Config::for_testing("/nowhere");
         let pools = Pools {
             lookup: BlockingPool::new("lookup", 1),
             metadata: BlockingPool::new("metadata", 1),
@@ -67,14 +82,7 @@ impl Site {
             previews: Decoders::in_threads(BlockingPool::new("previews", 1), (&config.limits).into()),
             inspecting: Decoders::in_threads(BlockingPool::new("inspecting", 1), (&config.limits).into()),
         };
-        let services = Arc::new(Services::new(
-            metadata.clone(),
-            blobs,
-            Derived { previews: Arc::new(store.clone()), cache },
-            runtime.clone(),
-            pools,
-            &config,
-        ));
+        let services = Arc::new(Services::new(metadata.clone(), blobs, derived, runtime.clone(), pools, config));
         Self { store, calls, engine, metadata, runtime, services }
     }
 
@@ -119,7 +127,31 @@ impl Site {
 /// A photo, another one of the same length for every number.
 fn photo(number: u8) -> Bytes {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/photos/clock.jpg");
-    let mut bytes = std::fs::read(path).unwrap();
+    commented(std::fs::read(path).unwrap(), number)
+}
+
+/// One that is large enough to have a preview.
+fn large_photo(number: u8) -> Bytes {
+    photo_of((2_000, 1_500), number)
+}
+
+/// One of this size.
+fn photo_of((width, height): (usize, usize), number: u8) -> Bytes {
+    let tile = turbojpeg::decompress(&photo(0), turbojpeg::PixelFormat::RGB).unwrap();
+    // The photo again and again.
+    let mut pixels = Vec::with_capacity(width * height * 3);
+    for row in tile.pixels.chunks(tile.pitch).cycle().take(height) {
+        let end = pixels.len() + width * 3;
+        while pixels.len() < end {
+            let bytes = (tile.width * 3).min(end - pixels.len());
+            pixels.extend_from_slice(&row[..bytes]);
+        }
+    }
+    let image = turbojpeg::Image { pixels: pixels.as_slice(), width, pitch: width * 3, height, format: turbojpeg::PixelFormat::RGB };
+    commented(turbojpeg::compress(image, 85, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec(), number)
+}
+
+fn commented(mut bytes: Vec<u8>, number: u8) -> Bytes {
     // A comment, behind the first segment.
     let first = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
     bytes.splice(first..first, [0xff, 0xfe, 0, 3, number]);

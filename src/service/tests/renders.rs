@@ -5,6 +5,7 @@ use futures_util::poll;
 
 use super::*;
 use crate::runtime;
+use crate::service::iiif::ImageRequest;
 
 impl Site {
     /// What asks for a rendition of this width.
@@ -24,8 +25,8 @@ impl Site {
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Renders at once: one works, and the original of another is read meanwhile.
 const AT_ONCE: u32 = 2;
-/// Renditions of one photo that may wait in these tests.
-const SHARE: u32 = 4;
+/// Renditions of one photo that may wait in these tests: half of the queue, for nobody else asks.
+const OF_ONE: u32 = 8;
 
 #[tokio::test]
 async fn renditions_that_nobody_waits_for_are_not_rendered() {
@@ -60,7 +61,7 @@ async fn one_photo_does_not_fill_the_queue() {
     }
     let turns = site.services.renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     let mut requests = vec![];
-    for number in 0..SHARE {
+    for number in 0..OF_ONE {
         requests.push(site.asks(&ann.0, &one, 100 + number).await);
     }
     requests.push(site.asks(&ann.0, &other, 100).await);
@@ -73,13 +74,40 @@ async fn one_photo_does_not_fill_the_queue() {
     // Who asks for the same as another takes no place.
     let mut joined = Box::pin(site.services.renditions.rendition(&requests[0]));
     assert!(poll!(&mut joined).is_pending());
-    assert_eq!(site.waiting(), u64::from(SHARE) + 1);
+    assert_eq!(site.waiting(), u64::from(OF_ONE) + 1);
     drop(turns);
     for rendition in asked {
         rendition.await.unwrap();
     }
     assert!(matches!(joined.await.unwrap().from, ServedFrom::Joined));
     site.services.renditions.rendition(&past).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_tiles_of_a_photo_that_a_viewer_asks_for_at_once_are_made() {
+    let site = Site::with_previews(24, Arc::new(MemoryStore::new()));
+    let ann = site.user("ann").await;
+    let bytes = large_photo(1);
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let base = site.services.sign_iiif(&ann.0, BlobHash::of(&bytes), None).await.unwrap();
+    let renditions = &site.services.renditions;
+    let image = renditions.resolve_iiif(base.rsplit('/').next().unwrap()).await.unwrap();
+    let turns = renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let tile = |number: u32| {
+        let region = format!("{},{},320,360", number % 6 * 320, number / 6 * 360);
+        let request = ImageRequest::parse([region.as_str(), "320,360", "0", "default.jpg"]).unwrap();
+        renditions.iiif_rendition(&image, &request).unwrap().0
+    };
+    let requests: Vec<_> = (0..24).map(tile).collect();
+    let mut asked: Vec<_> = requests.iter().map(|request| Box::pin(renditions.rendition(request))).collect();
+    for rendition in &mut asked {
+        assert!(poll!(rendition).is_pending());
+    }
+    assert_eq!(site.waiting(), 24);
+    drop(turns);
+    for rendition in asked {
+        runtime::timeout(PATIENCE, rendition).await.expect("it is made").unwrap();
+    }
 }
 
 #[tokio::test]
@@ -128,4 +156,39 @@ async fn an_upload_does_not_wait_for_ever_to_be_inspected() {
     drop(limits.inspect_memory.take(u64::MAX).await.unwrap());
     wait(&mut site, PATIENCE);
     assert!(site.send(&ann, PhotoName::Fresh, &photo(1)).await.unwrap().created);
+}
+
+#[tokio::test]
+async fn what_takes_an_encoder_long_waits_where_nothing_waits_behind_it() {
+    let site = Site::new(25);
+    let ann = site.user("ann").await;
+    let bytes = photo_of((4_000, 3_000), 1);
+    site.send(&ann, PhotoName::Fresh, &bytes).await.unwrap();
+    let renditions = &site.services.renditions;
+    let fast = renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    let slow = renditions.renditions.slow.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
+    for (format, width, is_slow) in [
+        (RenditionFormat::Png, 0, true),
+        (RenditionFormat::WebP, 0, true),
+        (RenditionFormat::Jpeg, 0, false),
+        (RenditionFormat::Png, 2_000, false),
+        (RenditionFormat::WebP, 320, false),
+        (RenditionFormat::Avif, 320, true),
+    ] {
+        let options = UrlOptions { width, format: Some(format.extension().into()), ..UrlOptions::default() };
+        let path = site.services.sign_rendition(&ann.0, BlobHash::of(&bytes), &options).await.unwrap();
+        let request = renditions.resolve(&path, Accepted::one(format)).await.unwrap();
+        let mut asked = Box::pin(renditions.rendition(&request));
+        let load = || site.services.load().renditions;
+        let waits = async {
+            while load().renders_waiting + load().slow_renders_waiting == 0 {
+                assert!(poll!(&mut asked).is_pending());
+                tokio::task::yield_now().await;
+            }
+        };
+        runtime::timeout(PATIENCE, waits).await.expect("it waits");
+        let load = load();
+        assert_eq!((load.renders_waiting, load.slow_renders_waiting), (u64::from(!is_slow), u64::from(is_slow)), "{format:?}, {width}");
+    }
+    drop((fast, slow));
 }

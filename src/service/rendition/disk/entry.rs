@@ -10,6 +10,8 @@ use crate::service::rendition_url::RenditionFormat;
 const MAGIC: &[u8; 20] = b"halidom rendition 1\n";
 /// Magic, format 1, length of the image 8, BLAKE3 32.
 pub(super) const HEADER_BYTES: usize = MAGIC.len() + 1 + 8 + 32;
+/// A larger image is not kept.
+pub(super) const MAX_IMAGE_BYTES: usize = 32 << 20;
 /// Half of a name.
 const HALF: usize = 16;
 
@@ -71,7 +73,7 @@ pub(in super::super) fn header(name: &EntryName, format: RenditionFormat, image:
     header
 }
 
-/// Reads the entry of this name from a file of `size` bytes. Whatever lies there, no more than `size` is read.
+/// Reads the entry of this name from a file of `size` bytes. Whatever lies there, no more than `size` is read, and no more than is ever written.
 pub(in super::super) fn read(name: &EntryName, size: u64, file: &mut impl Read) -> Result<(Vec<u8>, RenditionFormat), EntryError> {
     let mut header = [0; HEADER_BYTES];
     let length = size.checked_sub(HEADER_BYTES as u64).ok_or(EntryError::Damaged)?;
@@ -83,10 +85,11 @@ pub(in super::super) fn read(name: &EntryName, size: u64, file: &mut impl Read) 
         .into_iter()
         .find(|known| code(*known) == format)
         .ok_or(EntryError::Damaged)?;
+    let image_bytes = usize::try_from(length).ok().filter(|bytes| *bytes <= MAX_IMAGE_BYTES).ok_or(EntryError::Damaged)?;
     if u64::from_be_bytes(*said) != length {
         return Err(EntryError::Damaged);
     }
-    let mut image = vec![0; usize::try_from(length).map_err(|_| EntryError::Damaged)?];
+    let mut image = vec![0; image_bytes];
     whole(file.read_exact(&mut image))?;
     if check(name, format, &image).as_bytes().as_slice() != expected {
         return Err(EntryError::Damaged);
@@ -137,6 +140,16 @@ mod tests {
         }
         let other = EntryName::new(&BlobHash::of(b"blob"), &blake3::hash(b"another recipe"));
         assert!(matches!(read_of(&other, &stored), Err(EntryError::Damaged)));
+    }
+
+    #[test]
+    fn nothing_is_read_that_is_larger_than_what_is_written() {
+        let name = EntryName::new(&BlobHash::of(b"blob"), &blake3::hash(b"recipe"));
+        for (bytes, is_read) in [(MAX_IMAGE_BYTES, true), (MAX_IMAGE_BYTES + 1, false)] {
+            let image = vec![0; bytes];
+            let stored = [header(&name, RenditionFormat::Png, &image), image].concat();
+            assert_eq!(read(&name, stored.len() as u64, &mut stored.as_slice()).is_ok(), is_read, "{bytes}");
+        }
     }
 
     #[test]

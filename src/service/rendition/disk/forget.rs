@@ -62,7 +62,8 @@ impl RenditionDisk {
             AWAY
         })?;
         for name in names {
-            self.0.index.invalidate(&name).await;
+            // One that was rendered after that may be there by now.
+            self.strike_off(name, 0).await;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use crate::service::rendition_url::RenditionFormat;
 use super::Rendition;
 pub use count::Unread;
 pub(super) use entry::EntryName;
-use entry::{EntryError, HEADER_BYTES};
+use entry::{EntryError, HEADER_BYTES, MAX_IMAGE_BYTES};
 use files::{Files, Space};
 use forgettings::Forgettings;
 pub(super) use forgettings::Seen;
@@ -37,8 +37,6 @@ const BLOCK_BYTES: u64 = 4_096;
 const WRITES: u32 = 32;
 /// Entries that may be read or wait for it: more are rendered.
 const READS: usize = 32;
-/// A larger image is not kept.
-const MAX_IMAGE_BYTES: usize = 32 << 20;
 /// A disk that has not answered by then is not waited for: rendering anew takes no longer.
 const READ_WAIT: Duration = Duration::from_secs(1);
 /// Of its file system the cache takes a tenth at most,
@@ -196,8 +194,7 @@ impl RenditionDisk {
         let read = self.0.threads.reading.run(move || {
             let _ = begin.send(());
             let read = inner.files.read(&name);
-            if read.is_err() {
-                // Whatever it is, it is not asked for again.
+            if matches!(read, Err(EntryError::Damaged)) {
                 let _ = inner.files.remove(&name);
             }
             drop(place);
@@ -242,11 +239,30 @@ impl RenditionDisk {
             Err(EntryError::Io(error)) => {
                 reading.begin();
                 tracing::warn!(%error, "renditions on disk cannot be read: for a minute they are rendered");
-                figures.failed.fetch_add(1, Ordering::Relaxed)
+                figures.failed.fetch_add(1, Ordering::Relaxed);
+                // It may be good: what failed may be the system. Where it is not, what is rendered now takes its place.
+                return None;
             }
         };
-        index.invalidate(&name).await;
+        if let Some(counted) = known {
+            self.strike_off(name, counted).await;
+        }
         None
+    }
+
+    /// Takes an entry off the index that did not lie there, or lies there no more. Where nobody can say, it stays as what it is `counted` as.
+    async fn strike_off(&self, name: EntryName, counted: u64) {
+        let index = &self.0.index;
+        index.invalidate(&name).await;
+        // Who wrote it meanwhile looks into the index afterwards: either that one sees that it was struck off, or this sees the file. One that is
+        // in no index would never go.
+        let inner = self.0.clone();
+        let look = self.0.threads.reading.run(move || inner.files.size(&name));
+        match runtime::timeout(READ_WAIT, look).await {
+            Some(Ok(Ok(None))) => {}
+            Some(Ok(Ok(Some(size)))) => index.insert(name, blocks(size)).await,
+            None | Some(Err(_) | Ok(Err(_))) => index.insert(name, counted).await,
+        }
     }
 
     /// Whether it lies there, as far as is known without reading: before all was counted, some of it is not.
@@ -305,7 +321,7 @@ impl RenditionDisk {
                 tracing::warn!(%error, "renditions cannot be kept on disk: for a minute nothing is written there");
             }
         }
-        index.invalidate(&name).await;
+        self.strike_off(name, bytes).await;
     }
 
     /// Waits until what was to be kept is written or given up.

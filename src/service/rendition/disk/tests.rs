@@ -1,3 +1,5 @@
+mod missing;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc;

@@ -23,6 +23,16 @@ fn key(photo: u8, width: u32) -> CacheKey {
     }
 }
 
+fn wanted(photo: u8, width: u32) -> (BlobHash, Wanted) {
+    let key = key(photo, width);
+    (key.hash, Wanted::Rendition(key))
+}
+
+fn number_of(wanted: &Wanted) -> u64 {
+    let Wanted::Rendition(key) = wanted else { panic!("nothing else is waited for here") };
+    u64::from(key.recipe.width) - 1
+}
+
 fn picture(number: u64) -> Rendition {
     Rendition { bytes: Bytes::from(number.to_string()), format: RenditionFormat::Jpeg }
 }
@@ -48,12 +58,12 @@ impl Rig {
 
     /// Asks for a rendition that is as wide as its number says.
     fn ask(&mut self, photo: u8) {
-        let key = key(photo, self.next as u32 + 1);
-        let Ok(place) = self.lane.place(key.hash) else {
+        let (hash, wanted) = wanted(photo, self.next as u32 + 1);
+        let Ok(place) = self.lane.place(hash) else {
             assert_eq!(self.waiting.len() + self.rendered.len(), PLACES as usize, "busy only where all places are taken");
             return;
         };
-        let (begun, taking) = self.gather.join(key, place);
+        let (begun, taking) = self.gather.join(hash, wanted, place);
         assert_eq!(taking.is_some(), !self.taking.contains_key(&photo), "one takes turns for a photo");
         self.taking.extend(taking.map(|taking| (photo, taking)));
         self.askers.insert(self.next, async move { Ok(begun.await?.rendered().await?.bytes) }.boxed());
@@ -72,11 +82,10 @@ impl Rig {
     fn begin(&mut self, photo: u8, odd: bool) {
         let Some(taking) = self.taking.get(&photo) else { return };
         let goes_along = |number: u64| (number % 2 == 1) == odd;
-        let width = |key: &CacheKey| u64::from(key.recipe.width) - 1;
-        assert_eq!(taking.waiting().iter().map(width).collect::<Vec<_>>(), self.of(photo), "in the order in which they came");
-        let begun = taking.begin(2, None, |key| goes_along(width(key)));
+        assert_eq!(taking.waiting().iter().map(number_of).collect::<Vec<_>>(), self.of(photo), "in the order in which they came");
+        let begun = taking.begin(2, None, |wanted| goes_along(number_of(wanted)));
         let expected: Vec<_> = self.of(photo).into_iter().filter(|number| goes_along(*number)).take(2).collect();
-        let begun: Vec<_> = begun.into_iter().map(|asked| (width(&asked.key), asked)).collect();
+        let begun: Vec<_> = begun.into_iter().map(|asked| (number_of(&asked.wanted), asked)).collect();
         assert_eq!(begun.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
         self.waiting.retain(|(_, number)| !expected.contains(number));
         self.rendered.extend(begun);
@@ -203,12 +212,13 @@ async fn who_waits_for_a_turn_that_nobody_needs_any_more_does_not_wait_on() {
     assert!((&mut turn).now_or_never().is_none());
     rig.leave(0);
     // Another comes before it is seen that the first has gone: it takes that one's place.
-    let (begun, second) = rig.gather.join(key(0, 9), rig.lane.place(key(0, 9).hash).unwrap());
+    let (hash, wanted) = wanted(0, 9);
+    let (begun, second) = rig.gather.join(hash, wanted, rig.lane.place(hash).unwrap());
     assert!(second.is_none());
     assert!((&mut turn).now_or_never().is_none());
     drop(begun);
     assert_eq!(turn.await, None);
-    let (_begun, third) = rig.gather.join(key(0, 9), rig.lane.place(key(0, 9).hash).unwrap());
+    let (_begun, third) = rig.gather.join(hash, wanted, rig.lane.place(hash).unwrap());
     assert!(third.is_some());
     // What was given back is not taken from another.
     drop(taking);
