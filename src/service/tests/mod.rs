@@ -63,6 +63,7 @@ impl Site {
         let mut config = Config::for_testing("/nowhere");
         config.renditions.previews = true;
         config.renditions.queue_limit = 256;
+        config.renditions.deadline = Duration::from_secs(600);
         Self::assembled(seed, MemoryStore::new(), Derived { previews, cache: None }, &config)
     }
 
@@ -130,9 +131,9 @@ fn photo(number: u8) -> Bytes {
     commented(std::fs::read(path).unwrap(), number)
 }
 
-/// One that is large enough to have a preview.
+/// One that is long enough to have a preview, and has few pixels.
 fn large_photo(number: u8) -> Bytes {
-    photo_of((2_000, 1_500), number)
+    photo_of((1_920, 160), number)
 }
 
 /// One of this size.

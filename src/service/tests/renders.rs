@@ -94,8 +94,8 @@ async fn all_tiles_of_a_photo_that_a_viewer_asks_for_at_once_are_made() {
     let image = renditions.resolve_iiif(base.rsplit('/').next().unwrap()).await.unwrap();
     let turns = renditions.renditions.fast.turns.clone().acquire_many_owned(AT_ONCE).await.unwrap();
     let tile = |number: u32| {
-        let region = format!("{},{},320,360", number % 6 * 320, number / 6 * 360);
-        let request = ImageRequest::parse([region.as_str(), "320,360", "0", "default.jpg"]).unwrap();
+        let region = format!("{},0,80,160", number * 80);
+        let request = ImageRequest::parse([region.as_str(), "80,160", "0", "default.jpg"]).unwrap();
         renditions.iiif_rendition(&image, &request).unwrap().0
     };
     let requests: Vec<_> = (0..24).map(tile).collect();

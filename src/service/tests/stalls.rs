@@ -157,6 +157,7 @@ async fn no_preview_comes_to_the_backend_once_its_blob_has_gone() {
     let leaving = Arc::new(Leaving { stores: rig.site.services.stores.clone(), is_gone: AtomicBool::new(false) });
     let mut config = Config::for_testing("/nowhere");
     config.renditions.previews = true;
+    config.renditions.deadline = PATIENCE * 2;
     let pools = rig.site.services.pools.clone();
     let pools = RenditionPools { imaging: pools.imaging, slow: pools.slow, previews: pools.previews };
     let previews = Arc::new(rig.previews.clone());
