@@ -269,7 +269,7 @@ async fn one_that_takes_too_long_is_ended() {
     let decoders = decoders(1, Duration::from_millis(1));
     let [id] = decoders.idle_processes()[..] else { panic!("no process") };
     // AVIF of this size takes far more than a millisecond.
-    let recipe = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+    let recipe = Recipe { enlarge: true, ..Recipe::fit(3_200, 0, OutputFormat::Avif) };
     let refused = decoders.render(photo(600), recipe).await.unwrap();
     assert!(matches!(refused, Err(ImagingError::TooLarge { .. })), "{refused:?}");
     assert_eq!(status(id, "Pid"), None, "nothing is left of it");
@@ -362,7 +362,7 @@ async fn what_one_that_dies_has_not_made_is_made_by_another() {
 #[tokio::test]
 async fn of_several_pictures_the_one_that_takes_too_long_fails() {
     let decoders = decoders(1, Duration::from_millis(50));
-    let slow = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+    let slow = Recipe { enlarge: true, ..Recipe::fit(3_200, 0, OutputFormat::Avif) };
     let recipes = [(slow, MadeFrom::Photo), (Recipe::fit(9, 9, OutputFormat::Jpeg), MadeFrom::Photo)];
     let told = climbed(&decoders, Order { original: photo(60), preview: None, ladder: ladder((60, 30), recipes) }, || ()).await;
     assert!(matches!(told[&Some(0)], Err(ImagingError::TooLarge { extent: Extent::Seconds, .. })), "{told:?}");

@@ -51,7 +51,7 @@ impl BlobRead for EdgeRead {
 
 impl Edge {
     async fn fetch(&self, hash: BlobHash, size_bytes: u64) -> Result<Bytes, BlobError> {
-        if let Some(bytes) = self.from_backend(hash, size_bytes).await {
+        if let Some(bytes) = self.backend_bytes(hash, size_bytes).await {
             return Ok(bytes);
         }
         let mut failed = ServiceError::Unavailable("site");
@@ -77,7 +77,7 @@ impl Edge {
     }
 
     /// From the backend, where it gives a good copy in time.
-    async fn from_backend(&self, hash: BlobHash, size_bytes: u64) -> Option<Bytes> {
+    async fn backend_bytes(&self, hash: BlobHash, size_bytes: u64) -> Option<Bytes> {
         let read = self.0.backend.as_ref()?.read(hash, size_bytes);
         match runtime::timeout(transfer_time(size_bytes), read).await {
             Some(Ok(ReadBlob::Good(bytes))) => return Some(bytes),

@@ -63,7 +63,7 @@ async fn nor_does_one_outlive_a_server_that_is_killed() {
         let decoders = decoders(1, LONG);
         writeln!(std::io::stdout(), "decoder {}", decoders.idle_processes()[0]).unwrap();
         // Takes seconds.
-        let slow = Recipe { enlarge: true, ..Recipe::fit(4_000, 0, OutputFormat::Avif) };
+        let slow = Recipe { enlarge: true, ..Recipe::fit(3_200, 0, OutputFormat::Avif) };
         loop {
             decoders.render(photo(600), slow.clone()).await.unwrap().unwrap();
         }
