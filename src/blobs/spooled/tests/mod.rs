@@ -18,6 +18,8 @@ struct Place {
     runtime: Runtime,
 }
 
+/// How long a thread may hold on to a store that was let go of.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 const ALL: SpooledSettings = SpooledSettings { takes: true, max_bytes: u64::MAX };
 
 impl Place {
@@ -29,7 +31,15 @@ impl Place {
     async fn local(&self) -> DiskStore {
         // Little is held in memory, so that copies are streamed as well.
         let settings = DiskSettings { hold_bytes: 1 << 20, ..DiskSettings::default() };
-        DiskStore::open(&self.directory.path().join("spool"), self.runtime.clone(), self.pool.clone(), settings).await.unwrap()
+        let (clock, root) = (Clock::system(), self.directory.path().join("spool"));
+        let latest = clock.monotonic() + PATIENCE;
+        loop {
+            match DiskStore::open(&root, self.runtime.clone(), self.pool.clone(), settings.clone()).await {
+                // The last thread of the one before has not let go of it yet.
+                Err(BlobError::InUse { .. }) if clock.monotonic() < latest => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// As a process begins whose service does not answer.
